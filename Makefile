@@ -1,0 +1,46 @@
+PYTHON ?= python3
+
+PIP := .venv/bin/python -m pip install --quiet --constraint tests/constraints.txt
+# Jupyter does not start for root unless it is told to.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: demo test test-all lint format clean npm
+
+demo: .venv/demo
+	.venv/bin/jupyter lab $(ROOT) $(LAB) notebooks/quickstart.ipynb
+
+test: MARKS := -m "not slow"
+test test-all: lint
+	cd js && npm test
+	.venv/bin/python tests/chromium.py
+	.venv/bin/pytest $(MARKS)
+
+lint: js/node_modules/.bin/vitest .venv/test
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy lrfinder_widget
+	cd js && npm run lint && npm run typecheck
+
+format: js/node_modules/.bin/vitest .venv/test
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+	cd js && npm run format
+
+clean:
+	rm -rf .venv dist js/node_modules lrfinder_widget/static test-results tests/browser/screenshots
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# One environment; each extra that was installed into it leaves a stamp. Installing builds the JavaScript too.
+.venv/%: pyproject.toml hatch_build.py tests/constraints.txt $(wildcard js/src/* js/*.json)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable '.[$*]'
+	touch $@
+
+# Not the package manager's own record: the build leaves that too, without the tools.
+js/node_modules/.bin/vitest: js/package-lock.json | npm
+	cd js && npm ci
+	touch $@
+
+npm:
+	@command -v npm >/dev/null || { echo "npm (Node 20 or newer) is needed to test the JavaScript; make demo does without." >&2; exit 1; }

@@ -1,0 +1,382 @@
+/**
+ * The draggable marker that lies over the chart: DOM and events, nothing to calculate.
+ *
+ * A gesture (a drag, or a key held down) moves the marker at once and tells the kernel `lr` as it
+ * goes; only its end is a pick, sent as `commit`. Both are traits, not messages, because traits
+ * coalesce while the kernel is busy: what counts is the last value.
+ */
+
+import {
+  type Axis,
+  fractionOf,
+  type Kind,
+  labelOf,
+  lrAfterKey,
+  lrAt,
+  pickAt,
+  position,
+  valueText,
+} from "./geometry.ts";
+
+/** The part of the model that is used here; listeners are called with the view as `this`. */
+export interface Model {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  on(name: string, callback: () => void): void;
+  off(name: string, callback: () => void): void;
+}
+
+/** What is being done with the marker right now; while there is one, the kernel does not move it. */
+interface Gesture {
+  readonly by: "pointer" | "keys";
+  readonly pointerId: number;
+  /** Where it was taken hold of, and how far beside the line. */
+  readonly start_px: number;
+  readonly offset_px: number;
+  /** Where a cancelled gesture goes back to. */
+  before: number;
+  lr: number;
+  moved: boolean;
+}
+
+const DRAWN_TRAITS = [
+  ...["low", "high", "scale", "lr", "kind", "variable", "margin", "disabled"],
+  ...["moving_from", "commit", "received"],
+];
+const SEND_EVERY_MS = 40;
+/** A hand that clicks trembles: less than this is no drag. */
+const CLICK_SLOP_PX = 3;
+const LOOK_FOR_CHART_MS = 10_000;
+const LOOK_EVERY_MS = 100;
+
+/** A page that was closed in the middle of a drag could not put the marker back; this one does. */
+function initialize({ model }: { model: Model }): void {
+  const from = model.get("moving_from");
+  if (typeof from !== "number") return;
+  model.set("lr", from);
+  model.set("moving_from", null);
+  model.save_changes();
+}
+
+function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const { plot, handle, label } = build(el);
+
+  let gesture: Gesture | null = null;
+  /** The latest pick before it was rounded, so that twenty steps of 1/20 decade make a decade. */
+  let unrounded = Number.NaN;
+  let isDead = el.classList.contains("jupyter-widgets-disconnected");
+  /** True while this view writes: "change" events come for one's own values too. */
+  let isWriting = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let lastSent_ms = Number.NEGATIVE_INFINITY;
+
+  const lrNow = () => gesture?.lr ?? number(model.get("lr"));
+  const isInert = () => isDead || model.get("disabled") === true;
+
+  function draw(): void {
+    const axis = axisOf(model);
+    const lr = lrNow();
+    const kind = model.get("kind") as Kind;
+    // A pick that the kernel has not answered yet is not in the variable yet, and a drag in another
+    // view of this marker is a drag here as well: neither may be drawn as chosen.
+    const isMoving =
+      gesture?.moved || typeof model.get("moving_from") === "number" || isPending(model);
+    const words = labelOf(lr, axis, kind, String(model.get("variable") ?? ""), isMoving);
+
+    const margin = (model.get("margin") ?? {}) as Record<string, unknown>;
+    for (const side of ["top", "right", "bottom", "left"]) {
+      plot.style.setProperty(`--lrf-${side}`, `${number(margin[side]) || 0}px`);
+    }
+    plot.style.setProperty("--lrf-fraction", String(fractionOf(lr, axis)));
+
+    label.left.textContent = words.beyond < 0 ? "‹ " : "";
+    label.name.textContent = words.name;
+    label.number.textContent = words.number;
+    label.right.textContent = words.beyond > 0 ? " ›" : "";
+
+    plot.classList.toggle("lrf-hollow", isMoving || kind !== "pick");
+    plot.classList.toggle("lrf-moving", isMoving);
+    plot.classList.toggle("lrf-dead", isDead);
+    plot.classList.toggle("lrf-disabled", isInert());
+
+    // Even steps along the axis need the logarithm; the number itself is in the text.
+    handle.setAttribute("aria-valuemin", shortNumber(position(axis.low, axis)));
+    handle.setAttribute("aria-valuemax", shortNumber(position(axis.high, axis)));
+    handle.setAttribute("aria-valuenow", shortNumber(position(lr, axis)));
+    handle.setAttribute("aria-valuetext", valueText(words, kind, isMoving));
+    handle.setAttribute("aria-disabled", String(isInert()));
+    handle.tabIndex = isInert() ? -1 : 0;
+  }
+
+  function write(values: Record<string, unknown>): void {
+    isWriting = true;
+    try {
+      for (const [name, value] of Object.entries(values)) model.set(name, value);
+    } finally {
+      isWriting = false;
+    }
+  }
+
+  function send(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    lastSent_ms = performance.now();
+    model.save_changes();
+  }
+
+  function sendSoon(): void {
+    timer ??= setTimeout(send, Math.max(0, lastSent_ms + SEND_EVERY_MS - performance.now()));
+  }
+
+  function begin(by: Gesture["by"], pointerId: number, start_px: number, offset_px: number) {
+    const lr = number(model.get("lr"));
+    gesture = { by, pointerId, start_px, offset_px, before: lr, lr, moved: false };
+    return gesture;
+  }
+
+  function move(current: Gesture, lr: number): void {
+    current.moved = true;
+    current.lr = lr;
+    write({ lr, moving_from: current.before });
+    draw();
+    sendSoon();
+  }
+
+  function commit(lr: number): void {
+    gesture = null;
+    unrounded = lr;
+    const pick = pickAt(lr, axisOf(model));
+    // Strictly increasing, also when the clock is put back, so that equal picks stay distinct.
+    const n = Math.max(Date.now(), commitNumber(model) + 1);
+    write({ lr: pick, moving_from: null, commit: { lr: pick, n } });
+    send();
+    draw();
+  }
+
+  function cancel(): void {
+    if (gesture === null) return;
+    const { before, moved } = gesture;
+    gesture = null;
+    if (moved) {
+      write({ lr: before, moving_from: null });
+      send();
+    }
+    draw();
+  }
+
+  function finish(current: Gesture): void {
+    // A click on a marker that stands for nothing yet chooses it; on a pick it changes nothing.
+    if (current.moved || model.get("kind") !== "pick") commit(current.lr);
+    else cancel();
+  }
+
+  function onPointerDown(event: PointerEvent): void {
+    if (event.button !== 0 || !event.isPrimary || isInert()) return;
+    // Not prevented: the mouse events that follow give the focus, without a ring around it.
+    event.stopPropagation();
+    if (gesture?.by === "keys") commit(gesture.lr);
+    const rect = plot.getBoundingClientRect();
+    const line_px = rect.left + fractionOf(lrNow(), axisOf(model)) * rect.width;
+    begin("pointer", event.pointerId, event.clientX, event.clientX - line_px);
+    handle.setPointerCapture(event.pointerId);
+  }
+
+  function onPointerMove(event: PointerEvent): void {
+    if (gesture?.by !== "pointer" || event.pointerId !== gesture.pointerId) return;
+    stop(event);
+    const rect = plot.getBoundingClientRect();
+    const isClick = !gesture.moved && Math.abs(event.clientX - gesture.start_px) < CLICK_SLOP_PX;
+    if (isClick || rect.width === 0) return;
+    const fraction = (event.clientX - gesture.offset_px - rect.left) / rect.width;
+    move(gesture, lrAt(fraction, axisOf(model)));
+  }
+
+  function onPointerUp(event: PointerEvent): void {
+    if (gesture?.by !== "pointer" || event.pointerId !== gesture.pointerId) return;
+    stop(event);
+    finish(gesture);
+  }
+
+  function onPointerLost(event: PointerEvent): void {
+    if (gesture?.by === "pointer" && event.pointerId === gesture.pointerId) cancel();
+  }
+
+  function onKeyDown(event: KeyboardEvent): void {
+    if (isInert() || isModified(event)) return;
+    const isCommit = (event.key === "Enter" || event.key === " ") && !event.shiftKey;
+    const axis = axisOf(model);
+    const rounded = lrNow();
+    const from = pickAt(unrounded, axis) === rounded ? unrounded : rounded;
+    const lr = lrAfterKey(event.key, event.shiftKey, from, axis);
+    if (!isCommit && lr === null) return;
+    stop(event);
+    if (gesture?.by === "pointer") return;
+    if (lr !== null) {
+      if (lr !== rounded) move(gesture ?? begin("keys", -1, 0, 0), lr);
+    } else if (!event.repeat) {
+      commit(rounded);
+    }
+  }
+
+  function onKeyUp(event: KeyboardEvent): void {
+    if (gesture?.by !== "keys") return;
+    stop(event);
+    finish(gesture);
+  }
+
+  function onBlur(): void {
+    if (gesture?.by === "keys") finish(gesture);
+  }
+
+  // JupyterLab and Notebook take keys at the document, before the handle sees them, and the
+  // attribute tells them not to: arrows would move between headings, "dd" would delete the cell.
+  // Saving and running must go on working, so it is lifted for those; the window comes first.
+  function onAnyKeyDown(event: KeyboardEvent): void {
+    const isForPage = isModified(event) || (event.key === "Enter" && event.shiftKey);
+    if (isForPage) delete handle.dataset["lmSuppressShortcuts"];
+    else handle.dataset["lmSuppressShortcuts"] = "true";
+    // Escape must end a drag even if the focus has gone elsewhere meanwhile.
+    if (event.key !== "Escape" || gesture === null) return;
+    stop(event);
+    cancel();
+  }
+
+  // A finger that rests on the handle is not asking for the page's context menu.
+  function onContextMenu(event: Event): void {
+    if (gesture !== null) stop(event);
+  }
+
+  function onModelChange(): void {
+    if (isWriting) return;
+    // Kept up to date, so that Escape goes to where the kernel has put the marker meanwhile.
+    if (gesture !== null && model.get("lr") !== gesture.lr)
+      gesture.before = number(model.get("lr"));
+    draw();
+  }
+
+  // The proxy that is handed to `render` hides `comm_live`, but `this` is the view, which has it.
+  // A restart of the kernel is what sets it to false; nothing sets it without a reason.
+  function onCommLive(this: unknown): void {
+    const view = this as { model?: { comm_live?: boolean } } | undefined;
+    isDead = view?.model?.comm_live !== true;
+    if (isDead) gesture = null;
+    draw();
+  }
+
+  handle.addEventListener("pointerdown", onPointerDown, { signal });
+  handle.addEventListener("pointermove", onPointerMove, { signal });
+  handle.addEventListener("pointerup", onPointerUp, { signal });
+  handle.addEventListener("pointercancel", onPointerLost, { signal });
+  handle.addEventListener("lostpointercapture", onPointerLost, { signal });
+  handle.addEventListener("contextmenu", onContextMenu, { signal });
+  handle.addEventListener("keydown", onKeyDown, { signal });
+  handle.addEventListener("keyup", onKeyUp, { signal });
+  handle.addEventListener("blur", onBlur, { signal });
+  window.addEventListener("keydown", onAnyKeyDown, { signal, capture: true });
+  listen(
+    model,
+    DRAWN_TRAITS.map((name) => `change:${name}`),
+    onModelChange,
+    signal,
+  );
+  listen(model, ["comm_live_update"], onCommLive, signal);
+  whenChartIsThere(el, signal, () => {
+    if (model.get("ready") === true) return;
+    model.set("ready", true);
+    model.save_changes();
+  });
+  draw();
+
+  return () => {
+    // The marker may be taken away in the middle of a gesture, as when its cell runs again.
+    cancel();
+    if (timer !== undefined) send();
+    controller.abort();
+    plot.remove();
+    el.classList.remove("lrf-marker");
+  };
+}
+
+function build(el: HTMLElement) {
+  el.classList.add("lrf-marker");
+  const plot = element("div", "lrf-plot", el);
+  const handle = element("div", "lrf-handle", plot);
+  handle.setAttribute("role", "slider");
+  handle.setAttribute("aria-label", "learning rate");
+  handle.setAttribute("aria-orientation", "horizontal");
+  handle.dataset["lmSuppressShortcuts"] = "true";
+  element("div", "lrf-line", handle);
+  element("div", "lrf-knob", handle);
+  const box = element("div", "lrf-label", handle);
+  const label = {
+    left: element("span", "lrf-beyond", box),
+    name: element("span", "lrf-name", box),
+    number: element("span", "lrf-number", box),
+    right: element("span", "lrf-beyond", box),
+  };
+  return { plot, handle, label };
+}
+
+function element(tag: "div" | "span", className: string, parent: HTMLElement): HTMLElement {
+  const made = document.createElement(tag);
+  made.className = className;
+  parent.append(made);
+  return made;
+}
+
+function axisOf(model: Model): Axis {
+  const scale = model.get("scale") === "linear" ? "linear" : "log";
+  return { low: number(model.get("low")), high: number(model.get("high")), scale };
+}
+
+/** Has a pick been sent that the kernel has not answered? */
+function isPending(model: Model): boolean {
+  return commitNumber(model) > (number(model.get("received")) || 0);
+}
+
+function commitNumber(model: Model): number {
+  return number((model.get("commit") as { n?: unknown } | undefined)?.n) || 0;
+}
+
+function number(value: unknown): number {
+  return typeof value === "number" ? value : Number.NaN;
+}
+
+function shortNumber(x: number): string {
+  return String(Number(x.toPrecision(5)));
+}
+
+function isModified(event: KeyboardEvent): boolean {
+  return event.ctrlKey || event.metaKey || event.altKey;
+}
+
+function stop(event: Event): void {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function listen(model: Model, names: string[], callback: () => void, signal: AbortSignal): void {
+  for (const name of names) {
+    model.on(name, callback);
+    signal.addEventListener("abort", () => model.off(name, callback));
+  }
+}
+
+/** The chart draws itself when it likes, before or after the marker. */
+function whenChartIsThere(el: HTMLElement, signal: AbortSignal, found: () => void): void {
+  const start_ms = performance.now();
+  let timer: ReturnType<typeof setTimeout>;
+  const look = () => {
+    if (el.parentElement?.querySelector(".bqplot")) found();
+    else if (performance.now() - start_ms < LOOK_FOR_CHART_MS) {
+      timer = setTimeout(look, LOOK_EVERY_MS);
+    }
+  };
+  timer = setTimeout(look, 0);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+}
+
+export default { initialize, render };

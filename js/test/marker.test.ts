@@ -1,0 +1,548 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import marker, { type Model } from "../src/marker.ts";
+
+type Listener = (this: unknown) => void;
+
+/** A model with a kernel behind it, as the page sees it. One object may serve several views. */
+class FakeModel implements Model {
+  readonly values: Record<string, unknown> = {
+    low: 1e-7,
+    high: 10,
+    scale: "log",
+    lr: 1e-3,
+    kind: "start",
+    variable: "lr",
+    margin: { top: 40, right: 20, bottom: 50, left: 60 },
+    disabled: false,
+    moving_from: null,
+    commit: {},
+    received: 0,
+    ready: false,
+  };
+  /** What each message to the kernel held. */
+  readonly sent: Record<string, unknown>[] = [];
+  /** What listeners are called on; the real one is the view. */
+  view: { model: { comm_live: boolean } } = { model: { comm_live: true } };
+  private listeners: [string, Listener][] = [];
+  private unsent: Record<string, unknown> = {};
+
+  constructor(values: Record<string, unknown> = {}) {
+    Object.assign(this.values, values);
+  }
+
+  get(name: string): unknown {
+    return this.values[name];
+  }
+
+  set(name: string, value: unknown): void {
+    if (this.values[name] === value) return;
+    this.values[name] = value;
+    this.unsent[name] = value;
+    this.trigger(`change:${name}`);
+  }
+
+  save_changes(): void {
+    if (Object.keys(this.unsent).length > 0) this.sent.push(this.unsent);
+    this.unsent = {};
+  }
+
+  on(name: string, callback: Listener): void {
+    this.listeners.push([name, callback]);
+  }
+
+  off(name: string, callback: Listener): void {
+    this.listeners = this.listeners.filter(([n, c]) => n !== name || c !== callback);
+  }
+
+  trigger(name: string): void {
+    for (const [n, callback] of [...this.listeners]) if (n === name) callback.call(this.view);
+  }
+
+  fromKernel(values: Record<string, unknown>): void {
+    Object.assign(this.values, values);
+    for (const name of Object.keys(values)) this.trigger(`change:${name}`);
+  }
+
+  get listenerCount(): number {
+    return this.listeners.length;
+  }
+
+  get lastCommit(): { lr: number; n: number } {
+    return this.values["commit"] as { lr: number; n: number };
+  }
+}
+
+/** The plot area is 800 px wide and begins at 100: one decade of the default axis is 100 px. */
+const PLOT_LEFT = 100;
+const PLOT_WIDTH = 800;
+const x_at = (log10_lr: number) => PLOT_LEFT + (PLOT_WIDTH * (log10_lr + 7)) / 8;
+
+function show(model: FakeModel) {
+  const box = document.createElement("div");
+  const el = document.createElement("div");
+  box.append(el);
+  document.body.append(box);
+  const remove = marker.render({ model, el });
+  const find = (name: string) => {
+    const found = el.querySelector<HTMLElement>(`.${name}`);
+    if (found === null) throw new Error(`no .${name}`);
+    return found;
+  };
+  const plot = find("lrf-plot");
+  const handle = find("lrf-handle");
+  plot.getBoundingClientRect = () => new DOMRect(PLOT_LEFT, 0, PLOT_WIDTH, 300);
+  return {
+    box,
+    el,
+    plot,
+    handle,
+    remove,
+    label: () => find("lrf-label").textContent,
+    log10: () => 8 * Number(plot.style.getPropertyValue("--lrf-fraction")) - 7,
+    is: (state: string) => plot.classList.contains(`lrf-${state}`),
+    aria: (name: string) => handle.getAttribute(`aria-${name}`),
+    pointer(type: string, clientX = 0, init: PointerEventInit = {}) {
+      const base = { bubbles: true, cancelable: true, isPrimary: true, pointerId: 1, button: 0 };
+      const event = new PointerEvent(`pointer${type}`, { ...base, clientX, ...init });
+      handle.dispatchEvent(event);
+      return event;
+    },
+    key(key: string, init: KeyboardEventInit = {}, type = "keydown") {
+      const event = new KeyboardEvent(type, { key, bubbles: true, cancelable: true, ...init });
+      handle.dispatchEvent(event);
+      return event;
+    },
+  };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  document.body.replaceChildren();
+});
+
+describe("what is drawn", () => {
+  test("a start is hollow and bears the number alone", () => {
+    const view = show(new FakeModel());
+    expect(view.label()).toBe("1.00e-03");
+    expect(view.is("hollow")).toBe(true);
+    expect(view.log10()).toBeCloseTo(-3, 9);
+  });
+
+  test("a candidate is hollow and says so", () => {
+    const view = show(new FakeModel({ kind: "candidate", lr: 0.0031622 }));
+    expect(view.label()).toBe("candidate 3.16e-03");
+    expect(view.is("hollow")).toBe(true);
+    expect(view.aria("valuetext")).toBe("3.16e-03, candidate");
+  });
+
+  test("a pick is full and bears the variable's name", () => {
+    const view = show(new FakeModel({ kind: "pick", lr: 3.16e-3, variable: "rate" }));
+    expect(view.label()).toBe("rate = 3.16e-03");
+    expect(view.is("hollow")).toBe(false);
+  });
+
+  test("a value beyond the axis stands at the edge and tells its true number", () => {
+    const model = new FakeModel({ kind: "pick", lr: 100 });
+    const view = show(model);
+    expect(view.label()).toBe("lr = 1.00e+02 ›");
+    expect(view.log10()).toBe(1);
+    model.fromKernel({ lr: 1e-9 });
+    expect(view.label()).toBe("‹ lr = 1.00e-09");
+    expect(view.log10()).toBe(-7);
+  });
+
+  test("every change from the kernel is drawn", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    model.fromKernel({ lr: 1e-2, kind: "pick", variable: "" });
+    expect(view.label()).toBe("1.00e-02");
+    model.fromKernel({ low: 1e-4, high: 1 });
+    expect(view.plot.style.getPropertyValue("--lrf-fraction")).toBe("0.5");
+    model.fromKernel({ margin: { top: 1, right: 2, bottom: 3, left: 4 } });
+    expect(view.plot.style.getPropertyValue("--lrf-left")).toBe("4px");
+    model.fromKernel({ scale: "linear", low: 0, high: 0.1, lr: 0.025 });
+    expect(view.plot.style.getPropertyValue("--lrf-fraction")).toBe("0.25");
+  });
+
+  test("text from the kernel is never markup", () => {
+    const view = show(new FakeModel({ kind: "pick", variable: "<b>x</b>" }));
+    expect(view.label()).toBe("<b>x</b> = 1.00e-03");
+    expect(view.el.querySelector("b")).toBeNull();
+  });
+
+  test("it is a slider with a name, a range and a place in the tab order", () => {
+    const view = show(new FakeModel());
+    expect(view.handle.getAttribute("role")).toBe("slider");
+    expect(view.aria("label")).toBe("learning rate");
+    expect([view.aria("valuemin"), view.aria("valuenow"), view.aria("valuemax")]).toEqual([
+      "-7",
+      "-3",
+      "1",
+    ]);
+    expect(view.aria("valuetext")).toBe("1.00e-03, not picked yet");
+    expect(view.handle.tabIndex).toBe(0);
+  });
+});
+
+describe("a drag", () => {
+  test("keeps the distance to where it was taken hold of", () => {
+    const view = show(new FakeModel());
+    view.pointer("down", x_at(-3) + 7);
+    expect(view.log10()).toBeCloseTo(-3, 9);
+    view.pointer("move", x_at(-2) + 7);
+    expect(view.log10()).toBeCloseTo(-2, 9);
+  });
+
+  test("moves the marker at once, hollow and with the number alone", () => {
+    const view = show(new FakeModel({ kind: "pick" }));
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-2.5));
+    expect(view.label()).toBe("3.16e-03");
+    expect(view.is("moving")).toBe(true);
+    expect(view.is("hollow")).toBe(true);
+    expect(view.aria("valuetext")).toBe("3.16e-03");
+  });
+
+  test("tells the kernel at most every 40 ms, and the last value always", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    for (let step = 1; step <= 100; step++) {
+      view.pointer("move", x_at(-3 + step / 100));
+      vi.advanceTimersByTime(4);
+    }
+    vi.advanceTimersByTime(100);
+    expect(model.sent.length).toBeGreaterThan(5);
+    expect(model.sent.length).toBeLessThanOrEqual(12);
+    expect(model.sent.at(-1)?.["lr"]).toBeCloseTo(1e-2, 12);
+    expect(model.sent.every((message) => !("commit" in message))).toBe(true);
+    expect(model.sent[0]?.["moving_from"]).toBe(1e-3);
+  });
+
+  test("ends in one message with the pick, rounded to three digits", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-2.5));
+    view.pointer("up", x_at(-2.5));
+    expect(model.sent.at(-1)).toEqual({
+      lr: 3.16e-3,
+      moving_from: null,
+      commit: { lr: 3.16e-3, n: 1_000_000 },
+    });
+    vi.advanceTimersByTime(1000);
+    expect(model.sent).toHaveLength(1);
+  });
+
+  test("is not drawn as chosen until the kernel has answered", () => {
+    const model = new FakeModel({ kind: "pick" });
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-2.5));
+    view.pointer("up");
+    expect(view.label()).toBe("3.16e-03");
+    expect(view.is("hollow")).toBe(true);
+    model.fromKernel({ received: model.lastCommit.n });
+    expect(view.label()).toBe("lr = 3.16e-03");
+    expect(view.is("hollow")).toBe(false);
+  });
+
+  test("stays on the axis", () => {
+    const model = new FakeModel({ low: 1.2345e-7 });
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", -5000);
+    expect(view.plot.style.getPropertyValue("--lrf-fraction")).toBe("0");
+    view.pointer("up");
+    expect(model.lastCommit.lr).toBe(1.24e-7);
+  });
+
+  test("is put back by Escape, wherever the focus is, and picks nothing", () => {
+    const model = new FakeModel({ kind: "pick" });
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1));
+    vi.advanceTimersByTime(100);
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+    expect(view.label()).toBe("lr = 1.00e-03");
+    expect(model.sent.at(-1)).toEqual({ lr: 1e-3, moving_from: null });
+    view.pointer("move", x_at(0));
+    view.pointer("up", x_at(0));
+    expect(view.label()).toBe("lr = 1.00e-03");
+    expect(model.lastCommit).toEqual({});
+  });
+
+  test.each(["cancel", "lostcapture"])("is put back when the pointer is lost: %s", (how) => {
+    const model = new FakeModel({ kind: "pick" });
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1));
+    if (how === "cancel") view.pointer("cancel");
+    else view.handle.dispatchEvent(new PointerEvent("lostpointercapture", { pointerId: 1 }));
+    expect(view.label()).toBe("lr = 1.00e-03");
+    expect(model.lastCommit).toEqual({});
+  });
+
+  test("is not disturbed by the kernel, which has its way when it is put back", () => {
+    const model = new FakeModel({ kind: "candidate" });
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1));
+    model.fromKernel({ lr: 5e-4 });
+    expect(view.label()).toBe("1.00e-01");
+    view.key("Escape");
+    expect(view.label()).toBe("candidate 5.00e-04");
+  });
+
+  test("shows in every view of the marker", () => {
+    const model = new FakeModel({ kind: "pick" });
+    const [one, two] = [show(model), show(model)];
+    one.pointer("down", x_at(-3));
+    one.pointer("move", x_at(-2));
+    expect(two.label()).toBe("1.00e-02");
+    expect(two.is("moving")).toBe(true);
+    one.pointer("up");
+    model.fromKernel({ received: model.lastCommit.n });
+    expect([one.label(), two.label()]).toEqual(["lr = 1.00e-02", "lr = 1.00e-02"]);
+  });
+
+  test("needs the first button of the first pointer", () => {
+    const view = show(new FakeModel());
+    view.pointer("down", x_at(-3), { button: 2 });
+    view.pointer("move", x_at(-1));
+    view.pointer("down", x_at(-3), { isPrimary: false });
+    view.pointer("move", x_at(-1));
+    expect(view.log10()).toBeCloseTo(-3, 9);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1), { pointerId: 2 });
+    expect(view.log10()).toBeCloseTo(-3, 9);
+  });
+
+  test("of a figure without width changes nothing", () => {
+    const view = show(new FakeModel());
+    view.plot.getBoundingClientRect = () => new DOMRect(0, 0, 0, 0);
+    view.pointer("down", 0);
+    view.pointer("move", 50);
+    expect(view.label()).toBe("1.00e-03");
+  });
+
+  test("that the page did not live to see the end of is undone by the next page", () => {
+    const model = new FakeModel({ lr: 0.5, moving_from: 1e-3 });
+    marker.initialize({ model });
+    expect(model.sent).toEqual([{ lr: 1e-3, moving_from: null }]);
+  });
+});
+
+describe("a click", () => {
+  test.each(["candidate", "start"])("on a %s chooses it, rounded", (kind) => {
+    const model = new FakeModel({ kind, lr: 0.0031622 });
+    const view = show(model);
+    view.pointer("down", x_at(-2.5));
+    view.pointer("move", x_at(-2.5) + 2);
+    view.pointer("up", x_at(-2.5) + 2);
+    expect(model.lastCommit.lr).toBe(3.16e-3);
+  });
+
+  test("on a pick changes nothing, not even its further digits", () => {
+    const model = new FakeModel({ kind: "pick", lr: 0.0031622 });
+    const view = show(model);
+    view.pointer("down", x_at(-2.5));
+    view.pointer("up", x_at(-2.5));
+    expect(model.sent).toEqual([]);
+    expect(model.get("lr")).toBe(0.0031622);
+  });
+});
+
+describe("the keyboard", () => {
+  test("moves at once and picks when the key comes up", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    const event = view.key("ArrowRight");
+    expect(event.defaultPrevented).toBe(true);
+    expect(view.label()).toBe("1.12e-03");
+    expect(view.is("moving")).toBe(true);
+    expect(model.lastCommit).toEqual({});
+    view.key("ArrowRight", {}, "keyup");
+    expect(model.lastCommit.lr).toBe(1.12e-3);
+  });
+
+  test("picks once for a key that is held", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    for (let i = 0; i < 20; i++) view.key("ArrowRight", { repeat: i > 0 });
+    view.key("ArrowRight", {}, "keyup");
+    expect(model.lastCommit.lr).toBe(1e-2);
+    expect(model.sent.filter((message) => "commit" in message)).toHaveLength(1);
+  });
+
+  test("makes a decade of twenty steps, although each is rounded", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    for (let i = 0; i < 20; i++) {
+      view.key("ArrowUp");
+      view.key("ArrowUp", {}, "keyup");
+    }
+    expect(model.lastCommit.lr).toBe(1e-2);
+  });
+
+  test("picks when the focus leaves before the key comes up", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    view.key("PageUp");
+    view.handle.dispatchEvent(new FocusEvent("blur"));
+    expect(model.lastCommit.lr).toBe(1e-2);
+  });
+
+  test("puts back with Escape", () => {
+    const model = new FakeModel({ kind: "pick" });
+    const view = show(model);
+    view.key("End");
+    view.key("Escape");
+    view.key("End", {}, "keyup");
+    expect(view.label()).toBe("lr = 1.00e-03");
+    expect(model.lastCommit).toEqual({});
+  });
+
+  test.each(["Enter", " "])("chooses where it stands: %j", (key) => {
+    const model = new FakeModel({ kind: "candidate", lr: 0.0031622 });
+    const view = show(model);
+    view.key(key);
+    view.key(key, { repeat: true });
+    expect(model.lastCommit.lr).toBe(3.16e-3);
+    expect(model.sent).toHaveLength(1);
+  });
+
+  test("tells equal picks apart, also when the clock is put back", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    view.key("Enter");
+    const first = model.lastCommit;
+    vi.setSystemTime(5);
+    view.key("Enter");
+    expect(model.lastCommit.lr).toBe(first.lr);
+    expect(model.lastCommit.n).toBe(first.n + 1);
+  });
+
+  test("does nothing at the end of the axis", () => {
+    const model = new FakeModel({ kind: "pick", lr: 10 });
+    const view = show(model);
+    view.key("ArrowRight");
+    view.key("ArrowRight", {}, "keyup");
+    expect(model.sent).toEqual([]);
+  });
+
+  test("leaves saving, running and other keys to the page", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    expect(view.handle.dataset["lmSuppressShortcuts"]).toBe("true");
+    expect(view.key("s", { ctrlKey: true }).defaultPrevented).toBe(false);
+    expect(view.handle.dataset["lmSuppressShortcuts"]).toBeUndefined();
+    expect(view.key("Enter", { shiftKey: true }).defaultPrevented).toBe(false);
+    expect(view.handle.dataset["lmSuppressShortcuts"]).toBeUndefined();
+    expect(view.key("d").defaultPrevented).toBe(false);
+    expect(view.handle.dataset["lmSuppressShortcuts"]).toBe("true");
+    expect(view.key("ArrowRight", { ctrlKey: true }).defaultPrevented).toBe(false);
+    expect(model.sent).toEqual([]);
+  });
+});
+
+describe("a marker that cannot be moved", () => {
+  test("is one that the kernel has disabled", () => {
+    const model = new FakeModel({ disabled: true });
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1));
+    view.key("End");
+    expect(view.label()).toBe("1.00e-03");
+    expect([view.aria("disabled"), view.handle.tabIndex]).toEqual(["true", -1]);
+    model.fromKernel({ disabled: false });
+    expect([view.aria("disabled"), view.handle.tabIndex]).toEqual(["false", 0]);
+  });
+
+  test("is one whose kernel is gone", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    model.view = { model: { comm_live: false } };
+    model.trigger("comm_live_update");
+    expect(view.is("dead")).toBe(true);
+    expect(view.aria("disabled")).toBe("true");
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1));
+    expect(view.label()).toBe("1.00e-03");
+    model.view = { model: { comm_live: true } };
+    model.trigger("comm_live_update");
+    expect(view.is("dead")).toBe(false);
+  });
+
+  test("is one from a saved notebook that never had a kernel", () => {
+    const el = document.createElement("div");
+    el.className = "jupyter-widgets-disconnected";
+    marker.render({ model: new FakeModel(), el });
+    expect(el.querySelector(".lrf-dead")).not.toBeNull();
+  });
+});
+
+describe("the chart beside it", () => {
+  const chart = () => Object.assign(document.createElement("div"), { className: "bqplot" });
+
+  test("makes the marker ready, whenever it comes", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    vi.advanceTimersByTime(3000);
+    expect(model.get("ready")).toBe(false);
+    view.box.prepend(chart());
+    vi.advanceTimersByTime(200);
+    expect(model.sent).toEqual([{ ready: true }]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("is not waited for longer than ten seconds", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    vi.advanceTimersByTime(11_000);
+    view.box.prepend(chart());
+    vi.advanceTimersByTime(11_000);
+    expect(model.get("ready")).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("counts only in the same box", () => {
+    const model = new FakeModel();
+    show(model);
+    document.body.append(chart());
+    vi.advanceTimersByTime(11_000);
+    expect(model.get("ready")).toBe(false);
+  });
+});
+
+describe("taking a view away", () => {
+  test("leaves no element, listener or timer behind", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    const other = show(model);
+    expect(model.listenerCount).toBeGreaterThan(0);
+    view.remove();
+    other.remove();
+    expect(view.el.childElementCount).toBe(0);
+    expect(view.el.className).toBe("");
+    expect(model.listenerCount).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+    view.key("ArrowRight");
+    view.pointer("down", x_at(-3));
+    expect(model.sent).toEqual([]);
+  });
+
+  test("in the middle of a drag puts the marker back", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-1));
+    vi.advanceTimersByTime(100);
+    view.remove();
+    expect(model.sent.at(-1)).toEqual({ lr: 1e-3, moving_from: null });
+  });
+});

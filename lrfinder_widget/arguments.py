@@ -1,0 +1,140 @@
+"""Checks of arguments: what is wrong, what was given, what to do."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+
+def check_kind(name: str, value: object, kind: type, what: str) -> None:
+    """Refuse a value of another type.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not an instance of `kind`.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {what}; got {type(value).__name__}.")
+
+
+def check_count(name: str, value: Any, *, at_least: int) -> int:
+    """Return `value` as an `int`.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number, or below `at_least`.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = at_least - 1
+    if isinstance(value, bool) or count < at_least:
+        raise ValueError(f"{name} must be a whole number, at least {at_least}; got {value!r}.")
+    return count
+
+
+def check_preserve(preserve: Any) -> tuple[Any, ...]:
+    """Return the objects to put back as a tuple.
+
+    Raises
+    ------
+    TypeError
+        If one of them has no ``state_dict`` and ``load_state_dict``.
+    """
+    if not isinstance(preserve, Iterable) or hasattr(preserve, "state_dict"):
+        raise TypeError(
+            f"preserve must be a list of objects; got {type(preserve).__name__}. "
+            "For a single object, write preserve=[object]."
+        )
+    objects = tuple(preserve)
+    for thing in objects:
+        if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
+            raise TypeError(
+                "preserve takes objects with state_dict and load_state_dict (a scaler, an averaged "
+                f"model, a scheduler, another optimizer); got {type(thing).__name__}."
+            )
+    return objects
+
+
+def check_criterion(criterion: object) -> None:
+    """Refuse a criterion that cannot be called.
+
+    Raises
+    ------
+    TypeError
+        If `criterion` is neither callable nor `None`.
+    """
+    if criterion is not None and not callable(criterion):
+        raise TypeError(
+            "criterion must be a function criterion(output, target) -> loss, such as "
+            f"nn.CrossEntropyLoss(), or None; got {criterion!r}."
+        )
+
+
+def check_step(step: object, criterion: object, accumulate: object, val_batches: object) -> None:
+    """Refuse a step of the user's own that cannot be called, or beside what it replaces.
+
+    Raises
+    ------
+    TypeError
+        If `step` is not callable, or `criterion` is given too.
+    ValueError
+        If `accumulate` or `val_batches` is given too.
+    """
+    if not callable(step):
+        raise TypeError(f"step must be a function step(batch) -> loss; got {step!r}.")
+    if criterion is not None:
+        raise TypeError(
+            "criterion and step are two doors to the same thing: pass criterion(output, target) "
+            "for the textbook step, or step(batch) -> loss for your own; got both."
+        )
+    for name, given in (("accumulate", accumulate != 1), ("val_batches", val_batches is not None)):
+        if given:
+            raise ValueError(
+                f"{name} works with criterion only; got it with step. "
+                "Your step decides itself what it trains on and which loss it returns."
+            )
+
+
+def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
+    """Refuse an optimizer that was built for another model.
+
+    Raises
+    ------
+    ValueError
+        If they have no parameter in common.
+    """
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError(
+            "the optimizer holds none of the model's parameters, so no step could change the "
+            "loss. Build it from this model: …(model.parameters(), lr=…)."
+        )
+
+
+def check_val_batches(val_batches: Any) -> list[Any] | None:
+    """Return the validation batches as a list, unread.
+
+    Raises
+    ------
+    TypeError
+        If they are no list or tuple: reading a loader here would move its random state.
+    ValueError
+        If there are none.
+    """
+    if val_batches is None:
+        return None
+    if not isinstance(val_batches, (list, tuple)):
+        raise TypeError(
+            "val_batches must be a list of a few fixed batches, such as "
+            f"list(itertools.islice(val_loader, 4)); got {type(val_batches).__name__}."
+        )
+    if not val_batches:
+        raise ValueError("val_batches must hold at least one batch; got none.")
+    return list(val_batches)

@@ -1,0 +1,156 @@
+"""Where the batches come from: begun again when used up, never disturbing the user's own epoch."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+
+class Exhausted(Exception):
+    """The data is used up and cannot be begun again."""
+
+
+class Batches:
+    """An endless supply of batches from a loader, a list, or a one-shot iterator.
+
+    Parameters
+    ----------
+    source : iterable
+        Begun again each time it runs out, unless it is its own iterator.
+    device : torch.device or None
+        Where the tensors of each batch are moved; `None` leaves them where they are.
+    """
+
+    def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
+        self._source = _private(source)
+        self._device = device
+        self._iterator: Iterator[Any] | None = None
+
+    def open(self) -> None:
+        """Begin: a loader with workers starts them here."""
+        self._iterator = iter(self._source)
+
+    def take(self) -> Any:
+        """Return the next batch, on the device.
+
+        Raises
+        ------
+        Exhausted
+            If there is none left, or if a new beginning yields nothing.
+        """
+        assert self._iterator is not None
+        try:
+            batch = next(self._iterator)
+        except StopIteration:
+            if self._iterator is self._source:
+                raise Exhausted from None
+            self.open()
+            try:
+                batch = next(self._iterator)
+            except StopIteration:
+                raise Exhausted from None
+        return batch if self._device is None else move(batch, self._device)
+
+    def close(self) -> None:
+        """Let go of the iterator and of the worker processes behind it."""
+        iterator, self._iterator = self._iterator, None
+        if iterator is None or iterator is self._source:  # a one-shot iterator is the user's
+            return
+        if hasattr(iterator, "_shutdown_workers"):
+            _shut_down(iterator)
+        elif hasattr(iterator, "close"):
+            iterator.close()
+
+
+def check_batches(batches: object) -> None:
+    """Refuse what cannot be a source of batches, before anything runs.
+
+    Raises
+    ------
+    TypeError
+        If `batches` is a bare `Dataset`, is not iterable, or is a single batch.
+    """
+    what = f"batches must be an iterable of batches, usually a DataLoader; got {_kind(batches)}."
+    if isinstance(batches, Dataset):
+        raise TypeError(f"{what} Wrap it: DataLoader({_kind(batches)}(…), batch_size=…).")
+    if isinstance(batches, (str, bytes, Mapping, Tensor)):
+        raise TypeError(f"{what} For a single batch, pass a list: [batch].")
+    if not isinstance(batches, Iterable) and not hasattr(batches, "__getitem__"):
+        raise TypeError(what)
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """Move the tensors of a batch to `device`, through nested containers; the rest passes through.
+
+    A copy to an accelerator does not block: the work that needs it is queued behind it.
+    """
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=device.type != "cpu")
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(move(item, device) for item in batch))
+    if type(batch) in (list, tuple):
+        return type(batch)([move(item, device) for item in batch])
+    if type(batch) is dict:
+        return {key: move(item, device) for key, item in batch.items()}
+    if callable(getattr(batch, "to", None)):  # packed sequences, tokenizer output, graphs
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: move(item, device) for key, item in batch.items()}
+    return batch
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _private(source: Any) -> Any:
+    """Copy a `DataLoader` shallowly: its own iterator and workers stay as they are."""
+    if not isinstance(source, DataLoader) or type(source).__iter__ is not DataLoader.__iter__:
+        return source
+    loader = copy.copy(source)
+    object.__setattr__(loader, "_iterator", None)
+    if loader.num_workers:
+        loader.worker_init_fn = _IgnoreInterrupt(loader.worker_init_fn)
+    return loader
+
+
+class _IgnoreInterrupt:
+    """Keep workers alive through the interrupt that a notebook sends to the process group.
+
+    The main process decides what an interrupt means. A class at module level, so that it can be
+    pickled for workers that are spawned.
+    """
+
+    def __init__(self, inner: Callable[[int], None] | None) -> None:
+        self.inner = inner
+
+    def __call__(self, worker_id: int) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.inner is not None:
+            self.inner(worker_id)
+
+
+def _shut_down(iterator: Any, grace_s: float = 0.3) -> None:
+    """End a loader's workers in order, and those that are slow to hear it by force."""
+
+    def terminate() -> None:
+        for worker in iterator._workers:
+            with suppress(ValueError):  # closed in the meantime
+                if worker.is_alive():
+                    worker.terminate()
+
+    timer = threading.Timer(grace_s, terminate)
+    timer.daemon = True
+    timer.start()
+    try:
+        iterator._shutdown_workers()
+    finally:
+        timer.cancel()

@@ -1,0 +1,149 @@
+"""The bqplot figure: its axes, its marks, and what a redraw sends to the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bqplot
+import numpy as np
+from numpy.typing import NDArray
+
+from .curve import LossCurve
+from .learning_rate import Mode
+
+MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
+"""Pixels around the plot area; fixed, so that the marker knows where the axis is."""
+
+DRAWN_POINTS = 2000
+"""A line of more points is thinned out for drawing, never in the data."""
+
+_TEXT = "var(--jp-ui-font-color1, #333)"
+_LINE = "var(--jp-brand-color1, #1976d2)"
+_GRID = "var(--jp-border-color2, #e0e0e0)"
+
+Array = NDArray[np.float64]
+
+
+class Chart:
+    """Loss over learning rate: raw points, and the smoothed line through them.
+
+    Parameters
+    ----------
+    start_lr, end_lr : float
+        The ends of the learning-rate axis.
+    mode : {"exp", "linear"}
+        A logarithmic or a linear axis.
+    """
+
+    def __init__(self, start_lr: float, end_lr: float, mode: Mode) -> None:
+        scale: Any = bqplot.LogScale if mode == "exp" else bqplot.LinearScale
+        self._x = scale(min=start_lr, max=end_lr, allow_padding=False)
+        self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
+        scales = {"x": self._x, "y": self._y}
+        self._loss_axis = _axis(
+            self._y,
+            "loss",
+            orientation="vertical",
+            label_offset="46px",
+            tick_values=[],
+            tick_format=".6~g",
+        )
+        self._raw = bqplot.Scatter(
+            x=[],
+            y=[],
+            scales=scales,
+            colors=[_LINE],
+            default_size=14,
+            default_opacities=[0.45],
+            stroke_width=0,
+        )
+        self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[_LINE], stroke_width=2.5)
+        self.figure = bqplot.Figure(
+            marks=[self._raw, self._smooth],
+            axes=[_lr_axis(self._x, start_lr, end_lr, mode), self._loss_axis],
+            fig_margin=MARGIN,
+            min_aspect_ratio=0.01,
+            max_aspect_ratio=100,
+            padding_x=0,
+            padding_y=0,
+            animation_duration=0,
+            display_toolbar=False,
+            layout={"width": "100%", "height": "340px", "grid_area": "1 / 1"},
+        )
+        self.figure.add_class("lrf-figure")
+
+    def draw(self, curve: LossCurve) -> None:
+        """Send the curve as it is; only finite values, and no more than can be seen."""
+        finite = np.isfinite(curve.losses)
+        lrs, losses, smooth = curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
+        low, high = loss_limits(losses, smooth)
+        with self._y.hold_sync():
+            self._y.min, self._y.max = low, high
+        self._loss_axis.tick_values = round_ticks(low, high) if len(curve) else []
+        for mark, values in ((self._raw, losses), (self._smooth, smooth)):
+            with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
+                mark.x, mark.y = thin_out(lrs, values)
+
+    def close(self) -> None:
+        """Close every model behind the figure."""
+        for axis in self.figure.axes:
+            axis.close()
+        for model in (self._raw, self._smooth, self._x, self._y, self.figure):
+            model.close()
+
+
+def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
+    """Choose the limits of the loss axis: the descent fills it, an explosion does not squash it.
+
+    Upward it shows at most three quarters of the descent above the level of the start.
+    """
+    if not losses.size:
+        return 0.0, 1.0
+    low, high = float(losses.min()), float(losses.max())
+    head = losses[: max(5, len(losses) // 10)]
+    start, spread = float(np.median(head)), float(np.ptp(head))
+    high = min(high, start + max(0.75 * (start - float(smooth.min())), 2.0 * spread))
+    room = 0.06 * (high - low) or 0.05 * abs(low) or 0.5
+    return low - room, high + room
+
+
+def round_ticks(low: float, high: float, most: int = 6) -> Array:
+    """Choose at most `most` round numbers between the limits."""
+    rough = (high - low) / most
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = min((s * power for s in (1, 2, 5, 10)), key=lambda s: (s < rough, s))
+    ticks: Array = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    return ticks
+
+
+def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:
+    """Keep the lowest and the highest point of each of ``limit / 2`` stretches, and both ends."""
+    if len(x) <= limit:
+        return x, y
+    kept = [0, len(x) - 1]
+    for part in np.array_split(np.arange(len(x)), limit // 2 - 1):
+        kept += [part[y[part].argmin()], part[y[part].argmax()]]
+    chosen = np.unique(kept)
+    return x[chosen], y[chosen]
+
+
+def _lr_axis(scale: Any, start_lr: float, end_lr: float, mode: Mode) -> Any:
+    ticks: dict[str, Any] = {"num_ticks": 6, "tick_format": ".2~g"}
+    if mode == "exp":
+        first, last = np.ceil(np.log10(start_lr) - 1e-9), np.floor(np.log10(end_lr) + 1e-9)
+        if last > first:  # a tick a decade; bqplot's own choice crowds the axis
+            ticks = {"tick_values": 10.0 ** np.arange(first, last + 1), "tick_format": ".0e"}
+    return _axis(scale, "learning rate", label_offset="34px", **ticks)
+
+
+def _axis(scale: Any, label: str, **options: Any) -> Any:
+    return bqplot.Axis(
+        scale=scale,
+        label=label,
+        label_color=_TEXT,
+        color=_TEXT,
+        grid_color=_GRID,
+        grid_lines="solid",
+        tick_style={"fill": _TEXT, "font-size": "12px"},
+        **options,
+    )

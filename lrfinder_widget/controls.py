@@ -1,0 +1,170 @@
+"""The controls around the chart: what they look like, and what they say."""
+
+from __future__ import annotations
+
+import html
+import traceback
+
+import ipywidgets
+
+from .curve import LossCurve
+from .run import RangeTest, State
+from .suggest import Suggestion
+from .sweep import Sweep
+
+MISSING = (
+    "No chart here? It needs ipywidgets, bqplot and anywidget where the kernel runs and also where "
+    "the notebook server runs: pip install ipywidgets bqplot anywidget there, and reload the page."
+)
+
+_ROW = {"flex_flow": "row wrap", "align_items": "center", "width": "100%"}
+
+
+class Controls:
+    """Buttons, progress, number box and texts; the finder wires them and fills them in."""
+
+    def __init__(self, num_iter: int) -> None:
+        self.start = ipywidgets.Button(
+            description="Start", icon="play", button_style="primary", layout={"width": "96px"}
+        )
+        self.pause = ipywidgets.Button(
+            description="Pause", icon="pause", disabled=True, layout={"width": "104px"}
+        )
+        self.progress = ipywidgets.IntProgress(
+            max=num_iter, layout={"flex": "1 1 120px", "min_width": "80px", "width": "auto"}
+        )
+        self.pace = ipywidgets.HTML(layout={"flex": "0 1 auto"})
+        self.number = ipywidgets.Text(
+            description="learning rate",
+            continuous_update=False,
+            style={"description_width": "initial"},
+            layout={"width": "200px"},
+        )
+        self.use = ipywidgets.Button(
+            description="Use",
+            icon="check",
+            tooltip="Pick the learning rate where the marker stands",
+            layout={"width": "84px"},
+        )
+        self.written = ipywidgets.HTML()
+        self.status = ipywidgets.HTML(layout={"width": "100%"})
+        self.missing = ipywidgets.HTML(_late(MISSING))
+        self.above = ipywidgets.Box([self.start, self.pause, self.progress, self.pace], layout=_ROW)
+        self.below = ipywidgets.Box([self.number, self.use, self.written], layout=_ROW)
+
+    def show_state(self, *, active: bool, paused: bool) -> None:
+        """Label the two buttons by what they would do."""
+        self.start.description = "Stop" if active else "Start"
+        self.start.icon = "stop" if active else "play"
+        self.start.button_style = "" if active else "primary"
+        self.pause.disabled = not active
+        self.pause.description = "Resume" if paused else "Pause"
+        self.pause.icon = "play" if paused else "pause"
+
+    def hide_missing(self) -> None:
+        """Take away the hint on what to install: the chart has been seen."""
+        self.missing.layout.display = "none"
+
+    def close(self) -> None:
+        """Close every widget."""
+        for widget in (*self.above.children, *self.below.children, self.status, self.missing):
+            widget.close()
+        self.above.close()
+        self.below.close()
+
+
+def sentence(
+    test: RangeTest,
+    curve: LossCurve,
+    sweep: Sweep,
+    suggestion: Suggestion | None,
+    problem: str | None,
+) -> str:
+    """Say in whole sentences where the test is and what follows from it."""
+    told = _state_sentence(test, curve, sweep)
+    if suggestion is not None and test.state is not State.FAILED:
+        told += f" {suggestion.reason}"
+    return told if problem is None else f"{problem} {told}"
+
+
+def _state_sentence(test: RangeTest, curve: LossCurve, sweep: Sweep) -> str:
+    total, done = len(sweep.ladder), len(curve)
+    if test.state is State.READY:
+        where = f" on {sweep.device}" if sweep.device is not None else ""
+        return (
+            f"Start trains {total} steps{where}, one per learning rate, and then puts model, "
+            "optimizer and random state back as they were."
+        )
+    if test.stopping:
+        return "Stopping after the step under way, then everything is put back."
+    if test.state is State.RUNNING:
+        return "Running. The notebook stays usable; leave the model alone until the end."
+    if test.state is State.PAUSED:
+        return (
+            f"Paused after {done} of {total} steps. The model is in the middle of the test: "
+            "resume or stop before you use it."
+        )
+    if test.state is State.FAILED:
+        error = test.exception
+        return f"Failed after {done} steps, everything is put back. {type(error).__name__}: {error}"
+    at = f" at {curve.lrs[-1]:.2e}" if done else ""
+    ended = {
+        "completed": f"All {total} steps done.",
+        "diverged": f"The loss diverged{at}, so the test ended there.",
+        "non-finite": f"The loss was no longer finite{at}, so the test ended there.",
+        "exhausted": f"The data was used up after {done} of {total} steps.",
+        "stop-rule": f"Your stop rule ended the test{at}.",
+        "stopped": f"Stopped after {done} of {total} steps.",
+    }
+    return f"{ended[test.reason or 'stopped']} Everything is put back."
+
+
+def status_text(sentence: str, exception: BaseException | None = None) -> str:
+    """Compose the status line; an exception's traceback is folded. All of it escaped."""
+    line = f'<div role="status" style="line-height: 1.5">{html.escape(sentence)}'
+    if exception is not None:
+        trace = html.escape("".join(traceback.format_exception(exception)))
+        line += (
+            "<details><summary>Traceback</summary>"
+            f'<pre style="overflow: auto; max-height: 240px; line-height: 1.3">{trace}</pre>'
+            "</details>"
+        )
+    return line + "</div>"
+
+
+def written_text(name: str | None, value: float | None, *, picked: bool) -> str:
+    """Say what the variable holds, and whether that was picked."""
+    if value is None:
+        return "<span>nothing picked yet</span>"
+    shown = f"{value:.2e}" if name is None else f"{html.escape(name)} = {value:.2e}"
+    code = f'<code style="font-size: 14px; padding: 2px 8px">{shown}</code>'
+    return code if picked else f"{code} <span>as it was; nothing picked yet</span>"
+
+
+def pace_text(done: int, total: int, per_second: float | None) -> str:
+    """Say how far the run is, how fast it goes, and how long it will take at most."""
+    parts = [f"{done} / {total}"]
+    if per_second:
+        left = (total - done) / per_second
+        speed = f"{per_second:.0f} steps/s" if per_second >= 10 else f"{1 / per_second:.2g} s/step"
+        parts.append(speed)
+        if done < total:
+            parts.append(f"{_duration(left)} left")
+    return f'<span style="font-variant-numeric: tabular-nums">{" · ".join(parts)}</span>'
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _late(text: str) -> str:
+    # The text is in the page from the start and becomes visible only if nothing has hidden it
+    # after a while: what is missing cannot say so itself.
+    return (
+        "<style>@keyframes lrf-late { to { visibility: visible; } }"
+        ".lrf-late { visibility: hidden; animation: lrf-late 0s 6s forwards; }</style>"
+        f'<div class="lrf-late">{html.escape(text)}</div>'
+    )

@@ -1,0 +1,266 @@
+"""What an LR range test measured, what can be read off it, and when to stop. NumPy only."""
+
+from __future__ import annotations
+
+import json
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .smoothing import Array, count_before_turn, smooth
+from .suggest import RULES, Rule, Suggestion, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Reason = Literal[
+    "completed", "diverged", "non-finite", "exhausted", "stop-rule", "stopped", "failed"
+]
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """The learning rates and losses of an LR range test, as measured; all reading hangs on it.
+
+    Parameters
+    ----------
+    lrs : array_like of float, shape (n,)
+        Learning rates: positive, finite, each larger than the one before.
+    losses : array_like of float, shape (n,)
+        The raw loss at each of them, before the update with it. May hold nan and infinities.
+    reason : str
+        Why the test ended: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the last loss is
+        nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (a rule of yours said
+        so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, the learning rates do not rise, or the reason is unknown.
+
+    Notes
+    -----
+    Both arrays are float64 copies and read-only. Curves compare by value, nan equal to nan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lrs = np.geomspace(1e-5, 1.0, 50)
+    >>> curve = LossCurve(lrs, 2.0 - np.tanh(np.log10(lrs) + 3.0) + 9.0 * lrs**2)
+    >>> f"{curve.suggestion.lr:.1e}"
+    '4.4e-03'
+    """
+
+    lrs: Array
+    losses: Array
+    reason: Reason
+
+    def __init__(self, lrs: ArrayLike, losses: ArrayLike, reason: Reason = "completed") -> None:
+        x, y = np.array(lrs, dtype=np.float64), np.array(losses, dtype=np.float64)
+        if x.ndim != 1 or x.shape != y.shape:
+            raise ValueError(
+                "lrs and losses must be two sequences of the same length; "
+                f"got shapes {x.shape} and {y.shape}."
+            )
+        if not (np.all(np.isfinite(x)) and np.all(x > 0) and np.all(np.diff(x) > 0)):
+            raise ValueError(
+                "lrs must be positive and finite, each larger than the one before; got "
+                f"{np.array2string(x, threshold=8)}."
+            )
+        if reason not in get_args(Reason):
+            raise ValueError(f"reason must be one of {get_args(Reason)}; got {reason!r}.")
+        x.flags.writeable = y.flags.writeable = False
+        for name, value in (("lrs", x), ("losses", y), ("reason", reason)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.lrs)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LossCurve):
+            return NotImplemented
+        return (
+            self.reason == other.reason
+            and np.array_equal(self.lrs, other.lrs)
+            and np.array_equal(self.losses, other.losses, equal_nan=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.reason, self.lrs.tobytes()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LossCurve, (self.lrs, self.losses, self.reason)  # so that a copy is read-only too
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"<LossCurve empty, {self.reason}>"
+        ends = f"lr {self.lrs[0]:.2e} to {self.lrs[-1]:.2e}"
+        losses = f"loss {self.losses[0]:.4g} to {self.losses[-1]:.4g}"
+        return f"<LossCurve {len(self)} points, {ends}, {losses}, {self.reason}>"
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def smooth(self) -> Array:
+        """Smooth the losses without delay: centred, over about a tenth of the points.
+
+        A running median of three takes out lone outliers, then a local straight line is fitted
+        around each point (Cleveland, J. Am. Stat. Assoc. 74, 1979), so that slopes and ends are not
+        biased. What follows a blow-up is smoothed by itself and does not reach back before it.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,), read-only
+            nan where the loss is not finite.
+        """
+        return self._read[0]
+
+    def suggest(self, rule: Rule | None = None) -> Suggestion:
+        """Read a candidate learning rate off the curve, or refuse and say why.
+
+        Parameters
+        ----------
+        rule : {"minimum", "steepest", "valley"}, optional
+            See `lrfinder_widget.suggest`; without one, the default rule.
+        """
+        smoothed, error, before_turn = self._read
+        return suggest(
+            self.lrs[before_turn],
+            smoothed[before_turn],
+            error[before_turn],
+            rule=rule,
+            turned=self.reason == "diverged" or before_turn[-1:].tolist() != [len(self) - 1],
+            completed=self.reason == "completed",
+        )
+
+    @cached_property
+    def suggestion(self) -> Suggestion:
+        """The candidate of the default rule."""
+        return self.suggest()
+
+    def candidates(self) -> dict[str, float | None]:
+        """Return the learning rate that each rule reads off the curve, None where it cannot."""
+        return {rule: self.suggest(rule).lr for rule in RULES}
+
+    @cached_property
+    def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
+        """The smoothed losses, their standard errors, and the finite points before the turn."""
+        finite = np.isfinite(self.losses)
+        y = np.clip(self.losses[finite], -1e290, 1e290)  # so that no sum overflows
+        turn = count_before_turn(y)
+        smoothed, error = np.full((2, len(self)), np.nan)
+        parts = [smooth(part) for part in (y[:turn], y[turn:])]
+        smoothed[finite], error[finite] = np.concatenate(parts, axis=1)
+        smoothed.flags.writeable = error.flags.writeable = False
+        return smoothed, error, np.flatnonzero(finite)[:turn]
+
+    # -- the way out ------------------------------------------------------------------------------
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas frame with the columns ``lr``, ``loss`` and ``smoothed``."""
+        import pandas as pd
+
+        return pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
+
+    def to_json(self) -> str:
+        """Return the curve as valid JSON, to the bit; nan and infinities become strings."""
+        content = {
+            "lrs": self.lrs.tolist(),
+            "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
+            "reason": self.reason,
+        }
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> LossCurve:
+        """Make a curve from what `to_json` returned."""
+        content = json.loads(text)
+        return cls(content["lrs"], [float(v) for v in content["losses"]], content["reason"])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the raw losses, the smoothed ones and the candidate with its band, by Matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without one, in a new figure.
+        """
+        if ax is None:
+            from matplotlib import pyplot as plt
+
+            ax = plt.subplots()[1]
+        ax.plot(self.lrs, self.losses, ".-", color="C0", alpha=0.3, label="loss")
+        ax.plot(self.lrs, self.smooth(), color="C0", label="smoothed")
+        found = self.suggestion
+        if found.lr is not None and found.low is not None and found.high is not None:
+            ax.axvspan(found.low, found.high, color="C1", alpha=0.15, linewidth=0)
+            ax.axvline(found.lr, color="C1", label=f"candidate {found.lr:.2e}")
+        seen = self.smooth()[self._read[2]]
+        if len(seen) > 1 and np.ptp(seen) > 0:  # a blow-up may leave the picture
+            low, high = seen.min(), seen.max()
+            ax.set_ylim(low - 0.3 * (high - low), high + 0.5 * (high - low))
+        steps = np.diff(self.lrs)
+        if len(steps) and steps[-1] > 2 * steps[0]:  # not an even, linear ladder
+            ax.set_xscale("log")
+        ax.set(xlabel="learning rate", ylabel="loss")
+        ax.legend()
+        return ax
+
+
+class Divergence:
+    """The rule that ends a test: called with each new loss, it says whether training has diverged.
+
+    It has when the loss's level (the median of the last five) stands above the lowest level so far
+    by more than each of
+
+    - nine tenths of what the loss had fallen: nearly all that was gained is given back;
+    - five times the upper quartile of the steps between losses: it is no noise;
+    - twice the largest such rise in the first three quarters of the run: it is no wandering.
+
+    All three are differences of losses, so an offset, a positive factor and the sign of the loss
+    make no difference. The memory of steps is thinned, so a call costs the same at any length.
+
+    Examples
+    --------
+    >>> diverged = Divergence()
+    >>> [diverged(loss) for loss in (2.0, 1.9, 1.7, 1.4, 1.2, 1.1, 1.0, 1.1, 1.2, 5.0, 9.0, 80.0)]
+    [False, False, False, False, False, False, False, False, False, False, False, True]
+    """
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=5)
+        self._steps: list[float] = []  # sorted, without those among the last five, without zeros
+        self._rises: list[float] = []  # the largest rise, as it stood after each level
+        self._start = self._low = self._high_rise = 0.0
+
+    def __call__(self, loss: float) -> bool:
+        """Take in a finite loss and return whether training has diverged."""
+        last, steps, rises = self._last, self._steps, self._rises
+        if len(last) < 4:
+            last.append(loss)
+            return False
+        if len(last) == 5 and last[0] != last[1]:
+            insort(steps, abs(last[1] - last[0]))
+            if len(steps) > 512:
+                del steps[::2]
+        last.append(loss)
+        level = sorted(last)[2]
+        if not rises:
+            self._start = self._low = level
+        elif level < self._low:
+            self._low = level
+        rise = level - self._low
+        if rise > self._high_rise:
+            self._high_rise = rise
+        rises.append(self._high_rise)
+        return (
+            len(steps) > 4
+            and rise > 0.9 * (self._start - self._low)
+            and rise > 5.0 * steps[3 * len(steps) // 4]
+            and rise > 2.0 * rises[3 * len(rises) // 4]
+        )

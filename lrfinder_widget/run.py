@@ -1,0 +1,313 @@
+"""One observable run of any iterator of ``(lr, loss)`` in a background thread.
+
+The only thread of the package, and the only place that knows what is running. Standard library
+and the curve: no torch, no widgets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import enum
+import logging
+import threading
+import time
+import weakref
+from array import array
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+from .curve import LossCurve, Reason
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 1 / 12
+"""Listeners hear of new points at most this often."""
+
+
+class State(enum.Enum):
+    """Where a run is. A state after ``RUNNING`` is published only when everything is restored."""
+
+    READY = "ready"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow."""
+        return not TRANSITIONS[self]
+
+
+# A paused run may still be in the middle of a step, and that step may be its last, or fail.
+_ENDS = frozenset({State.FINISHED, State.STOPPED, State.FAILED})
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.READY: frozenset({State.RUNNING}),
+    State.RUNNING: _ENDS | {State.PAUSED},
+    State.PAUSED: _ENDS | {State.RUNNING},
+    State.FINISHED: frozenset(),
+    State.STOPPED: frozenset(),
+    State.FAILED: frozenset(),
+}
+
+Listener = Callable[["RangeTest"], object]
+
+
+class RangeTest:
+    """Run an iterator of ``(lr, loss)`` in a background thread, once.
+
+    Parameters
+    ----------
+    points : iterable of (float, float)
+        Usually a `sweep`. A generator is closed when the run is stopped, and what it returns is the
+        reason of its end.
+
+    Examples
+    --------
+    >>> test = RangeTest([(1e-3, 2.0), (1e-2, 1.0)]).start().wait()
+    >>> test.state, test.reason, test.curve.losses.tolist()
+    (<State.FINISHED: 'finished'>, 'completed', [2.0, 1.0])
+    """
+
+    def __init__(self, points: Iterable[tuple[float, float]]) -> None:
+        self._points = points
+        self._lock = threading.Condition()  # guards all below; never held while calling out
+        self._state = State.READY
+        self._stop = False
+        self._lrs = array("d")
+        self._losses = array("d")
+        self._reason: Reason | None = None
+        self._exception: BaseException | None = None
+        self._listeners: list[Listener] = []
+        self._done = threading.Event()  # set as the worker's last act
+        self._worker: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"<RangeTest {self.state.value}, {len(self._lrs)} points>"
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the run is."""
+        return self._state
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended, see `LossCurve`; `None` before that."""
+        return self._reason
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What made it fail, as it was raised."""
+        return self._exception
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop and has not ended yet."""
+        return self._stop and not self._state.ended
+
+    @property
+    def curve(self) -> LossCurve:
+        """A copy of the points so far; before the end it says "stopped", as if it ended here."""
+        with self._lock:
+            return LossCurve(self._lrs, self._losses, self._reason or "stopped")
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    # -- steering ---------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> None:
+        """Call ``listener(self)`` after new points, at most 12 times a second, and at each state.
+
+        Any thread may be the caller: a listener looks at what the run is now. One that raises is
+        logged and dropped; it does not stop the run.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+    def start(self) -> RangeTest:
+        """Begin in a background thread, and return at once.
+
+        Raises
+        ------
+        RuntimeError
+            If it was started before.
+        """
+        self._move(State.RUNNING, "started", only_from=State.READY)
+        _live.add(self)
+        _stop_all_at_exit()
+        self._worker = threading.Thread(target=self._work, name="LR range test", daemon=True)
+        self._notify()
+        self._worker.start()
+        return self
+
+    def pause(self) -> None:
+        """Halt after the step under way.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not running.
+        """
+        self._move(State.PAUSED, "paused", only_from=State.RUNNING)
+        self._notify()
+
+    def resume(self) -> None:
+        """Go on.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not paused.
+        """
+        self._move(State.RUNNING, "resumed", only_from=State.PAUSED)
+        self._notify()
+
+    def stop(self) -> None:
+        """Ask it to end after the step under way; does nothing where nothing runs."""
+        with self._lock:
+            if self._state is State.READY or self._state.ended:
+                return
+            self._stop = True
+            self._lock.notify_all()
+        self._notify()
+
+    def wait(self, timeout: float | None = None) -> RangeTest:
+        """Wait until it has ended and everything is restored.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not running: it would be waited for in vain.
+        TimeoutError
+            If it has not ended after `timeout` seconds; it goes on.
+        BaseException
+            What made the run fail, as it was raised.
+        """
+        if self._state in (State.READY, State.PAUSED) and not self._stop:
+            todo = "start()" if self._state is State.READY else "resume() or stop()"
+            raise RuntimeError(f"the LR range test is {self._state.value}; call {todo} first.")
+        if not self.join(timeout):
+            raise TimeoutError(f"the LR range test has not ended after {timeout} s; it goes on.")
+        if self._exception is not None:
+            raise self._exception
+        return self
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end of a run that was started, and say whether it came within `timeout`.
+
+        Unlike `wait` it raises nothing of the run's; a run that never began counts as ended.
+        """
+        if self._worker is None:
+            return True
+        if self._worker is threading.current_thread():  # a listener cannot wait for its own caller
+            return False
+        # Not `Thread.join`: before Python 3.13 an interrupt in it marks a live thread as ended. In
+        # slices, so that an interrupt is heard on every platform.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 0.1 if deadline is None else deadline - time.monotonic()
+            if self._done.wait(max(0.0, min(0.1, left))):
+                return True
+            if deadline is not None and left <= 0:
+                return False
+
+    def _move(self, to: State, verb: str, *, only_from: State) -> None:
+        with self._lock:
+            if self._state is not only_from:
+                raise RuntimeError(
+                    f"only an LR range test that is {only_from.value} can be {verb}; "
+                    f"this one is {self._state.value}."
+                )
+            self._set_state(to)
+
+    def _set_state(self, to: State) -> None:
+        if to not in TRANSITIONS[self._state]:  # a defect of this module, not of its user
+            raise AssertionError(f"forbidden transition {self._state} to {to}")
+        self._state = to
+        self._lock.notify_all()
+
+    # -- the worker -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        state, reason, exception = State.FAILED, "failed", None
+        points: Any = None
+        try:
+            points = iter(self._points)
+            try:
+                state, reason = self._consume(points)
+            finally:
+                if isinstance(points, Generator):
+                    points.close()  # restores
+        except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` raises it
+            state, reason, exception = State.FAILED, "failed", error
+        self._points = ()
+        with self._lock:
+            self._reason = reason  # type: ignore[assignment]
+            self._exception = exception
+            self._set_state(state)
+        self._notify()
+        _live.discard(self)
+        self._done.set()
+
+    def _consume(self, points: Any) -> tuple[State, Reason]:
+        last = -REFRESH_S
+        while self._may_go_on():
+            try:
+                lr, loss = next(points)
+            except StopIteration as end:
+                return State.FINISHED, end.value or "completed"
+            with self._lock:
+                self._lrs.append(lr)
+                self._losses.append(loss)
+            now = time.monotonic()
+            if now - last >= REFRESH_S:
+                last = now
+                self._notify()
+        return State.STOPPED, "stopped"
+
+    def _may_go_on(self) -> bool:
+        if self._state is State.RUNNING and not self._stop:
+            return True
+        with self._lock:
+            self._lock.wait_for(lambda: self._state is State.RUNNING or self._stop)
+            return not self._stop
+
+    def _notify(self) -> None:
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            try:
+                listener(self)
+            except Exception as error:
+                with self._lock:
+                    first = listener in self._listeners
+                    if first:
+                        self._listeners.remove(listener)
+                if first:  # two threads may have called it at once
+                    logger.error("A listener of the LR range test failed.", exc_info=error)
+
+
+# -- the end of the process -----------------------------------------------------------------------
+
+_live: weakref.WeakSet[RangeTest] = weakref.WeakSet()
+_EXIT_S = 3.0  # all runs together; Jupyter kills a kernel that takes five
+
+
+def _stop_all() -> None:
+    runs = list(_live)
+    for run in runs:
+        run.stop()
+    deadline = time.monotonic() + _EXIT_S
+    for run in runs:
+        run._done.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _stop_all_at_exit() -> None:
+    # A process that exits while a daemon thread is inside torch is aborted. Registered at the first
+    # start, so after `import torch`, and therefore called before torch tears itself down.
+    atexit.unregister(_stop_all)
+    atexit.register(_stop_all)

@@ -1,0 +1,93 @@
+"""From raw losses to smoothed ones, with their errors, and to where they turn. NumPy only.
+
+Positions are indices: a ladder of learning rates is even in its own scale, logarithmic or linear.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+def count_before_turn(y: Array) -> int:
+    """Count the losses before the curve blows up, or is back above its start after its lowest."""
+    if len(y) < 3:
+        return len(y)
+    level, scatter = _running_median(y, 5), float(np.median(noise(y)))
+    # No update has touched the first loss, so it bounds the start if the next ones blow up.
+    start = min(float(np.median(y[:5])), float(y[0]) + 5 * scatter)
+    fall = start - float(level.min())
+    blown_up = np.flatnonzero(level > start + max(fall, 10 * scatter))
+    end = int(blown_up[0]) if len(blown_up) else len(y)
+    if not end:
+        return 0
+    lowest = int(level[:end].argmin())
+    back = np.flatnonzero(_running_median(y[lowest:end], 3) > start + 3 * scatter)
+    return lowest + int(back[0]) if len(back) else end
+
+
+def smooth(y: Array) -> Array:
+    """Fit a line around each point; return the fitted values and their standard errors, (2, n).
+
+    Weights are Epanechnikov's; as the points are equally spaced, the weighted moments of their
+    distances depend on the ends alone and come from running sums of the kernel.
+    """
+    n = len(y)
+    half = max(2, round(0.05 * n))
+    t = np.arange(-half, half + 1.0)
+    kernel = 1 - (t / (half + 1)) ** 2
+    index = np.arange(n)
+    first = half - np.minimum(index, half)  # the part of the kernel that lies on the curve
+    last = half + np.minimum(n - index, half + 1)
+
+    def moments(weights: Array) -> Array:
+        sums: Array = np.cumsum(np.pad(weights * t ** [[0], [1], [2]], [(0, 0), (1, 0)]), axis=1)
+        return sums[:, last] - sums[:, first]
+
+    s0, s1, s2 = moments(kernel)
+    q0, q1, q2 = moments(kernel**2)
+    middle = np.median(y) if n else 0.0
+    clean = _running_median(y, 3) - middle
+    t0, t1 = _correlate(clean, kernel), _correlate(clean, kernel * t)
+    size = s0 * s2 - s1**2
+    size[size == 0] = np.inf
+    a, b = s2 / size, s1 / size  # the value of the line at t = 0 is a t0 - b t1
+    fitted = a * t0 - b * t1 + middle if n > 1 else y
+    variance = q0 * a**2 - 2 * q1 * a * b + q2 * b**2
+    return np.stack([fitted, np.sqrt(np.maximum(variance, 0.0)) * noise(y)])
+
+
+def noise(y: Array) -> Array:
+    """Estimate the standard deviation of each loss's own scatter, from second differences.
+
+    A trend hardly shows in them, and medians do not see outliers. Ten stretches are taken apart, as
+    the scatter often grows with the learning rate; none counts as quieter than the whole.
+    """
+    scatter = np.abs(np.diff(y, 2)) / (0.6745 * 6**0.5)
+    if not scatter.any():
+        return np.zeros(len(y))
+    parts = np.array_split(scatter, max(1, min(10, len(scatter) // 8)))
+    ends = np.cumsum([len(part) for part in parts])
+    middles = ends - [len(part) / 2 for part in parts]
+    local = np.interp(np.arange(len(y)), middles, [float(np.median(part)) for part in parts])
+    return np.maximum(local, np.median(scatter[scatter > 0]))
+
+
+def _running_median(y: Array, width: int) -> Array:
+    if not len(y):
+        return y
+    ends_repeated = np.pad(y, width // 2, mode="edge")
+    return np.sort(np.lib.stride_tricks.sliding_window_view(ends_repeated, width))[:, width // 2]
+
+
+def _correlate(values: Array, weights: Array) -> Array:
+    """Sum the values around each one, weighted; by Fourier transforms, so that length is cheap."""
+    size = 1 << (len(values) + len(weights)).bit_length()
+    spectrum = np.fft.rfft(values, size) * np.fft.rfft(weights[::-1], size)
+    start = len(weights) // 2
+    total: Array = np.fft.irfft(spectrum, size)
+    return total[start : start + len(values)]

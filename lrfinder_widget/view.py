@@ -1,0 +1,130 @@
+"""What the finder shows: chart, marker and controls put together; all writing to them is here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Literal
+
+import ipywidgets
+
+from .chart import MARGIN, Chart
+from .controls import Controls, pace_text, sentence, status_text, written_text
+from .curve import LossCurve
+from .marker import LRMarker
+from .run import RangeTest, State
+from .suggest import Suggestion
+from .sweep import Sweep
+
+
+class View:
+    """The widgets of one finder. Any thread may call it, under `lock` where it asks for that.
+
+    ipywidgets is not thread-safe: what Python alone writes is written under `lock`. What the page
+    writes too, the marker and the number box, is merely set: the last value wins.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The range and the device to show.
+    name : str or None
+        The variable's name.
+    lr : float
+        Where the marker stands at first.
+    """
+
+    def __init__(self, sweep: Sweep, name: str | None, lr: float) -> None:
+        self.lock = threading.RLock()
+        self._sweep = sweep
+        self._name = name
+        self._placed = lr  # where Python last put the marker
+        self._drawn: tuple[RangeTest | None, int] = (None, 0)
+        self._state: tuple[RangeTest | None, State] = (None, State.READY)
+        self._pace_from = (0.0, 0)
+        ladder = sweep.ladder
+        self.chart = Chart(ladder[0], ladder[-1], sweep.mode)
+        self.marker = LRMarker(
+            low=ladder[0],
+            high=ladder[-1],
+            scale="log" if sweep.mode == "exp" else "linear",
+            lr=lr,
+            variable=name or "",
+            margin=MARGIN,
+            layout={"grid_area": "1 / 1"},
+        )
+        self.controls = Controls(len(ladder))
+        # The marker lies over the figure: both are in the same cell of a grid.
+        self._stage = ipywidgets.Box(
+            [self.chart.figure, self.marker], layout={"display": "grid", "width": "100%"}
+        )
+        controls = self.controls
+        self.children: list[Any] = [
+            controls.above,
+            self._stage,
+            controls.below,
+            controls.status,
+            controls.missing,
+        ]
+        self.show_number()
+        self.marker.observe(lambda change: self.show_number(), "lr")
+        self.marker.observe(lambda change: controls.hide_missing(), "ready")
+
+    def show(
+        self,
+        test: RangeTest,
+        curve: LossCurve,
+        suggestion: Suggestion | None,
+        problem: str | None,
+    ) -> None:
+        """Draw a run as it is now; under `lock`."""
+        state = test.state
+        if (test, state) != self._state:
+            self._state = (test, state)
+            self._pace_from = (time.monotonic(), len(curve))
+        if (test, len(curve)) != self._drawn:
+            self._drawn = (test, len(curve))
+            self.chart.draw(curve)
+        self.controls.show_state(
+            active=state in (State.RUNNING, State.PAUSED), paused=state is State.PAUSED
+        )
+        self.controls.progress.value = len(curve)
+        self.controls.pace.value = self._pace(state, len(curve))
+        self.controls.status.value = status_text(
+            sentence(test, curve, self._sweep, suggestion, problem), test.exception
+        )
+
+    def _pace(self, state: State, done: int) -> str:
+        since, before = self._pace_from
+        elapsed = time.monotonic() - since
+        moving = state is State.RUNNING and done > before and elapsed > 0
+        return pace_text(
+            done, len(self._sweep.ladder), (done - before) / elapsed if moving else None
+        )
+
+    def show_variable(self, value: float | None, *, picked: bool) -> None:
+        """Show what the variable holds; under `lock`."""
+        self.controls.written.value = written_text(self._name, value, picked=picked)
+
+    def show_number(self) -> None:
+        """Show in the number box where the marker stands."""
+        self.controls.number.value = f"{self.marker.lr:.2e}"
+
+    def place(self, lr: float, kind: Literal["pick", "candidate"]) -> None:
+        """Put the marker there."""
+        self._placed = lr
+        with self.marker.hold_sync():
+            self.marker.lr, self.marker.kind = lr, kind
+
+    def note_place(self) -> None:
+        """Note where the marker stands, to know later whether somebody has moved it."""
+        self._placed = self.marker.lr
+
+    def offer(self, lr: float) -> None:
+        """Put the marker on a candidate, unless somebody has moved it."""
+        if self.marker.lr == self._placed:
+            self.place(lr, "candidate")
+
+    def close(self) -> None:
+        """Close every widget; under `lock`."""
+        for part in (self.chart, self.marker, self.controls, self._stage):
+            part.close()

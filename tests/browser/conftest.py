@@ -1,0 +1,77 @@
+"""JupyterLab and Notebook 7, for real: `lab`, `notebook7`, or `host` for a test that runs in both.
+
+No browser, no pass: these tests fail where Chromium is missing, they are not skipped.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+from host import Host
+from playwright.sync_api import Page, expect
+from server import Server, serve
+
+FLAGS = [
+    "--disable-client-side-phishing-detection",
+    "--disable-domain-reliability",
+    "--no-pings",
+    # A widget that needs a CDN is a widget that does not work behind a firewall.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies here, and run it last: the quick tests speak first."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in here:
+        item.add_marker("browser")
+    items.sort(key=lambda item: item in here)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    # Chromium's sandbox does not work for root, and is not given up for anyone else.
+    arguments = {"args": FLAGS, "chromium_sandbox": not chromium.is_root()}
+    if found := chromium.find():
+        arguments["executable_path"] = found
+    return browser_type_launch_args | arguments
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict) -> dict:
+    return browser_context_args | {"viewport": {"width": 1280, "height": 900}}
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve("jupyterlab", tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve("notebook", tmp_path_factory.mktemp("notebook7")) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(page: Page, lab_server: Server) -> Iterator[Host]:
+    yield from watched(Host("lab", page, lab_server))
+
+
+@pytest.fixture
+def notebook7(page: Page, notebook7_server: Server) -> Iterator[Host]:
+    yield from watched(Host("notebook7", page, notebook7_server))
+
+
+@pytest.fixture(params=["lab", "notebook7"])
+def host(request: pytest.FixtureRequest) -> Host:
+    return request.getfixturevalue(request.param)
+
+
+def watched(host: Host) -> Iterator[Host]:
+    host.page.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
+    yield host
+    assert not host.console_errors, "\n".join(host.console_errors)

@@ -1,0 +1,98 @@
+"""A Jupyter server of the tests' own: free port, no token, no file of the user's touched."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import chromium
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+START_S = 60
+# A question about news that pops up over the notebook.
+NOT_WANTED = ["@jupyterlab/apputils-extension:announcements"]
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    root: Path
+    """What the server shows; ``notebooks/`` in it is a copy."""
+    settings: Path
+    """Where it keeps what the page changes, the theme for one."""
+
+    def stop_kernels(self) -> None:
+        for session in json.load(self._request("GET", "/api/sessions")):
+            self._request("DELETE", f"/api/sessions/{session['id']}").close()
+
+    def _request(self, method: str, path: str):
+        return urlopen(Request(self.url + path, method=method), timeout=START_S)
+
+
+@contextlib.contextmanager
+def serve(application: str, home: Path) -> Iterator[Server]:
+    """Run ``python -m application`` with all that it keeps in ``home``."""
+    root, settings = home / "root", home / "settings"
+    root.mkdir()
+    if NOTEBOOKS.exists():
+        shutil.copytree(NOTEBOOKS, root / "notebooks")
+    page_config = home / "config" / "labconfig" / "page_config.json"
+    page_config.parent.mkdir(parents=True)
+    page_config.write_text(json.dumps({"disabledExtensions": dict.fromkeys(NOT_WANTED, True)}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", application, "--no-browser", "--expose-app-in-browser"),
+        *(["--allow-root"] if chromium.is_root() else []),
+        "--IdentityProvider.token=",
+        f"--LabApp.user_settings_dir={settings}",
+        f"--LabApp.workspaces_dir={home / 'workspaces'}",
+        f"--JupyterNotebookApp.user_settings_dir={settings}",
+        f"--JupyterNotebookApp.workspaces_dir={home / 'workspaces'}",
+        "--ServerApp.disable_check_xsrf=True",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={root}",
+    ]
+    environment = os.environ | {
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+    }
+    server = Server(f"http://127.0.0.1:{port}", root, settings)
+    log = home / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        try:
+            wait_until_up(server, process, log)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            server._request("GET", "/api").close()
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"The Jupyter server did not start:\n{log.read_text()[-4000:]}")

@@ -1,0 +1,34 @@
+"""Make sure that the browser tests find a Chromium: ``python tests/chromium.py``."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find() -> str | None:
+    """Where the system's Chromium is; ``None`` leaves the choice to Playwright."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def install() -> None:
+    if is_root() and shutil.which("apt-get"):
+        run("apt-get", "update")
+        run("apt-get", "install", "-y", "--no-install-recommends", "chromium")
+    else:
+        run(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def run(*command: str) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL)
+
+
+if __name__ == "__main__" and find() is None:
+    install()

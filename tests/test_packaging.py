@@ -1,0 +1,194 @@
+"""What is shipped, and what may import what."""
+
+import ast
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import lrfinder_widget
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "lrfinder_widget"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# The direction of imports: module -> (siblings, libraries). Each names only what stands above it.
+ARROWS: dict[str, tuple[set[str], set[str]]] = {
+    # reading a curve: NumPy only
+    "smoothing": (set(), {"numpy"}),
+    "suggest": ({"smoothing"}, {"numpy"}),
+    "curve": ({"smoothing", "suggest"}, {"numpy"}),
+    # training: no widgets
+    "arguments": (set(), {"torch"}),
+    "batches": (set(), {"torch"}),
+    "learning_rate": ({"arguments"}, {"numpy", "torch"}),
+    "random_state": (set(), {"numpy", "torch"}),
+    "preserve": ({"random_state"}, {"numpy", "torch"}),
+    "step": ({"arguments"}, {"torch"}),
+    "sweep": (
+        {"arguments", "batches", "curve", "learning_rate", "preserve", "step"},
+        {"numpy", "torch"},
+    ),
+    "compare": (
+        {"arguments", "batches", "curve", "learning_rate", "preserve", "step"},
+        {"numpy", "torch"},
+    ),
+    # one run, of anything
+    "run": ({"curve"}, {"numpy"}),
+    # the notebook
+    "marker": (set(), {"anywidget", "traitlets"}),
+    "namespace": (set(), {"IPython"}),
+    "takeover": ({"namespace"}, set()),
+    "chart": ({"curve", "learning_rate"}, {"bqplot", "ipywidgets", "numpy"}),
+    "static_view": ({"curve"}, {"numpy"}),
+    "controls": ({"curve", "run", "suggest", "sweep"}, {"ipywidgets"}),
+    "view": (
+        {"chart", "controls", "curve", "marker", "run", "static_view", "suggest", "sweep"},
+        {"ipywidgets"},
+    ),
+    "widget": (
+        {"compare", "controls", "curve", "learning_rate", "namespace", "run"}
+        | {"static_view", "suggest", "sweep", "takeover", "view"},
+        {"ipywidgets", "torch", "traitlets"},
+    ),
+}
+# What a module may name in its types, and import in the function that needs it.
+LATER = {"matplotlib", "pandas"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    if path.stem == "__init__":
+        return
+    assert path.stem in ARROWS, "a new module: say in ARROWS what it may import"
+    siblings, libraries = ARROWS[path.stem]
+    at_once, later = imports(path)
+    allowed = {f"lrfinder_widget.{sibling}" for sibling in siblings} | libraries
+    assert at_once - allowed == set()
+    assert later - allowed - LATER == set()
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """What a module imports when it is imported, and what only in functions or for its types."""
+    nodes = set(ast.walk(ast.parse(path.read_text())))
+    later = {inner for node in nodes if waits(node) for inner in ast.walk(node)}
+    return names(nodes - later), names(later)
+
+
+def waits(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def names(nodes: set[ast.AST]) -> set[str]:
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = f"lrfinder_widget.{node.module or ''}" if node.level else node.module or ""
+            # `from . import curve` names modules after the import
+            several = module.rstrip(".") == "lrfinder_widget"
+            found |= {f"lrfinder_widget.{a.name}" for a in node.names} if several else {module}
+    own = {name for name in found if name.startswith("lrfinder_widget.")}
+    return own | ({name.partition(".")[0] for name in found - own} - sys.stdlib_module_names)
+
+
+def test_the_arrows_make_no_circle() -> None:
+    lower: set[str] = set()
+    for module, (siblings, _) in ARROWS.items():
+        assert siblings <= lower, f"{module} names what does not stand above it"
+        lower.add(module)
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    names = lrfinder_widget.__all__
+    assert names == sorted(names)
+    assert [name for name in names if not hasattr(lrfinder_widget, name)] == []
+
+
+def test_importing_the_package_loads_nothing_it_can_do_without() -> None:
+    source = "import json, sys, lrfinder_widget; print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", source])))
+    unwanted = {"matplotlib", "pandas.plotting._matplotlib", "sklearn", "torchvision"}
+    assert loaded & unwanted == set()
+
+
+def test_version_is_the_same_everywhere() -> None:
+    version = PROJECT["version"]
+    assert importlib.metadata.version("lrfinder_widget") == version
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_source_file_is_too_long_for_one_sitting() -> None:
+    sources = [*MODULES, *ROOT.glob("js/src/*.ts")]
+    lengths = {path.name: len(path.read_text().splitlines()) for path in sources}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_lock_file_names_no_registry() -> None:
+    assert '"resolved"' not in (ROOT / "js" / "package-lock.json").read_text()
+    assert "omit-lockfile-registry-resolved=true" in (ROOT / "js" / ".npmrc").read_text()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The sdist, and the wheel that is built from it."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", out, ROOT], check=True)
+    return {"sdist": next(out.glob("*.tar.gz")), "wheel": next(out.glob("*.whl"))}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_wheel_and_sdist_hold_what_they_should(built: dict[str, Path]) -> None:
+    wheel = set(zipfile.ZipFile(built["wheel"]).namelist())
+    with tarfile.open(built["sdist"]) as archive:
+        sdist = {name.partition("/")[2] for name in archive.getnames()}
+    shipped = {"static/marker.js", "static/marker.css", "py.typed", "__init__.py"}
+    assert {f"lrfinder_widget/{name}" for name in shipped} <= wheel & sdist
+    assert {name.partition("/")[0] for name in wheel} == {
+        "lrfinder_widget",
+        f"lrfinder_widget-{PROJECT['version']}.dist-info",
+    }
+    assert {"js/src/marker.ts", "js/package-lock.json", "hatch_build.py"} <= sdist
+    assert not [name for name in sdist if re.search("node_modules|__pycache__|screenshots", name)]
+    assert built["wheel"].stat().st_size < 150_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_what_is_built_installs_without_node(
+    kind: str, built: dict[str, Path], tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    python = scripts / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "--no-deps", built[kind]],
+        check=True,
+        env=os.environ | {"PATH": str(scripts)},
+    )
+    # The libraries are the ones at hand; after its own, so that the package is the one installed.
+    where = subprocess.check_output(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+    ).strip()
+    Path(where, "at_hand.pth").write_text(sysconfig.get_path("purelib"))
+    source = "import lrfinder_widget as p; print(p.__file__, *p.__all__)"
+    printed = subprocess.check_output([python, "-c", source], cwd=tmp_path, text=True).split()
+    assert Path(printed[0]).is_relative_to(where)
+    assert printed[1:] == lrfinder_widget.__all__
+    assert Path(printed[0]).with_name("static").joinpath("marker.js").stat().st_size > 0

@@ -1,0 +1,324 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrfinder_widget.curve import LossCurve
+from lrfinder_widget.suggest import FEWEST_POINTS, RULES, Suggestion, minimum
+
+STEEPEST = 10**-2.5
+WIDTH = 0.35
+
+
+def known(n=100, noise=0.0, seed=0, start=1e-7, end=10.0, lrs=None):
+    """A fall of 2, steepest at 10**-2.5, then a blow-up; noise as a part of the fall."""
+    lrs = np.geomspace(start, end, n) if lrs is None else lrs
+    scatter = np.random.default_rng(seed).normal(size=len(lrs))
+    losses = true_loss(lrs) + 2 * noise * scatter
+    return lrs, np.minimum(losses, 1e9)
+
+
+def true_loss(lrs):
+    fall = 2 / (1 + np.exp(-(np.log10(lrs) - np.log10(STEEPEST)) / WIDTH))
+    return 2.3 - fall + 0.05 * np.expm1(np.minimum(lrs / 0.3, 300))
+
+
+def lowest():
+    lrs = np.geomspace(1e-4, 1, 10_001)
+    return lrs[true_loss(lrs).argmin()]
+
+
+def decades(lr, other):
+    return abs(np.log10(lr / other))
+
+
+# -- what must not matter -------------------------------------------------------------------------
+
+curves = st.builds(
+    known,
+    n=st.sampled_from([20, 57, 100, 400]),
+    noise=st.sampled_from([0.003, 0.03, 0.2]),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+def assert_same(candidates, others, factor=1.0):
+    for rule, lr in candidates.items():
+        assert others[rule] == (None if lr is None else pytest.approx(factor * lr, rel=1e-9)), rule
+
+
+@settings(max_examples=40, deadline=None)
+@given(curves, st.floats(-1e4, 1e4))
+def test_adding_a_constant_changes_no_candidate(curve, offset):
+    lrs, losses = curve
+    assert_same(LossCurve(lrs, losses).candidates(), LossCurve(lrs, losses + offset).candidates())
+
+
+@settings(max_examples=40, deadline=None)
+@given(curves, st.floats(1e-12, 1e12))
+def test_a_positive_factor_of_the_loss_changes_no_candidate(curve, factor):
+    lrs, losses = curve
+    assert_same(LossCurve(lrs, losses).candidates(), LossCurve(lrs, factor * losses).candidates())
+
+
+@settings(max_examples=40, deadline=None)
+@given(curves, st.floats(1e-6, 1e6))
+def test_a_factor_of_the_learning_rates_is_a_factor_of_every_candidate(curve, factor):
+    lrs, losses = curve
+    shifted = LossCurve(factor * lrs, losses).candidates()
+    assert_same(LossCurve(lrs, losses).candidates(), shifted, factor)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.builds(known, st.sampled_from([100, 400]), st.just(0.03), st.integers(0, 2**32 - 1)),
+    st.sampled_from([[1e5, 1e12], [float("nan")], [1e9, float("inf")]]),
+)
+def test_what_comes_after_the_blow_up_changes_no_candidate(curve, tail):
+    lrs, losses = curve
+    longer = np.append(lrs, lrs[-1] * 1.1 ** np.arange(1, len(tail) + 1))
+    candidates = LossCurve(lrs, losses, "diverged").candidates()
+    assert_same(candidates, LossCurve(longer, [*losses, *tail], "diverged").candidates())
+
+
+# -- what must be found ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
+def test_the_steepest_point_is_found_within_half_a_decade(noise):
+    found = [LossCurve(*known(100, noise, seed)).suggest("steepest").lr for seed in range(200)]
+    assert sum(lr is not None and decades(lr, STEEPEST) <= 0.5 for lr in found) >= 190
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
+def test_the_minimum_is_found_within_half_a_decade(noise):
+    found = [LossCurve(*known(100, noise, seed)).suggestion.lr for seed in range(200)]
+    near = [lr is not None and decades(8.5 * lr, lowest()) <= 0.5 for lr in found]
+    assert sum(near) >= 190  # 30 / sqrt(12.5 points per decade) is 8.5
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
+def test_the_valley_lies_on_the_slope(noise):
+    found = [LossCurve(*known(100, noise, seed)).suggest("valley").lr for seed in range(200)]
+    on_the_slope = [lr is not None and STEEPEST / 10 < lr < lowest() for lr in found]
+    assert sum(on_the_slope) >= 190
+
+
+@pytest.mark.parametrize("rule", ["steepest", "valley"])
+@pytest.mark.parametrize("n", [20, 100, 1_000, 10_000])
+def test_a_clean_curve_gives_the_same_candidate_at_any_number_of_points(rule, n):
+    candidate = LossCurve(*known(n)).suggest(rule).lr
+    tolerance = 0.4 if n == 20 else 0.2  # at 20 points, a step is 0.4 decades
+    assert decades(candidate, LossCurve(*known(3_000)).suggest(rule).lr) < tolerance
+
+
+@pytest.mark.parametrize(("n", "divisor"), [(20, 16), (100, 8.5), (1_000, 2.7), (10_000, 2)])
+def test_the_fewer_steps_a_decade_the_further_below_the_minimum(n, divisor):
+    assert decades(divisor * LossCurve(*known(n)).suggestion.lr, lowest()) < 0.3
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("scale", [-1.0, 1e-9])
+def test_losses_below_zero_and_near_it_are_losses_too(rule, scale):
+    lrs, losses = known(100, noise=0.03)
+    moved = abs(scale) * losses + min(scale, 0.0) * 50
+    assert (scale < 0) == (moved[0] < 0)
+    lr = LossCurve(lrs, moved).suggest(rule).lr
+    assert lr == pytest.approx(LossCurve(lrs, losses).suggest(rule).lr)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_linear_ladder_is_read_by_decades_too(rule):
+    lrs = np.linspace(1e-5, 0.6, 400)
+    lr = LossCurve(*known(lrs=lrs, noise=0.03)).suggest(rule).lr
+    assert STEEPEST / 10 < lr < lowest()
+
+
+@pytest.mark.parametrize("where", [10, 30])
+@pytest.mark.parametrize("rule", RULES)
+def test_one_lucky_batch_moves_no_candidate_far(rule, where):
+    lrs, losses = known(100, noise=0.03)
+    spoilt = losses.copy()
+    spoilt[where] -= 10.0
+    lr = LossCurve(lrs, spoilt).suggest(rule).lr
+    assert decades(lr, LossCurve(lrs, losses).suggest(rule).lr) < 0.2
+
+
+def test_the_lowest_place_is_the_middle_of_all_that_is_as_low():
+    lrs = np.geomspace(1e-6, 1, 121)
+    smoothed = np.interp(np.log10(lrs), [-6, -5, -4, -2, -1, 0], [2.0, 2.0, 1.0, 1.0, 1.5, 9.0])
+    smoothed[85] -= 0.01  # the luckiest point, 1.8e-2
+    assert 10 * minimum(lrs, smoothed, np.full(121, 0.01), divisor=10) == pytest.approx(
+        1e-3, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("divisor", [4.0, 10.0])
+def test_the_minimum_can_be_divided_by_anything(divisor):
+    lrs, losses = known(100)
+    error = np.full(100, 1e-3)
+    one = minimum(lrs[:88], losses[:88], error[:88], divisor=1.0)
+    assert minimum(lrs[:88], losses[:88], error[:88], divisor) == pytest.approx(one / divisor)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", range(10))
+def test_the_band_holds_the_candidate_and_ends_well_before_the_turn(rule, seed):
+    found = LossCurve(*known(100, 0.03, seed)).suggest(rule)
+    assert found.low <= found.lr <= found.high
+    assert 1e-5 < found.low < STEEPEST
+    assert found.high < max(0.6 * lowest(), found.lr * 1.001)
+
+
+# -- what must be refused -------------------------------------------------------------------------
+
+
+def refusal(lrs, losses, reason="completed"):
+    curve = LossCurve(lrs, losses, reason)
+    found = curve.suggestion
+    assert (found.lr, found.low, found.high) == (None, None, None)
+    assert set(curve.candidates().values()) == {None}
+    return found.reason
+
+
+@pytest.mark.parametrize("n", [20, 100, 1_000])
+@pytest.mark.parametrize("noise", ["normal", "uniform", "laplace"])
+def test_pure_noise_is_refused(noise, n):
+    rng = np.random.default_rng(n)
+    lrs = np.geomspace(1e-7, 10, n)
+    found = [LossCurve(lrs, getattr(rng, noise)(size=n)).suggestion.lr for _ in range(200)]
+    assert sum(lr is None for lr in found) >= 196
+
+
+def test_a_trained_model_whose_loss_only_blows_up_is_refused():
+    lrs = np.geomspace(1e-7, 10, 100)
+    for seed in range(50):
+        noise = np.random.default_rng(seed).normal(size=100)
+        losses = 0.3 + 0.03 * noise + np.minimum(np.expm1(np.minimum(lrs / 0.1, 300)), 1e9)
+        assert "trained model" in refusal(lrs, losses, "diverged")
+
+
+def test_a_run_that_diverged_is_never_told_to_go_higher():
+    noise = np.random.default_rng(0).normal(size=100)
+    assert "raise end_lr" in refusal(np.geomspace(1e-7, 10, 100), noise, "completed")
+    assert "lower start_lr" in refusal(np.geomspace(1e-7, 10, 100), noise, "diverged")
+
+
+def test_a_curve_that_only_rises_is_told_to_start_lower():
+    lrs = np.geomspace(1e-2, 10, 100)
+    assert "smaller start_lr" in refusal(lrs, 2.3 + lrs)
+    noise = 0.5 * np.random.default_rng(0).normal(size=100)
+    assert "lower start_lr" in refusal(lrs, 2.3 + lrs + noise)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4])
+def test_a_curve_that_blows_up_at_once_is_told_to_start_lower(kept):
+    losses = [2.3] * kept + [2.3 * 10.0**k for k in range(12)] + [float("nan")]
+    assert "start_lr" in refusal(np.geomspace(1, 100, len(losses)), losses, "non-finite")
+
+
+def test_a_blow_up_at_once_that_ends_on_a_plateau_is_no_fall():
+    plateau = 2.303 + 0.01 * np.random.default_rng(0).normal(size=95)
+    losses = [2.31, 4e3, 1e5, 3e3, 7e2, *plateau]
+    assert "smaller start_lr" in refusal(np.geomspace(1, 100, 100), losses)
+
+
+@pytest.mark.parametrize("level", [2.3, 0.0, -7.0, 1e-30, 1e30])
+def test_a_constant_loss_is_refused(level):
+    assert "not fall" in refusal(np.geomspace(1e-7, 10, 100), np.full(100, level))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, FEWEST_POINTS - 1])
+def test_too_few_points_are_refused(n):
+    reason = refusal(np.geomspace(1e-7, 1e-3, n), np.linspace(2, 1, n))
+    assert f"{n} points" in reason
+    assert "more points" in reason
+
+
+@pytest.mark.parametrize("n", [0, 1, 20])
+def test_a_curve_without_a_finite_loss_is_refused(n):
+    assert "no finite loss" in refusal(np.geomspace(1e-7, 1e-3, n), np.full(n, np.nan))
+
+
+def test_a_nan_after_the_fall_is_a_turn():
+    lrs, losses = known(100, noise=0.01)
+    fall = lrs < 0.8 * lowest()
+    assert "end_lr" in refusal(lrs[fall], losses[fall])
+    losses[fall.sum()] = np.nan
+    end = fall.sum() + 1
+    found = LossCurve(lrs[:end], losses[:end], "non-finite").suggestion
+    assert lowest() / 30 < found.lr < lowest() / 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [("completed", "raise end_lr"), ("stopped", "let it run"), ("exhausted", "let it run")],
+)
+def test_a_loss_still_falling_at_the_end_is_refused_with_what_to_do(reason, advice):
+    lrs, losses = known(100, noise=0.01, end=10**-2.3)
+    assert advice in refusal(lrs, losses, reason)
+
+
+def test_a_loss_that_rises_at_the_very_end_has_turned():
+    losses = np.interp(np.arange(100), [0, 60, 94, 97, 99], [2.3, 2.3, 1.0, 1.5, 2.0])
+    assert 0.1 < LossCurve(np.geomspace(1e-7, 10, 100), losses).suggestion.lr < 1.0
+
+
+def test_a_lull_in_high_noise_is_not_the_lowest_place():
+    lrs = np.geomspace(1e-6, 1, 61)
+    smoothed = np.interp(np.log10(lrs), [-6, -4, -3, -2, -1, 0], [2.0, 2.0, 1.0, 1.0, 1.5, 0.9])
+    error = np.interp(np.log10(lrs), [-6, -2, -1, 0], [0.01, 0.01, 0.2, 0.2])
+    assert minimum(lrs, smoothed, error, 1.0) == pytest.approx(10**-2.5, rel=0.2)
+
+
+def test_a_candidate_below_the_range_is_refused():
+    lrs = np.geomspace(10**-1.8, 10, 60)
+    assert "lower start_lr" in LossCurve(*known(lrs=lrs, noise=0.003)).suggestion.reason
+    assert LossCurve(*known(lrs=lrs, noise=0.003)).suggest("minimum").lr is None
+
+
+def test_a_floor_that_never_turns_still_gives_a_candidate():
+    lrs = np.geomspace(1e-7, 10, 100)
+    losses = np.interp(np.log10(lrs), [-7, -3, -2, 1], [2.0, 2.0, 1.0, 1.0])
+    losses += 0.02 * np.random.default_rng(0).normal(size=100)
+    assert 1e-3 < LossCurve(lrs, losses).suggestion.lr < 0.1
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(ValueError, match="'coin'"):
+        LossCurve(*known()).suggest("coin")
+
+
+# -- what is said ---------------------------------------------------------------------------------
+
+
+def every_reason():
+    lrs, losses = known(100, noise=0.01)
+    flat = np.full(100, 2.0)
+    yield from (LossCurve(lrs, losses).suggest(rule) for rule in RULES)
+    yield LossCurve(lrs, flat).suggestion
+    yield LossCurve(lrs, flat + lrs).suggestion
+    yield LossCurve(lrs[:60], losses[:60]).suggestion
+    yield LossCurve(lrs[:60], losses[:60], "stopped").suggestion
+    yield LossCurve(lrs[65:], losses[65:]).suggestion
+    yield LossCurve(lrs[86:], losses[86:]).suggestion
+    yield LossCurve(lrs[:5], losses[:5]).suggestion
+    yield LossCurve([], []).suggestion
+
+
+def test_every_reason_is_one_modest_sentence():
+    reasons = {found.reason for found in every_reason()}
+    assert len(reasons) == 11
+    for reason in reasons:
+        assert re.fullmatch(r"[A-Z0-9].*[^.]\.", reason), reason
+        assert not re.search(r"\. [A-Z]|[{}!]|\b(optimal|best)\b", reason), reason
+
+
+def test_a_suggestion_is_a_frozen_value():
+    found = LossCurve(*known()).suggestion
+    assert found == Suggestion(found.lr, found.low, found.high, "minimum", found.reason)
+    with pytest.raises(AttributeError):
+        found.lr = 1.0
+    assert LossCurve(*known()).candidates()["minimum"] == found.lr
