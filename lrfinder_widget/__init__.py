@@ -2,7 +2,8 @@
 
 from .curve import LossCurve
 from .marker import LRMarker
-from .run import RangeTest, State
+from .run import RangeTest
+from .state import State
 from .step import training_step
 from .suggest import Suggestion
 from .sweep import range_test, sweep

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import LossCurve
-from .learning_rate import Mode
 
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 """Pixels around the plot area; fixed, so that the marker knows where the axis is."""
@@ -31,12 +30,12 @@ class Chart:
     ----------
     start_lr, end_lr : float
         The ends of the learning-rate axis.
-    mode : {"exp", "linear"}
-        A logarithmic or a linear axis.
+    log : bool
+        Whether the axis is logarithmic, or linear.
     """
 
-    def __init__(self, start_lr: float, end_lr: float, mode: Mode) -> None:
-        scale: Any = bqplot.LogScale if mode == "exp" else bqplot.LinearScale
+    def __init__(self, start_lr: float, end_lr: float, *, log: bool) -> None:
+        scale: Any = bqplot.LogScale if log else bqplot.LinearScale
         self._x = scale(min=start_lr, max=end_lr, allow_padding=False)
         self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         scales = {"x": self._x, "y": self._y}
@@ -45,7 +44,7 @@ class Chart:
             "loss",
             orientation="vertical",
             label_offset="46px",
-            tick_values=[],
+            visible=False,
             tick_format=".6~g",
         )
         self._raw = bqplot.Scatter(
@@ -60,7 +59,7 @@ class Chart:
         self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[_LINE], stroke_width=2.5)
         self.figure = bqplot.Figure(
             marks=[self._raw, self._smooth],
-            axes=[_lr_axis(self._x, start_lr, end_lr, mode), self._loss_axis],
+            axes=[_lr_axis(self._x, start_lr, end_lr, log), self._loss_axis],
             fig_margin=MARGIN,
             min_aspect_ratio=0.01,
             max_aspect_ratio=100,
@@ -79,7 +78,9 @@ class Chart:
         low, high = loss_limits(losses, smooth)
         with self._y.hold_sync():
             self._y.min, self._y.max = low, high
-        self._loss_axis.tick_values = round_ticks(low, high) if len(curve) else []
+        with self._loss_axis.hold_sync():
+            self._loss_axis.visible = bool(len(losses))  # no numbers before there are any
+            self._loss_axis.tick_values = round_ticks(low, high)
         for mark, values in ((self._raw, losses), (self._smooth, smooth)):
             with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
                 mark.x, mark.y = thin_out(lrs, values)
@@ -127,9 +128,9 @@ def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Arra
     return x[chosen], y[chosen]
 
 
-def _lr_axis(scale: Any, start_lr: float, end_lr: float, mode: Mode) -> Any:
+def _lr_axis(scale: Any, start_lr: float, end_lr: float, log: bool) -> Any:
     ticks: dict[str, Any] = {"num_ticks": 6, "tick_format": ".2~g"}
-    if mode == "exp":
+    if log:
         first, last = np.ceil(np.log10(start_lr) - 1e-9), np.floor(np.log10(end_lr) + 1e-9)
         if last > first:  # a tick a decade; bqplot's own choice crowds the axis
             ticks = {"tick_values": 10.0 ** np.arange(first, last + 1), "tick_format": ".0e"}

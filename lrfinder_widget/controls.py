@@ -8,9 +8,9 @@ import traceback
 import ipywidgets
 
 from .curve import LossCurve
-from .run import RangeTest, State
+from .run import RangeTest
+from .state import State
 from .suggest import Suggestion
-from .sweep import Sweep
 
 MISSING = (
     "No chart here? It needs ipywidgets, bqplot and anywidget where the kernel runs and also where "
@@ -76,21 +76,22 @@ class Controls:
 def sentence(
     test: RangeTest,
     curve: LossCurve,
-    sweep: Sweep,
+    total: int,
+    device: str | None,
     suggestion: Suggestion | None,
     problem: str | None,
 ) -> str:
     """Say in whole sentences where the test is and what follows from it."""
-    told = _state_sentence(test, curve, sweep)
+    told = _state_sentence(test, curve, total, device)
     if suggestion is not None and test.state is not State.FAILED:
         told += f" {suggestion.reason}"
     return told if problem is None else f"{problem} {told}"
 
 
-def _state_sentence(test: RangeTest, curve: LossCurve, sweep: Sweep) -> str:
-    total, done = len(sweep.ladder), len(curve)
+def _state_sentence(test: RangeTest, curve: LossCurve, total: int, device: str | None) -> str:
+    done = len(curve)
     if test.state is State.READY:
-        where = f" on {sweep.device}" if sweep.device is not None else ""
+        where = f" on {device}" if device is not None else ""
         return (
             f"Start trains {total} steps{where}, one per learning rate, and then puts model, "
             "optimizer and random state back as they were."
@@ -123,13 +124,21 @@ def status_text(sentence: str, exception: BaseException | None = None) -> str:
     """Compose the status line; an exception's traceback is folded. All of it escaped."""
     line = f'<div role="status" style="line-height: 1.5">{html.escape(sentence)}'
     if exception is not None:
-        trace = html.escape("".join(traceback.format_exception(exception)))
+        trace = html.escape("".join(_own_traceback(exception)))
         line += (
             "<details><summary>Traceback</summary>"
             f'<pre style="overflow: auto; max-height: 240px; line-height: 1.3">{trace}</pre>'
             "</details>"
         )
     return line + "</div>"
+
+
+def _own_traceback(exception: BaseException) -> list[str]:
+    """Format the traceback from the user's code on, without the frames that led there."""
+    trace = exception.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
+        trace = trace.tb_next
+    return traceback.format_exception(type(exception), exception, trace or exception.__traceback__)
 
 
 def written_text(name: str | None, value: float | None, *, picked: bool) -> str:

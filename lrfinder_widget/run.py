@@ -7,7 +7,6 @@ and the curve: no torch, no widgets.
 from __future__ import annotations
 
 import atexit
-import enum
 import logging
 import threading
 import time
@@ -17,39 +16,13 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from .curve import LossCurve, Reason
+from .state import TRANSITIONS, State
 
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 1 / 12
 """Listeners hear of new points at most this often."""
 
-
-class State(enum.Enum):
-    """Where a run is. A state after ``RUNNING`` is published only when everything is restored."""
-
-    READY = "ready"
-    RUNNING = "running"
-    PAUSED = "paused"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing can follow."""
-        return not TRANSITIONS[self]
-
-
-# A paused run may still be in the middle of a step, and that step may be its last, or fail.
-_ENDS = frozenset({State.FINISHED, State.STOPPED, State.FAILED})
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.READY: frozenset({State.RUNNING}),
-    State.RUNNING: _ENDS | {State.PAUSED},
-    State.PAUSED: _ENDS | {State.RUNNING},
-    State.FINISHED: frozenset(),
-    State.STOPPED: frozenset(),
-    State.FAILED: frozenset(),
-}
 
 Listener = Callable[["RangeTest"], object]
 

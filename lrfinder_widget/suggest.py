@@ -123,19 +123,17 @@ def minimum(
 def steepest(lrs: Array, smoothed: Array, error: Array) -> float | None:
     """Where the loss falls fastest per decade of learning rate, before its lowest place.
 
-    The derivative by log10(lr), not by lr, which would always favour the left end; taken over half
-    the width of the fall, as that of two neighbours is mostly noise.
+    By log10(lr), as the derivative by lr favours the left end, and over half the width of the fall,
+    as the difference of two neighbours is mostly noise.
     """
     fall = _fall(smoothed, error)
     if fall is None:
         return None
-    log10_lr = np.log10(lrs[: fall.lowest + 1])
-    half = min(max(1, round((fall.first - fall.onset) / 4)), fall.lowest // 2)
-    if not half:
-        return None
-    rise = smoothed[2 * half : fall.lowest + 1] - smoothed[: fall.lowest + 1 - 2 * half]
-    run = log10_lr[2 * half :] - log10_lr[: -2 * half]
-    return float(lrs[half + int(np.argmin(rise / run))])
+    log10_lr, losses = np.log10(lrs[: fall.lowest + 1]), smoothed[: fall.lowest + 1]
+    half = (log10_lr[fall.first] - log10_lr[fall.onset - 1]) / 4
+    before = np.interp(log10_lr - half, log10_lr, losses)
+    after = np.interp(log10_lr + half, log10_lr, losses)
+    return float(lrs[np.argmax(before - after)])
 
 
 def valley(lrs: Array, smoothed: Array, error: Array) -> float | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple, Protocol
 
+from torch import nn
+
 from .namespace import notebook_shell
 
 
@@ -19,10 +21,14 @@ class Cell(NamedTuple):
     execution: str
 
 
-class Closable(Protocol):
+class Finder(Protocol):
     """What this module needs of a finder."""
 
     cell: Cell | None
+    model: nn.Module
+
+    def stop(self) -> None:
+        """End its run and wait for the restore."""
 
     def close(self) -> None:
         """End its run, wait for the restore, let go of its widgets."""
@@ -40,7 +46,7 @@ def current_cell() -> Cell | None:
         return None
 
 
-def take_over(finder: Closable) -> None:
+def take_over(finder: Finder) -> None:
     """Close the finders that an earlier execution of the same cell made; remember this one."""
     mine = finder.cell
     for other in list(_open):
@@ -50,11 +56,14 @@ def take_over(finder: Closable) -> None:
     _open.add(finder)
 
 
-def open_finders() -> list[Any]:
-    """Return the finders that are open."""
-    return list(_open)
+def stop_others(finder: Finder) -> None:
+    """Stop the runs of other finders on the same model, and wait until they have restored it."""
+    mine = {id(parameter) for parameter in finder.model.parameters()}
+    for other in list(_open):
+        if other is not finder and any(id(p) in mine for p in other.model.parameters()):
+            other.stop()
 
 
-def forget(finder: Closable) -> None:
+def forget(finder: Finder) -> None:
     """Forget a finder that has been closed."""
     _open.discard(finder)

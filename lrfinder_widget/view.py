@@ -12,9 +12,9 @@ from .chart import MARGIN, Chart
 from .controls import Controls, pace_text, sentence, status_text, written_text
 from .curve import LossCurve
 from .marker import LRMarker
-from .run import RangeTest, State
+from .run import RangeTest
+from .state import State
 from .suggest import Suggestion
-from .sweep import Sweep
 
 
 class View:
@@ -25,28 +25,34 @@ class View:
 
     Parameters
     ----------
-    sweep : Sweep
-        The range and the device to show.
+    ladder : list of float
+        The learning rates of a run.
+    log : bool
+        Whether they are even on a logarithmic axis, or a linear one.
+    device : str or None
+        Where it runs, to be shown.
     name : str or None
         The variable's name.
     lr : float
         Where the marker stands at first.
     """
 
-    def __init__(self, sweep: Sweep, name: str | None, lr: float) -> None:
+    def __init__(
+        self, ladder: list[float], *, log: bool, device: str | None, name: str | None, lr: float
+    ) -> None:
         self.lock = threading.RLock()
-        self._sweep = sweep
+        self._total = len(ladder)
+        self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
         self._drawn: tuple[RangeTest | None, int] = (None, 0)
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
         self._pace_from = (0.0, 0)
-        ladder = sweep.ladder
-        self.chart = Chart(ladder[0], ladder[-1], sweep.mode)
+        self.chart = Chart(ladder[0], ladder[-1], log=log)
         self.marker = LRMarker(
             low=ladder[0],
             high=ladder[-1],
-            scale="log" if sweep.mode == "exp" else "linear",
+            scale="log" if log else "linear",
             lr=lr,
             variable=name or "",
             margin=MARGIN,
@@ -90,16 +96,14 @@ class View:
         self.controls.progress.value = len(curve)
         self.controls.pace.value = self._pace(state, len(curve))
         self.controls.status.value = status_text(
-            sentence(test, curve, self._sweep, suggestion, problem), test.exception
+            sentence(test, curve, self._total, self._device, suggestion, problem), test.exception
         )
 
     def _pace(self, state: State, done: int) -> str:
         since, before = self._pace_from
         elapsed = time.monotonic() - since
         moving = state is State.RUNNING and done > before and elapsed > 0
-        return pace_text(
-            done, len(self._sweep.ladder), (done - before) / elapsed if moving else None
-        )
+        return pace_text(done, self._total, (done - before) / elapsed if moving else None)
 
     def show_variable(self, value: float | None, *, picked: bool) -> None:
         """Show what the variable holds; under `lock`."""

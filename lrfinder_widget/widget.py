@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 import ipywidgets
@@ -15,12 +14,14 @@ from torch.optim import Optimizer
 
 from .controls import MISSING
 from .curve import LossCurve, Reason
+from .engine import StopRule, Sweep
 from .learning_rate import Mode
-from .namespace import Namespace, Variable, is_number, notebook_shell
-from .run import RangeTest, State
+from .namespace import Namespace, Variable
+from .picker import Picker
+from .run import RangeTest
+from .state import State
 from .suggest import Suggestion
-from .sweep import StopRule, Sweep
-from .takeover import current_cell, forget, open_finders, take_over
+from .takeover import current_cell, forget, stop_others, take_over
 from .view import View
 
 _OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway
@@ -47,22 +48,11 @@ class LRFinder(ipywidgets.VBox):
         is a mapping is given to the model as ``model(**batch).loss``.
     step : callable, optional
         ``step(batch) -> loss``, the body of your own training loop, instead of `criterion`.
-    start_lr, end_lr : float, default 1e-7 and 10
-        First and last learning rate.
-    num_iter : int, default 100
-        Number of learning rates, and of optimizer steps.
-    mode : {"exp", "linear"}, default "exp"
-        Whether the learning rate grows by a factor or by an amount.
-    stop : {"divergence"}, callable, or None
-        When to end early; see `sweep`.
-    accumulate : int, default 1
-        Micro-batches for one optimizer step.
-    val_batches : sequence, optional
-        A few fixed batches whose mean loss, in eval mode, is recorded instead of the training loss.
-    preserve : iterable, optional
-        Further objects with ``state_dict`` and ``load_state_dict`` to put back.
-    device : torch.device or str, optional
-        Where batches go. By default the model's own device; with `step`, nowhere.
+    start_lr, end_lr, num_iter, mode
+        The ladder of learning rates, from the first to the last, both exact; by default 100 of
+        them, each a factor above the one before (``"exp"``), or an amount (``"linear"``).
+    stop, accumulate, val_batches, preserve, device
+        As for `sweep`.
     variable : str or None, default "lr"
         The name that a pick is assigned to. A positive number that it holds is where the marker
         starts; when a cell assigns another, the marker follows.
@@ -116,32 +106,34 @@ class LRFinder(ipywidgets.VBox):
             preserve=preserve,
             device=device,
         )
-        self._variable = Variable(variable, namespace)
+        target = Variable(variable, namespace)
+        held, ladder = target.read(), self._sweep.ladder
+        self.model = model
         self.cell = current_cell()
         self._starting = threading.Lock()
         self._test = RangeTest(())  # until the first start, one that is ready
         self._earlier: list[LossCurve] = []
-        self._lr: float | None = None
-        self._moved = False  # whether a learning rate was picked since the run began
         self._offered: RangeTest | None = None  # the run whose candidate has been offered
-        self._problem: str | None = None  # what the last pick or click ran into
-
-        ladder, held = self._sweep.ladder, self._variable.read()
-        middle = math.sqrt(ladder[0] * ladder[-1])
-        self._view = View(self._sweep, self._variable.name, middle if held is None else held)
+        self._view = View(
+            ladder,
+            log=self._sweep.mode == "exp",
+            device=None if self._sweep.device is None else str(self._sweep.device),
+            name=target.name,
+            lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
+        )
         super().__init__(
             self._view.children, layout={"width": "100%", "min_width": "0", "overflow": "hidden"}
         )
         self.add_class("lrf-finder")
+        self._picker = Picker(self._view, target, lambda: self._show(self._test))
         self._closed = False
-        self._show_variable()
-        self._show(self._test)
         self._wire()
+        self._show(self._test)
         take_over(self)
 
     def __repr__(self) -> str:
         test = self._test
-        return f"LRFinder({test.state.value}, {len(test)} points, lr={self._lr})"
+        return f"LRFinder({test.state.value}, {len(test)} points, lr={self.lr})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
@@ -182,7 +174,7 @@ class LRFinder(ipywidgets.VBox):
     @property
     def lr(self) -> float | None:
         """The pick; `None` while there is none."""
-        return self._lr
+        return self._picker.lr
 
     # -- steering ---------------------------------------------------------------------------------
 
@@ -201,15 +193,13 @@ class LRFinder(ipywidgets.VBox):
                 raise RuntimeError("this LRFinder is closed; make a new one.")
             if self.state in (State.RUNNING, State.PAUSED):
                 raise RuntimeError(f"the LR range test is {self.state.value}; call stop() first.")
-            self._make_room()
+            stop_others(self)
             opened = threading.Event()
             test = RangeTest(self._sweep.points(opened))
             with self._view.lock:
                 self._earlier = self.curves
                 self._test = test
-                self._moved = False
-                self._problem = None
-                self._view.note_place()
+                self._picker.begin()
             test.listen(self._show)
             test.start()
         # A loader starts its worker processes by fork, which wants the other threads at rest: this
@@ -282,15 +272,7 @@ class LRFinder(ipywidgets.VBox):
             if suggestion.lr is None:
                 raise RuntimeError(f"the curve suggests no learning rate: {suggestion.reason}")
             lr = suggestion.lr
-        if not is_number(lr) or not 0 < float(lr) < math.inf:
-            raise ValueError(f"lr must be a positive, finite number; got {lr!r}.")
-        picked = float(f"{float(lr):.2e}")
-        problem = self._variable.write(picked)
-        with self._view.lock:
-            self._problem = problem
-            self._settle(picked)
-        self._show(self._test)
-        return picked
+        return self._picker.pick(lr)
 
     def close(self) -> None:
         """Stop a run, wait until everything is put back, and let go of every widget."""
@@ -299,11 +281,8 @@ class LRFinder(ipywidgets.VBox):
         self._closed = True
         self.stop()
         forget(self)
-        shell = notebook_shell()
-        if shell is not None:
-            with suppress(ValueError):
-                shell.events.unregister("post_run_cell", self._follow)
         with self._view.lock:
+            self._picker.close()
             self._view.close()
             super().close()
 
@@ -314,15 +293,11 @@ class LRFinder(ipywidgets.VBox):
     )
 
     def _wire(self) -> None:
-        marker, controls = self._view.marker, self._view.controls
+        controls, marker = self._view.controls, self._view.marker
         controls.start.on_click(self._guarded(self._click_start))
         controls.pause.on_click(self._guarded(self._click_pause))
-        controls.use.on_click(self._guarded(lambda: self.pick(marker.lr)))
-        controls.number.observe(self._guarded(self._read_number), "value")
-        marker.on_commit(self.pick)
-        shell = notebook_shell()
-        if shell is not None and self._variable.writable:
-            shell.events.register("post_run_cell", self._follow)
+        controls.use.on_click(self._guarded(lambda: self._picker.pick(marker.lr)))
+        controls.number.observe(self._guarded(self._picker.read_number), "value")
 
     def _guarded(self, act: Callable[[], object]) -> Callable[[Any], None]:
         """Show in the status line what a click ran into: nobody else would see it."""
@@ -331,7 +306,7 @@ class LRFinder(ipywidgets.VBox):
             try:
                 act()
             except (RuntimeError, ValueError) as error:
-                self._problem = str(error)
+                self._picker.problem = str(error)
                 self._show(self._test)
 
         return callback
@@ -348,38 +323,6 @@ class LRFinder(ipywidgets.VBox):
         else:
             self.pause()
 
-    def _read_number(self) -> None:
-        typed = self._view.controls.number.value
-        if typed == f"{self._view.marker.lr:.2e}":
-            return
-        try:
-            self.pick(float(typed))
-        except ValueError:
-            self._view.show_number()
-            raise ValueError(
-                f"{typed!r} is no positive number; the marker stays where it is."
-            ) from None
-
-    def _follow(self, *_: Any) -> None:
-        """After each cell: if it assigned a number to the variable, the marker goes there."""
-        value, marker = self._variable.changed(), self._view.marker
-        with self._view.lock:
-            if value is not None:
-                self._settle(value)
-            elif marker.kind == "pick" and self._variable.read() != marker.lr:
-                marker.kind = "start"  # somebody else has the variable now
-            self._show_variable()
-
-    def _settle(self, lr: float) -> None:
-        self._lr = lr
-        self._moved = True
-        self._view.place(lr, "pick")
-        self._show_variable()
-
-    def _show_variable(self) -> None:
-        value = self._variable.read() if self._variable.writable else self._lr
-        self._view.show_variable(value, picked=self._lr is not None)
-
     def _show(self, test: RangeTest) -> None:
         """Draw what the run is now; called on any thread."""
         with self._view.lock:
@@ -389,12 +332,6 @@ class LRFinder(ipywidgets.VBox):
             suggestion = curve.suggestion if test.state.ended else None
             if suggestion is not None and self._offered is not test:
                 self._offered = test
-                if suggestion.lr is not None and not self._moved:
-                    self._view.offer(suggestion.lr)
-            self._view.show(test, curve, suggestion, self._problem)
-
-    def _make_room(self) -> None:
-        mine = {id(parameter) for parameter in self._sweep.model.parameters()}
-        for other in open_finders():
-            if other is not self and any(id(p) in mine for p in other._sweep.model.parameters()):
-                other.stop()
+                if suggestion.lr is not None:
+                    self._picker.offer(suggestion.lr)
+            self._view.show(test, curve, suggestion, self._picker.problem)

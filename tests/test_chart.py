@@ -249,6 +249,7 @@ CURVES: dict[str, Any] = {
     "an explosion": descent(explosion=1e300),
     "huge": [1e308, -1e308] * 20,
     "the largest": [1.7976931348623157e308] * 20,
+    "tiny and constant": [1e-322] * 20,
     "tiny": [5e-324, 1e-323] * 20,
     "large and hardly different": [1e16, 1e16 + 2] * 20,
     "negative": -noisy(100),

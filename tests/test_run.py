@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from lrfinder_widget.run import TRANSITIONS, RangeTest, State
+from lrfinder_widget.run import RangeTest
+from lrfinder_widget.state import TRANSITIONS, State
 
 PAIRS = [(1e-3 * i, 1.0 / i) for i in range(1, 6)]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrfinder_widget.curve import LossCurve
-from lrfinder_widget.suggest import FEWEST_POINTS, RULES, Suggestion, minimum
+from lrfinder_widget.suggest import FEWEST_POINTS, RULES, Suggestion, minimum, steepest, valley
 
 STEEPEST = 10**-2.5
 WIDTH = 0.35
@@ -136,6 +136,11 @@ def test_a_linear_ladder_is_read_by_decades_too(rule):
     assert STEEPEST / 10 < lr < lowest()
 
 
+def test_the_steepest_point_is_the_steepest_by_decades_on_any_ladder():
+    lrs = np.linspace(1e-4, 0.03, 400)
+    assert decades(steepest(lrs, true_loss(lrs), np.full(400, 1e-3)), STEEPEST) < 0.15
+
+
 @pytest.mark.parametrize("where", [10, 30])
 @pytest.mark.parametrize("rule", RULES)
 def test_one_lucky_batch_moves_no_candidate_far(rule, where):
@@ -170,6 +175,28 @@ def test_the_band_holds_the_candidate_and_ends_well_before_the_turn(rule, seed):
     assert found.low <= found.lr <= found.high
     assert 1e-5 < found.low < STEEPEST
     assert found.high < max(0.6 * lowest(), found.lr * 1.001)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_band_of_a_cliff_holds_the_candidate_too(rule):
+    lrs = np.geomspace(1e-7, 10, 161)
+    losses = np.interp(np.log10(lrs), [-7, -0.5, 0, 1], [2.0, 2.0, 0.0, 9.0])
+    found = LossCurve(lrs, losses).suggest(rule)
+    assert found.low <= found.lr <= found.high
+
+
+def test_a_fall_without_a_clear_run_has_no_valley():
+    lrs = np.geomspace(1e-6, 1, 100)
+    saw = np.linspace(1.0, 0.0, 100) + 0.02 * (np.arange(100) % 2)
+    error = np.full(100, 0.05)
+    assert valley(lrs, saw, error) is None
+    assert minimum(lrs, saw, error) is not None
+
+
+def test_the_band_ends_at_half_of_a_sharp_minimum():
+    lrs = np.geomspace(1e-7, 10, 161)
+    losses = np.interp(np.log10(lrs), [-7, -4, -2, 1], [2.0, 2.0, 0.0, 3.0])
+    assert LossCurve(lrs, losses).suggestion.high == pytest.approx(0.5e-2, rel=0.2)
 
 
 # -- what must be refused -------------------------------------------------------------------------

@@ -6,8 +6,8 @@
  * coalesce while the kernel is busy: what counts is the last value.
  */
 
+import { build, isModified, stop, whenChartIsThere } from "./dom.ts";
 import {
-  type Axis,
   fractionOf,
   type Kind,
   labelOf,
@@ -17,15 +17,7 @@ import {
   position,
   valueText,
 } from "./geometry.ts";
-
-/** The part of the model that is used here; listeners are called with the view as `this`. */
-export interface Model {
-  get(name: string): unknown;
-  set(name: string, value: unknown): void;
-  save_changes(): void;
-  on(name: string, callback: () => void): void;
-  off(name: string, callback: () => void): void;
-}
+import { axisOf, commitNumber, isPending, listen, type Model, number } from "./model.ts";
 
 /** What is being done with the marker right now; while there is one, the kernel does not move it. */
 interface Gesture {
@@ -47,9 +39,6 @@ const DRAWN_TRAITS = [
 const SEND_EVERY_MS = 40;
 /** A hand that clicks trembles: less than this is no drag. */
 const CLICK_SLOP_PX = 3;
-const LOOK_FOR_CHART_MS = 10_000;
-const LOOK_EVERY_MS = 100;
-
 /** A page that was closed in the middle of a drag could not put the marker back; this one does. */
 function initialize({ model }: { model: Model }): void {
   const from = model.get("moving_from");
@@ -300,83 +289,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   };
 }
 
-function build(el: HTMLElement) {
-  el.classList.add("lrf-marker");
-  const plot = element("div", "lrf-plot", el);
-  const handle = element("div", "lrf-handle", plot);
-  handle.setAttribute("role", "slider");
-  handle.setAttribute("aria-label", "learning rate");
-  handle.setAttribute("aria-orientation", "horizontal");
-  handle.dataset["lmSuppressShortcuts"] = "true";
-  element("div", "lrf-line", handle);
-  element("div", "lrf-knob", handle);
-  const box = element("div", "lrf-label", handle);
-  const label = {
-    left: element("span", "lrf-beyond", box),
-    name: element("span", "lrf-name", box),
-    number: element("span", "lrf-number", box),
-    right: element("span", "lrf-beyond", box),
-  };
-  return { plot, handle, label };
-}
-
-function element(tag: "div" | "span", className: string, parent: HTMLElement): HTMLElement {
-  const made = document.createElement(tag);
-  made.className = className;
-  parent.append(made);
-  return made;
-}
-
-function axisOf(model: Model): Axis {
-  const scale = model.get("scale") === "linear" ? "linear" : "log";
-  return { low: number(model.get("low")), high: number(model.get("high")), scale };
-}
-
-/** Has a pick been sent that the kernel has not answered? */
-function isPending(model: Model): boolean {
-  return commitNumber(model) > (number(model.get("received")) || 0);
-}
-
-function commitNumber(model: Model): number {
-  return number((model.get("commit") as { n?: unknown } | undefined)?.n) || 0;
-}
-
-function number(value: unknown): number {
-  return typeof value === "number" ? value : Number.NaN;
-}
-
 function shortNumber(x: number): string {
   return String(Number(x.toPrecision(5)));
-}
-
-function isModified(event: KeyboardEvent): boolean {
-  return event.ctrlKey || event.metaKey || event.altKey;
-}
-
-function stop(event: Event): void {
-  event.preventDefault();
-  event.stopPropagation();
-}
-
-function listen(model: Model, names: string[], callback: () => void, signal: AbortSignal): void {
-  for (const name of names) {
-    model.on(name, callback);
-    signal.addEventListener("abort", () => model.off(name, callback));
-  }
-}
-
-/** The chart draws itself when it likes, before or after the marker. */
-function whenChartIsThere(el: HTMLElement, signal: AbortSignal, found: () => void): void {
-  const start_ms = performance.now();
-  let timer: ReturnType<typeof setTimeout>;
-  const look = () => {
-    if (el.parentElement?.querySelector(".bqplot")) found();
-    else if (performance.now() - start_ms < LOOK_FOR_CHART_MS) {
-      timer = setTimeout(look, LOOK_EVERY_MS);
-    }
-  };
-  timer = setTimeout(look, 0);
-  signal.addEventListener("abort", () => clearTimeout(timer));
 }
 
 export default { initialize, render };

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import marker, { type Model } from "../src/marker.ts";
+import marker from "../src/marker.ts";
+import type { Model } from "../src/model.ts";
 
 type Listener = (this: unknown) => void;
 

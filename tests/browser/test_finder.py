@@ -11,6 +11,16 @@ from playwright.sync_api import expect
 
 QUICKSTART = "notebooks/quickstart.ipynb"
 
+BROKEN = """class Broken(nn.Linear):
+    def forward(self, x):
+        raise ValueError("<img src=x onerror=alert(1)> & <b>bold</b>")
+
+model = Broken(4, 1)
+data = [(torch.ones(2, 4), torch.ones(2, 1))]
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+finder = LRFinder(model, optimizer, data, nn.MSELoss())
+finder"""
+
 # Notes how many points are drawn each time that changes while the Stop button is there.
 WATCH = """() => {
   const root = document.querySelector(".lrf-finder");
@@ -171,19 +181,7 @@ def test_pause_and_resume(host: Host) -> None:
 
 
 def test_an_error_of_the_users_is_shown_as_text_with_a_folded_traceback(host: Host) -> None:
-    host.open(
-        [
-            SLOW,
-            "class Broken(nn.Linear):\n"
-            "    def forward(self, x):\n"
-            "        raise ValueError('<img src=x onerror=alert(1)> & <b>bold</b>')\n"
-            "model = Broken(4, 1)\n"
-            "data = [(torch.ones(2, 4), torch.ones(2, 1))]\n"
-            "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
-            "finder = LRFinder(model, optimizer, data, nn.MSELoss())\n"
-            "finder",
-        ]
-    ).run_all()
+    host.open([SLOW, BROKEN]).run_all()
     finder = Finder(host)
     finder.start.click()
     expect(finder.status).to_contain_text("Failed after 0 steps, everything is put back.")

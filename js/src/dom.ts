@@ -1,0 +1,54 @@
+/** The marker's elements, and what it needs of the page around them. */
+
+const LOOK_FOR_CHART_MS = 10_000;
+const LOOK_EVERY_MS = 100;
+
+export function build(el: HTMLElement) {
+  el.classList.add("lrf-marker");
+  const plot = element("div", "lrf-plot", el);
+  const handle = element("div", "lrf-handle", plot);
+  handle.setAttribute("role", "slider");
+  handle.setAttribute("aria-label", "learning rate");
+  handle.setAttribute("aria-orientation", "horizontal");
+  handle.dataset["lmSuppressShortcuts"] = "true";
+  element("div", "lrf-line", handle);
+  element("div", "lrf-knob", handle);
+  const box = element("div", "lrf-label", handle);
+  const label = {
+    left: element("span", "lrf-beyond", box),
+    name: element("span", "lrf-name", box),
+    number: element("span", "lrf-number", box),
+    right: element("span", "lrf-beyond", box),
+  };
+  return { plot, handle, label };
+}
+
+function element(tag: "div" | "span", className: string, parent: HTMLElement): HTMLElement {
+  const made = document.createElement(tag);
+  made.className = className;
+  parent.append(made);
+  return made;
+}
+
+export function isModified(event: KeyboardEvent): boolean {
+  return event.ctrlKey || event.metaKey || event.altKey;
+}
+
+export function stop(event: Event): void {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** The chart draws itself when it likes, before or after the marker. */
+export function whenChartIsThere(el: HTMLElement, signal: AbortSignal, found: () => void): void {
+  const start_ms = performance.now();
+  let timer: ReturnType<typeof setTimeout>;
+  const look = () => {
+    if (el.parentElement?.querySelector(".bqplot")) found();
+    else if (performance.now() - start_ms < LOOK_FOR_CHART_MS) {
+      timer = setTimeout(look, LOOK_EVERY_MS);
+    }
+  };
+  timer = setTimeout(look, 0);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+}

@@ -1,0 +1,42 @@
+/** What the marker reads of its model in the kernel, whatever that may hold. */
+
+import type { Axis } from "./geometry.ts";
+
+/** The part of the model that is used here; listeners are called with the view as `this`. */
+export interface Model {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  on(name: string, callback: () => void): void;
+  off(name: string, callback: () => void): void;
+}
+
+export function axisOf(model: Model): Axis {
+  const scale = model.get("scale") === "linear" ? "linear" : "log";
+  return { low: number(model.get("low")), high: number(model.get("high")), scale };
+}
+
+/** Has a pick been sent that the kernel has not answered? */
+export function isPending(model: Model): boolean {
+  return commitNumber(model) > (number(model.get("received")) || 0);
+}
+
+export function commitNumber(model: Model): number {
+  return number((model.get("commit") as { n?: unknown } | undefined)?.n) || 0;
+}
+
+export function number(value: unknown): number {
+  return typeof value === "number" ? value : Number.NaN;
+}
+
+export function listen(
+  model: Model,
+  names: string[],
+  callback: () => void,
+  signal: AbortSignal,
+): void {
+  for (const name of names) {
+    model.on(name, callback);
+    signal.addEventListener("abort", () => model.off(name, callback));
+  }
+}

@@ -1,0 +1,111 @@
+"""The picked learning rate: from the hand, the number box, a cell or code, into the variable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .namespace import Variable, is_number, notebook_shell
+from .view import View
+
+
+class Picker:
+    """Takes picks from wherever they come, writes them to the variable and shows them.
+
+    Parameters
+    ----------
+    view : View
+        What is dragged, typed into and written to.
+    variable : Variable
+        Where picks go; numbers that a cell assigns to it are followed.
+    changed : callable
+        Called after each pick, on the thread that it came on.
+    """
+
+    def __init__(self, view: View, variable: Variable, changed: Callable[[], object]) -> None:
+        self.lr: float | None = None
+        self.problem: str | None = None
+        """Why the last pick was not written, in a sentence."""
+        self._view = view
+        self._variable = variable
+        self._changed = changed
+        self._moved = False
+        view.marker.on_commit(self.pick)
+        shell = notebook_shell()
+        self._events = shell.events if shell is not None and variable.writable else None
+        if self._events is not None:
+            self._events.register("post_run_cell", self.follow)
+        self._show_variable()
+
+    def pick(self, lr: Any) -> float:
+        """Round `lr` to three significant digits, write it to the variable and show it.
+
+        Raises
+        ------
+        ValueError
+            If it is no positive, finite number.
+        """
+        if not is_number(lr) or not 0 < float(lr) < math.inf:
+            raise ValueError(f"lr must be a positive, finite number; got {lr!r}.")
+        picked = float(f"{float(lr):.2e}")
+        with self._view.lock:
+            self.problem = self._variable.write(picked)
+            self._settle(picked)
+        self._changed()
+        return picked
+
+    def read_number(self) -> None:
+        """Pick what was typed into the number box.
+
+        Raises
+        ------
+        ValueError
+            If it is no positive, finite number.
+        """
+        typed = self._view.controls.number.value
+        if typed == f"{self._view.marker.lr:.2e}":
+            return
+        try:
+            self.pick(float(typed))
+        except ValueError:
+            self._view.show_number()
+            message = f"{typed!r} is no positive number; the marker stays where it is."
+            raise ValueError(message) from None
+
+    def follow(self, *_: Any) -> None:
+        """After each cell: if it assigned a number to the variable, the marker goes there."""
+        with self._view.lock:
+            value, marker = self._variable.changed(), self._view.marker
+            if value is not None:
+                self._settle(value)
+            elif marker.kind == "pick" and self._variable.read() != marker.lr:
+                marker.kind = "start"  # somebody else has the variable now
+            self._show_variable()
+
+    def begin(self) -> None:
+        """Note where the marker stands as a run begins."""
+        self.problem = None
+        self._moved = False
+        self._view.note_place()
+
+    def offer(self, lr: float) -> None:
+        """Put the marker on a candidate, unless somebody has moved it since the run began."""
+        if not self._moved:
+            self._view.offer(lr)
+
+    def close(self) -> None:
+        """Follow the variable no longer."""
+        if self._events is not None:
+            self._events.unregister("post_run_cell", self.follow)
+            self._events = None
+
+    def _settle(self, lr: float) -> None:
+        self.lr = lr
+        self._moved = True
+        self._view.place(lr, "pick")
+        self._show_variable()
+
+    def _show_variable(self) -> None:
+        value = self._variable.read() if self._variable.writable else self.lr
+        self._view.show_variable(value, picked=self.lr is not None)
