@@ -31,7 +31,7 @@ class Batches:
 
     def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
         self._source = _private(source)
-        self._device = device
+        self.device = device
         self._iterator: Iterator[Any] | None = None
 
     def open(self) -> None:
@@ -57,7 +57,7 @@ class Batches:
                 batch = next(self._iterator)
             except StopIteration:
                 raise Exhausted from None
-        return batch if self._device is None else move(batch, self._device)
+        return batch if self.device is None else move(batch, self.device)
 
     def close(self) -> None:
         """Let go of the iterator and of the worker processes behind it."""

@@ -48,7 +48,9 @@ class Controls:
         )
         self.written = ipywidgets.HTML()
         self.status = ipywidgets.HTML(layout={"width": "100%"})
-        self.missing = ipywidgets.HTML(_late(MISSING))
+        self.missing = ipywidgets.HTML(
+            _late(MISSING), layout={"min_height": "0", "margin": "0 2px"}
+        )
         self.above = ipywidgets.Box([self.start, self.pause, self.progress, self.pace], layout=_ROW)
         self.below = ipywidgets.Box([self.number, self.use, self.written], layout=_ROW)
 
@@ -173,7 +175,8 @@ def _late(text: str) -> str:
     # The text is in the page from the start and becomes visible only if nothing has hidden it
     # after a while: what is missing cannot say so itself.
     return (
-        "<style>@keyframes lrf-late { to { visibility: visible; } }"
-        ".lrf-late { visibility: hidden; animation: lrf-late 0s 6s forwards; }</style>"
+        "<style>@keyframes lrf-late { to { visibility: visible; max-height: 20em; } }"
+        ".lrf-late { visibility: hidden; max-height: 0; animation: lrf-late 0s 6s forwards; }"
+        "</style>"
         f'<div class="lrf-late">{html.escape(text)}</div>'
     )

@@ -111,7 +111,7 @@ class LossCurve:
 
         A running median of three takes out lone outliers, then a local straight line is fitted
         around each point (Cleveland, J. Am. Stat. Assoc. 74, 1979), so that slopes and ends are not
-        biased. What follows a blow-up is smoothed by itself and does not reach back before it.
+        biased. What follows a blow-up does not reach back before it.
 
         Returns
         -------
@@ -154,7 +154,10 @@ class LossCurve:
         y = np.clip(self.losses[finite], -1e290, 1e290)  # so that no sum overflows
         turn = count_before_turn(y)
         smoothed, error = np.full((2, len(self)), np.nan)
-        parts = [smooth(part) for part in (y[:turn], y[turn:])]
+        # The part before the turn must not see what follows; that one may look back a little, so
+        # that the line drawn through both has no jump.
+        back = max(0, turn - max(2, len(y) // 20)) if turn < len(y) else turn
+        parts = [smooth(y[:turn]), smooth(y[back:])[:, turn - back :]]
         smoothed[finite], error[finite] = np.concatenate(parts, axis=1)
         smoothed.flags.writeable = error.flags.writeable = False
         return smoothed, error, np.flatnonzero(finite)[:turn]

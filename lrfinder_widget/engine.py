@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,9 +24,13 @@ from .arguments import (
 )
 from .batches import Batches, Exhausted, check_batches, move
 from .curve import Divergence, Reason
+from .guard import Guard, guarded
 from .learning_rate import LearningRate, Mode, learning_rates
 from .preserve import Snapshot
-from .step import TrainingStep, as_number, model_device
+from .ranks import EXHAUSTED, FAILED, GO_ON, STOPPED, Alone, Ranks, several_ranks
+from .read_back import Sender, read_back
+from .step import TrainingStep, as_loss, model_device
+from .surroundings import Surroundings
 
 StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
@@ -88,21 +93,33 @@ class Sweep:
         return self._device
 
     def points(self, opened: threading.Event | None = None) -> Points:
-        """Run once. `opened` is set when the data has been opened, or at the latest at the end."""
-        opened = opened or threading.Event()
-        snapshot = Snapshot(self._preserved(), data=[self._batches])
+        """Run once, when the generator is first asked.
+
+        `opened` is set when the data has been opened, or at the latest at the end.
+        """
+        return self._points(Surroundings(model_device(self.model)), opened or threading.Event())
+
+    def _points(self, surroundings: Surroundings, opened: threading.Event) -> Points:
+        objects = self._preserved()
+        snapshot = Snapshot(objects, data=[self._batches])
         batches = Batches(self._batches, self.device)
+        ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
         try:
             snapshot.set_gradients_aside()
             batches.open()
             opened.set()
-            return (yield from self._train(batches))
+            optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
+            with guarded(self.model, optimizers) as guard:
+                steps = self._steps(batches, surroundings, guard, ranks)
+                with closing(steps):
+                    return (yield from self._judged(read_back(steps, Sender())))
         finally:
             opened.set()
             try:
                 batches.close()
             finally:
                 snapshot.restore()
+                ranks.close()
 
     def _preserved(self) -> list[Any]:
         step = self._step
@@ -114,52 +131,77 @@ class Sweep:
             *self._preserve,
         ]
 
-    def _train(self, batches: Batches) -> Points:
+    def _judged(self, points: Points) -> Points:
+        """Pass the points on until one of them ends the run."""
+        ended = self._end_rule()
+        while True:
+            try:
+                lr, loss = next(points)
+            except StopIteration as end:
+                reason: Reason = end.value
+                return reason
+            yield lr, loss
+            if not math.isfinite(loss):
+                return "non-finite"
+            if early := ended(loss):
+                return early
+
+    def _steps(
+        self, batches: Batches, surroundings: Surroundings, guard: Guard, ranks: Alone
+    ) -> Generator[tuple[float, float | Tensor], None, Reason]:
+        """Train one step per learning rate."""
         if isinstance(self._step, TrainingStep) and not self.model.training:
             self.model.train()
         set_lr = LearningRate(self.optimizer)
-        measure = self._measure(batches)
-        ended = self._end_rule()
-        first = True
+        train = self._train(batches.device)
+        guard.owner = threading.get_ident()
         for lr in self.ladder:
             set_lr(lr)
             try:
-                loss = measure()
+                batch, code = self._load(batches), GO_ON
             except Exhausted:
-                if first:
+                if lr == self.ladder[0]:
                     raise ValueError(
                         "batches yielded nothing: there is no data to train on. "
                         "Check the loader (an iterator can be used only once)."
                     ) from None
-                return "exhausted"
-            yield lr, loss
-            first = False
-            if not math.isfinite(loss):
-                return "non-finite"
-            if reason := ended(loss):
-                return reason
+                batch, code = None, EXHAUSTED
+            except BaseException:
+                ranks.agree(FAILED)
+                raise
+            if end := ranks.agree(code):
+                return "exhausted" if end == EXHAUSTED else "stopped"
+            try:
+                if surroundings.are_here():
+                    loss = train(batch)
+                else:
+                    with surroundings.entered():
+                        loss = train(batch)
+            except BaseException:
+                ranks.mean(0.0, failed=True)
+                raise
+            try:
+                yield lr, ranks.mean(loss)
+            except GeneratorExit:
+                ranks.agree(STOPPED)
+                raise
         return "completed"
 
-    def _measure(self, batches: Batches) -> Callable[[], float]:
-        """Compose what happens at one learning rate: data in, training, the loss out."""
+    def _load(self, batches: Batches) -> Any:
+        count = self._step.accumulate if isinstance(self._step, TrainingStep) else 1
+        return batches.take() if count == 1 else [batches.take() for _ in range(count)]
+
+    def _train(self, device: torch.device | None) -> Callable[[Any], float | Tensor]:
+        """Compose what is done with a batch, and which loss is the point's."""
         step = self._step
-        count = step.accumulate if isinstance(step, TrainingStep) else 1
-
-        def train() -> float:
-            batch = batches.take() if count == 1 else [batches.take() for _ in range(count)]
-            if torch.is_grad_enabled():
-                return as_number(step(batch))
-            with torch.enable_grad():  # a blocking call may come from under no_grad
-                return as_number(step(batch))
-
         if self._val_batches is None or not isinstance(step, TrainingStep):
-            return train
-        validate, device = step.validate, self.device
+            return lambda batch: as_loss(step(batch))
+        validate = step.validate
         held = [b if device is None else move(b, device) for b in self._val_batches]
 
-        def train_and_validate() -> float:
-            train()
-            return validate(held)
+        def train_and_validate(batch: Any) -> float | Tensor:
+            step(batch)
+            return as_loss(validate(held))
 
         return train_and_validate
 

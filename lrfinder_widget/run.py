@@ -17,6 +17,7 @@ from typing import Any
 
 from .curve import LossCurve, Reason
 from .state import TRANSITIONS, State
+from .switch_interval import short_switch_interval
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +212,8 @@ class RangeTest:
         try:
             points = iter(self._points)
             try:
-                state, reason = self._consume(points)
+                with short_switch_interval():
+                    state, reason = self._consume(points)
             finally:
                 if isinstance(points, Generator):
                     points.close()  # restores

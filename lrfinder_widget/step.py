@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .arguments import check_count
+from .read_back import can_fly
 
 
 def training_step(
@@ -69,6 +70,11 @@ class TrainingStep:
         clip_grad_norm: float | None = None,
     ) -> None:
         self.accumulate = check_count("accumulate", accumulate, at_least=1)
+        if isinstance(optimizer, torch.optim.LBFGS) and (scaler or clip_grad_norm is not None):
+            raise ValueError(
+                "LBFGS works on the true gradients, several times a step: it goes with neither a "
+                "scaler nor clip_grad_norm."
+            )
         self.parts = [model, optimizer, criterion, scaler]
         self._model = model
         self._optimizer = optimizer
@@ -79,13 +85,28 @@ class TrainingStep:
 
     def __call__(self, batch: Any) -> Any:
         """Train on one batch, or on a list of `accumulate` batches; return the (mean) loss."""
-        self._optimizer.zero_grad()
-        if self.accumulate == 1:
-            loss = self._backward(batch)
-        else:
-            loss = torch.stack([self._backward(part) for part in batch]).sum()
+        if isinstance(self._optimizer, torch.optim.LBFGS):
+            return self._closure_step(batch)
+        loss = self._gradients(batch)
         self._update()
         return loss
+
+    def _closure_step(self, batch: Any) -> Tensor:
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            losses.append(self._gradients(batch))
+            return losses[-1]
+
+        step: Callable[..., Any] = self._optimizer.step
+        step(closure)
+        return losses[0]  # it asks again and again; the first loss is that before the update
+
+    def _gradients(self, batch: Any) -> Tensor:
+        self._optimizer.zero_grad()
+        if self.accumulate == 1:
+            return self._backward(batch)
+        return torch.stack([self._backward(part) for part in batch]).sum()
 
     def _backward(self, batch: Any) -> Tensor:
         loss = self._loss(batch)
@@ -132,13 +153,13 @@ class TrainingStep:
             "step=your_function, where step(batch) trains once and returns the loss."
         )
 
-    def validate(self, batches: Sequence[Any]) -> float:
+    def validate(self, batches: Sequence[Any]) -> Tensor:
         """Return the mean loss over `batches` in eval mode without gradient; put the flags back."""
         flags = [(module, module.training) for module in self._model.modules()]
         self._model.eval()
         try:
             with torch.no_grad():
-                return as_number(torch.stack([self._loss(batch) for batch in batches]).mean())
+                return torch.stack([self._loss(batch) for batch in batches]).mean()
         finally:
             for module, training in flags:
                 module.training = training
@@ -151,8 +172,8 @@ def model_device(model: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
-def as_number(loss: Any) -> float:
-    """Return a loss as a `float`.
+def as_loss(loss: Any) -> float | Tensor:
+    """Return a loss as a `float`, or as it is where reading it would wait for its device.
 
     Raises
     ------
@@ -167,7 +188,7 @@ def as_number(loss: Any) -> float:
                 f"the loss must be one number; got a tensor of shape {tuple(loss.shape)}. "
                 "Reduce it, as with reduction='mean'."
             )
-        return loss.item()
+        return loss.detach() if can_fly(loss) else float(loss.item())
     try:
         return float(loss)
     except (TypeError, ValueError):

@@ -66,10 +66,10 @@ class View:
         controls = self.controls
         self.children: list[Any] = [
             controls.above,
+            controls.missing,
             self._stage,
             controls.below,
             controls.status,
-            controls.missing,
         ]
         self.show_number()
         self.marker.observe(lambda change: self.show_number(), "lr")

@@ -35,15 +35,21 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "learning_rate": ({"arguments"}, {"numpy", "torch"}),
     "random_state": (set(), {"numpy", "torch"}),
     "preserve": ({"random_state"}, {"numpy", "torch"}),
-    "step": ({"arguments"}, {"torch"}),
+    "read_back": (set(), {"torch"}),
+    "guard": (set(), {"torch"}),
+    "ranks": (set(), {"torch"}),
+    "surroundings": (set(), {"torch"}),
+    "step": ({"arguments", "read_back"}, {"torch"}),
     "engine": (
-        {"arguments", "batches", "curve", "learning_rate", "preserve", "step"},
+        {"arguments", "batches", "curve", "guard", "learning_rate", "preserve", "ranks"}
+        | {"read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
     # one run, of anything
     "state": (set(), set()),
-    "run": ({"curve", "state"}, set()),
+    "switch_interval": (set(), set()),
+    "run": ({"curve", "state", "switch_interval"}, set()),
     # the notebook
     "marker": (set(), {"anywidget", "traitlets"}),
     "namespace": (set(), set()),

@@ -1,0 +1,98 @@
+"""Keeps other threads off a model in the middle of an LR range test.
+
+A next cell that trains, or saves, a half-tested model would do harm that nobody sees. Best effort:
+it covers the object that was handed over, not each of its submodules.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+MESSAGE = (
+    "an LR range test is training this {what} in the background; what it holds now is neither what "
+    "it was nor what it will be. Call wait() or stop() of the finder first."
+)
+
+
+@contextmanager
+def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard]:
+    """Put a guard on the model and the optimizers, and take it off again."""
+    guard = Guard()
+    handles: list[Any] = []
+    try:
+        for module in _layers(model):
+            guard.guarded.append(module)
+            if not isinstance(module, torch.jit.ScriptModule):  # it takes no Python hooks
+                handles.append(module.register_forward_pre_hook(guard))
+                handles.append(module.register_state_dict_pre_hook(guard))  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            guard.guarded.append(optimizer)
+            handles.append(optimizer.register_step_pre_hook(guard))
+            handles.append(optimizer.register_state_dict_pre_hook(guard))
+        yield guard
+    finally:
+        guard.on = False
+        for handle in handles:
+            handle.remove()
+
+
+class Guard:
+    """A hook that raises where another thread than the owner comes by.
+
+    A class of its own, not a closure: a model that is copied or pickled meanwhile carries a hook
+    that does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.on = True
+        self.owner = threading.get_ident()
+        self.guarded: list[object] = []
+
+    def __call__(self, guarded: object, *_: Any) -> None:
+        """Raise for another thread.
+
+        Raises
+        ------
+        RuntimeError
+            If the caller is not the thread that runs the test.
+        """
+        if not self.on or threading.get_ident() == self.owner:
+            return
+        if not any(guarded is one for one in self.guarded):  # a replica of data parallelism
+            return
+        if isinstance(threading.current_thread(), threading._DummyThread):
+            return  # autograd's own thread, which recomputes what was checkpointed
+        what = "optimizer" if isinstance(guarded, Optimizer) else "model"
+        raise RuntimeError(MESSAGE.format(what=what))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
+        return _no_guard()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _no_guard, ()
+
+
+def _no_guard() -> Guard:
+    guard = Guard()
+    guard.on = False
+    return guard
+
+
+def _layers(model: nn.Module) -> Iterator[nn.Module]:
+    """Go from the model through its wrappers, of compilation and of parallelism, to the inner one.
+
+    A graph that was compiled before does not call the hooks of the inner module, one that is
+    compiled later does: both are guarded.
+    """
+    inner: Any = model
+    while isinstance(inner, nn.Module):
+        yield inner
+        wraps = type(inner).__module__.startswith(("torch._dynamo", "torch.nn.parallel"))
+        inner = (getattr(inner, "_orig_mod", None) or inner._modules.get("module")) if wraps else 0

@@ -1,0 +1,1190 @@
+"""The finder without a browser: a dict for the namespace, a fake shell, and no page at all."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import IPython
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+from IPython.core.events import EventManager
+from support import linear, loader, picture, sgd_momentum
+from torch import nn
+
+from lrfinder_widget import LRFinder, State
+
+WAIT_S = 20.0
+POINTS = 60
+
+_x = np.linspace(0.0, 1.0, POINTS)
+DESCENT = (2.3 - 1.6 / (1 + np.exp(-25 * (_x - 0.5))) + 40 * np.clip(_x - 0.85, 0, None)).tolist()
+"""Losses that fall clearly and then turn: a candidate can be read off."""
+RISE = (1.0 + _x**2).tolist()
+"""Losses that only rise: nothing can be suggested."""
+
+
+class Script:
+    """A training step that trains nothing and returns one loss after another, over and over."""
+
+    def __init__(self, losses: list[float]) -> None:
+        self.losses = itertools.cycle(losses)
+
+    def __call__(self, batch: Any) -> float:
+        return next(self.losses)
+
+
+class Gate(Script):
+    """A training step that does nothing until it is let through."""
+
+    def __init__(self, losses: list[float] | None = None) -> None:
+        super().__init__(losses or DESCENT)
+        self._permits = threading.Semaphore(0)
+        self._asked = threading.Semaphore(0)
+        self._open = False
+
+    def __call__(self, batch: Any) -> float:
+        self._asked.release()
+        if not self._open:
+            assert self._permits.acquire(timeout=WAIT_S)
+        return super().__call__(batch)
+
+    def let(self, n: int = 1) -> None:
+        for _ in range(n):
+            self._permits.release()
+
+    def let_all(self) -> None:
+        self._open = True
+        self._permits.release()
+
+    def wait_until_asked(self, n: int = 1) -> None:
+        for _ in range(n):
+            assert self._asked.acquire(timeout=WAIT_S)
+
+
+class Shell:
+    """A notebook's shell as far as a finder looks at it; the events are IPython's own."""
+
+    def __init__(self) -> None:
+        self.user_ns: dict[str, Any] = {}
+        self.events = EventManager(self, ["post_run_cell"], print_on_error=False)
+        self.failures: list[str] = []
+        self.parent: dict[str, Any] = {}
+        self._executions = itertools.count(1)
+
+    def get_parent(self) -> dict[str, Any]:
+        return self.parent
+
+    def showtraceback(self) -> None:
+        self.failures.append("a callback of the shell failed")
+
+    def run(self, cell: str | None, code: Callable[[], Any] = lambda: None) -> Any:
+        """Execute a cell; `None` is one that the front end does not name."""
+        metadata = {} if cell is None else {"cellId": cell}
+        self.parent = {"metadata": metadata, "header": {"msg_id": str(next(self._executions))}}
+        try:
+            return code()
+        finally:
+            self.events.trigger("post_run_cell", None)
+
+    @property
+    def listening(self) -> int:
+        return len(self.events.callbacks["post_run_cell"])
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    shell = Shell()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    yield shell
+    assert shell.failures == []
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., LRFinder]]:
+    """Make finders with a model of their own, and close them in the end."""
+    made: list[LRFinder] = []
+
+    def make(losses: Any = DESCENT, model: nn.Module | None = None, **options: Any) -> LRFinder:
+        model = model or linear()
+        step = losses if callable(losses) else Script(losses)
+        options = {"num_iter": POINTS, "start_lr": 1e-5, "end_lr": 1.0, **options}
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        finder = LRFinder(model, optimizer, [0], step=step, stop=None, **options)
+        made.append(finder)
+        return finder
+
+    yield make
+    for finder in made:
+        if isinstance(step := finder._sweep._step, Gate):
+            step.let_all()
+        finder.close()
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+def in_thread(act: Callable[[], Any]) -> Callable[[], Any]:
+    """Call `act` in another thread; the function returned waits for it and returns its result."""
+    result: list[Any] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            result.append(act())
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            result.append(error)
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+
+    def finish(timeout: float = WAIT_S) -> Any:
+        assert done.wait(timeout), "still not through"
+        return result[0]
+
+    return finish
+
+
+# What a person sees and does; the page's side of it is `set_state`, as a message from it would be.
+
+
+def status(finder: LRFinder) -> str:
+    return finder._view.controls.status.value
+
+
+def written(finder: LRFinder) -> str:
+    return finder._view.controls.written.value
+
+
+def box(finder: LRFinder) -> str:
+    return finder._view.controls.number.value
+
+
+def type_in(finder: LRFinder, text: str) -> None:
+    finder._view.controls.number.set_state({"value": text})
+
+
+def drag(finder: LRFinder, lr: float, *, released: bool = True) -> None:
+    start = finder._view.marker.lr
+    finder._view.marker.set_state({"lr": lr, "moving_from": None if released else start})
+
+
+_commits = itertools.count(1)
+
+
+def commit(finder: LRFinder, lr: float) -> None:
+    finder._view.marker.set_state({"lr": lr, "commit": {"lr": lr, "n": next(_commits)}})
+
+
+def marker(finder: LRFinder) -> tuple[float, str]:
+    return finder._view.marker.lr, finder._view.marker.kind
+
+
+def finished(finder: LRFinder) -> LRFinder:
+    return finder.start().wait(WAIT_S)
+
+
+def candidate(finder: LRFinder) -> float:
+    lr = finder.suggestion.lr
+    assert lr is not None
+    return lr
+
+
+# -- states ---------------------------------------------------------------------------------------
+
+
+def test_before_the_first_start_there_is_nothing(make: Any) -> None:
+    finder = make(namespace={})
+    assert (finder.state, finder.reason, finder.exception) == (State.READY, None, None)
+    assert (finder.lr, finder.curves, len(finder.curve)) == (None, [], 0)
+    assert finder.suggestion.lr is None
+    assert repr(finder) == "LRFinder(ready, 0 points, lr=None)"
+
+
+def test_start_runs_in_the_background_and_returns_the_finder(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    assert finder.start() is finder
+    assert (finder.state, finder.reason) == (State.RUNNING, None)
+    gate.let_all()
+    assert finder.wait(WAIT_S) is finder
+    assert (finder.state, finder.reason) == (State.FINISHED, "completed")
+    assert finder.curve.losses.tolist() == DESCENT
+    assert finder.curves == [finder.curve]
+
+
+def test_a_real_test_leaves_model_and_optimizer_as_they_were() -> None:
+    model = linear()
+    optimizer = sgd_momentum(model)
+    finder = LRFinder(model, optimizer, loader(), nn.CrossEntropyLoss(), namespace={})
+    before = picture(model, optimizer)
+    finished(finder)
+    assert picture(model, optimizer) == before
+    assert len(finder.curve) > 50
+    finder.close()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_start_while_it_runs_or_is_paused_is_refused(make: Any, gate: Gate, paused: bool) -> None:
+    finder = make(gate, namespace={}).start()
+    gate.wait_until_asked()
+    if paused:
+        finder.pause()
+    with pytest.raises(RuntimeError, match=r"is (running|paused); call stop\(\) first"):
+        finder.start()
+    assert finder.state is (State.PAUSED if paused else State.RUNNING)
+
+
+def test_pause_and_resume(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    gate.wait_until_asked()
+    finder.pause()
+    assert finder.state is State.PAUSED
+    finder.resume()
+    assert finder.state is State.RUNNING
+    gate.let_all()
+    assert finder.wait(WAIT_S).state is State.FINISHED
+
+
+def test_pause_and_resume_at_the_wrong_moment_are_refused(make: Any) -> None:
+    finder = make(namespace={})
+    for act in (finder.pause, finder.resume):
+        with pytest.raises(RuntimeError, match="this one is ready"):
+            act()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_stop_returns_when_everything_is_put_back(make: Any, gate: Gate, paused: bool) -> None:
+    model = linear()
+    before = [p.clone() for p in model.parameters()]
+
+    def step(batch: Any) -> float:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(1.0)
+        return gate(batch)
+
+    finder = make(step, model=model, namespace={}).start()
+    gate.wait_until_asked()
+    gate.let(2)
+    gate.wait_until_asked(2)
+    if paused:
+        finder.pause()
+    stopping = in_thread(finder.stop)
+    gate.let_all()
+    stopping()
+    assert (finder.state, finder.reason) == (State.STOPPED, "stopped")
+    assert all(map(torch.equal, model.parameters(), before))
+
+
+def test_stop_does_nothing_where_nothing_runs(make: Any) -> None:
+    finder = make(namespace={})
+    finder.stop()
+    assert finder.state is State.READY
+    finished(finder).stop()
+    assert finder.state is State.FINISHED
+
+
+def test_wait_before_the_start_or_in_a_pause_is_refused(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    with pytest.raises(RuntimeError, match=r"is ready; call start\(\) first"):
+        finder.wait()
+    finder.start()
+    finder.pause()
+    with pytest.raises(RuntimeError, match=r"is paused; call resume\(\) or stop\(\) first"):
+        finder.wait()
+
+
+def test_wait_past_its_time_says_so_and_the_test_goes_on(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    with pytest.raises(TimeoutError, match="has not ended"):
+        finder.wait(0.01)
+    assert finder.state is State.RUNNING
+    gate.let_all()
+    assert finder.wait(WAIT_S).state is State.FINISHED
+
+
+def test_each_run_adds_a_curve(make: Any) -> None:
+    finder = make([3.0, *DESCENT], num_iter=POINTS, namespace={})
+    first = finished(finder).curve
+    second = finished(finder).curve
+    assert first != second
+    assert finder.curves == [first, second]
+
+
+def test_the_users_own_exception_is_kept_and_raised_by_wait(make: Any) -> None:
+    error = ValueError("expected 3 channels")
+    finder = make(Script([1.0]), namespace={})
+
+    def step(batch: Any) -> float:
+        raise error
+
+    finder = make(step, namespace={}).start()
+    with pytest.raises(ValueError, match="expected 3 channels") as caught:
+        finder.wait(WAIT_S)
+    assert caught.value is finder.exception is error
+    assert (finder.state, finder.reason) == (State.FAILED, "failed")
+
+
+def test_after_a_failure_it_can_be_started_again(make: Any) -> None:
+    losses = iter([ValueError("once"), *DESCENT])
+
+    def step(batch: Any) -> float:
+        loss = next(losses)
+        if isinstance(loss, Exception):
+            raise loss
+        return loss
+
+    finder = make(step, namespace={}).start()
+    with pytest.raises(ValueError, match="once"):
+        finder.wait(WAIT_S)
+    finished(finder)
+    assert (finder.state, finder.exception) == (State.FINISHED, None)
+    assert "once" not in status(finder)
+
+
+def test_a_start_that_fails_at_once_does_not_keep_the_cell(make: Any) -> None:
+    class Unreadable:
+        def state_dict(self) -> Any:
+            raise OSError("no state to read")
+
+        def load_state_dict(self, state: Any) -> None:
+            raise AssertionError
+
+    finder = make(preserve=[Unreadable()], namespace={})
+    assert in_thread(finder.start)(5.0) is finder
+    with pytest.raises(OSError, match="no state to read"):
+        finder.wait(WAIT_S)
+    assert finder.state is State.FAILED
+
+
+def test_start_works_on_any_thread(make: Any) -> None:
+    finder = make(namespace={})
+    assert in_thread(lambda: finished(finder))() is finder
+    assert finder.state is State.FINISHED
+
+
+def test_of_two_starts_at_once_one_is_refused(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    starts = [in_thread(finder.start) for _ in range(2)]
+    outcomes = [finish() for finish in starts]
+    assert finder in outcomes
+    assert [type(o) for o in outcomes if o is not finder] == [RuntimeError]
+
+
+# -- close ----------------------------------------------------------------------------------------
+
+
+def test_close_stops_a_run_and_restores(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    gate.wait_until_asked()
+    closing = in_thread(finder.close)
+    gate.let_all()
+    assert closing() is None
+    assert finder.state is State.STOPPED
+
+
+def test_close_twice_and_from_two_threads(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    gate.wait_until_asked()
+    closing = [in_thread(finder.close) for _ in range(2)]
+    gate.let_all()
+    assert [finish() for finish in closing] == [None, None]
+    finder.close()
+
+
+def test_a_closed_finder_cannot_be_started_but_its_curve_can_be_read(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    finder.close()
+    with pytest.raises(RuntimeError, match="is closed; make a new one"):
+        finder.start()
+    assert finder.curve.losses.tolist() == DESCENT
+    assert finder.pick() == finder.lr
+
+
+def test_a_closed_finder_hears_no_more_cells(make: Any, shell: Shell) -> None:
+    finder = make()
+    assert shell.listening == 1
+    finder.close()
+    assert shell.listening == 0
+
+
+def test_closing_every_widget_at_once_stops_the_run(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    gate.wait_until_asked()
+    closing = in_thread(ipywidgets.Widget.close_all)
+    gate.let_all()
+    assert closing() is None
+    assert finder.state is State.STOPPED
+
+
+def test_an_interrupted_close_can_be_finished(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = make(namespace={})
+    before = number_of_widgets()
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finder, "stop", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            finder.close()
+    finder.close()
+    assert number_of_widgets() < before
+
+
+# -- picks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "picked"),
+    [
+        (0.0031622776, 0.00316),
+        (1, 1.0),
+        (0.1, 0.1),
+        (np.float32(0.3), 0.3),
+        (np.int64(2), 2.0),
+        (Fraction(1, 3), 0.333),
+        (1e-300, 1e-300),
+        (123456.0, 123000.0),  # outside the range is the user's own affair
+    ],
+)
+def test_a_pick_in_code_is_rounded_and_written(make: Any, given: Any, picked: float) -> None:
+    namespace: dict[str, Any] = {"lr": 0.5}
+    finder = make(namespace=namespace)
+    assert finder.pick(given) == finder.lr == namespace["lr"] == picked
+    assert type(namespace["lr"]) is float
+    assert marker(finder) == (picked, "pick")
+    assert box(finder) == f"{picked:.2e}"
+    assert f"lr = {picked:.2e}" in written(finder)
+    assert "nothing picked" not in written(finder)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [0, -0.1, math.nan, math.inf, -math.inf, "0.1", True, 1j, 10**400, [0.1], torch.tensor(0.1)],
+    ids=repr,
+)
+def test_a_pick_that_is_no_positive_number_is_refused(make: Any, given: Any) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(namespace=namespace)
+    with pytest.raises(ValueError, match="lr must be a positive, finite number"):
+        finder.pick(given)
+    assert (namespace, finder.lr, marker(finder)) == ({"lr": 0.5}, None, (0.5, "start"))
+
+
+@pytest.mark.parametrize("given", [1.7976931348623157e308, 5e-324])
+def test_no_rounding_makes_a_pick_zero_or_infinite(make: Any, given: float) -> None:
+    namespace: dict[str, Any] = {}
+    finder = make(namespace=namespace)
+    try:
+        picked = finder.pick(given)
+    except ValueError:
+        assert (namespace, finder.lr) == ({}, None)
+    else:
+        assert 0 < picked < math.inf
+
+
+def test_without_a_number_the_suggestion_is_picked(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+    finder = finished(make(namespace=namespace))
+    picked = finder.pick()
+    assert picked == float(f"{candidate(finder):.2e}")
+    assert namespace == {"lr": picked}
+    assert marker(finder) == (picked, "pick")
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_pick_without_a_suggestion_raises_with_the_reason(make: Any, ran: bool) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(RISE, namespace=namespace)
+    if ran:
+        finished(finder)
+    with pytest.raises(RuntimeError) as caught:
+        finder.pick()
+    assert finder.suggestion.reason in str(caught.value)
+    assert (namespace, finder.lr) == ({"lr": 0.5}, None)
+
+
+def test_a_commit_on_the_page_is_a_pick(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+    finder = make(namespace=namespace)
+    commit(finder, 0.0031622776)
+    assert namespace == {"lr": 0.00316}
+    assert finder.lr == 0.00316
+    assert marker(finder) == (0.00316, "pick")
+    assert f"{finder._view.marker.lr:.2e}" == box(finder) == "3.16e-03"
+    assert "lr = 3.16e-03" in written(finder)
+
+
+def test_the_page_is_told_when_its_commit_has_been_written(make: Any) -> None:
+    finder = make(namespace={})
+    commit(finder, 0.01)
+    assert finder._view.marker.received == finder._view.marker.commit["n"]
+
+
+def test_a_marker_that_is_moved_writes_nothing(make: Any) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(namespace=namespace)
+    drag(finder, 0.01, released=False)
+    drag(finder, 0.02)
+    assert (namespace, finder.lr, box(finder)) == ({"lr": 0.5}, None, "2.00e-02")
+    assert "nothing picked yet" in written(finder)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"commit": {"lr": math.nan, "n": 1}},
+        {"commit": {"lr": -1.0, "n": 1}},
+        {"commit": {"lr": "0.1", "n": 1}},
+        {"commit": {"lr": 0.1}},
+        {"commit": 0.1},
+        {"lr": math.inf},
+        {"lr": None},
+    ],
+)
+def test_a_message_that_makes_no_sense_changes_nothing(make: Any, message: Any) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(namespace=namespace)
+    finder._view.marker.set_state(message)
+    assert (namespace, finder.lr, marker(finder)) == ({"lr": 0.5}, None, (0.5, "start"))
+
+
+def test_the_use_button_picks_where_the_marker_stands(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+    finder = finished(make(namespace=namespace))
+    finder._view.controls.use.click()
+    assert namespace == {"lr": float(f"{candidate(finder):.2e}")}
+    drag(finder, 0.0123456)
+    finder._view.controls.use.click()
+    assert namespace == {"lr": 0.0123}
+    assert marker(finder) == (0.0123, "pick")
+
+
+def test_marker_variable_and_pick_agree_after_commits_from_many_threads(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+    finder = make(namespace=namespace)
+
+    def pick_often(first: int) -> None:
+        for i in range(first, first + 40):
+            finder.pick(i / 1000)
+
+    picking = [in_thread(lambda first=first: pick_often(first)) for first in (1, 101, 201, 301)]
+    assert [finish() for finish in picking] == [None] * 4
+    assert namespace["lr"] == finder.lr == finder._view.marker.lr
+
+
+# -- the candidate --------------------------------------------------------------------------------
+
+
+def test_at_the_end_the_marker_goes_to_the_candidate_and_nothing_is_written(make: Any) -> None:
+    namespace = {"lr": 0.5}
+    finder = finished(make(namespace=namespace))
+    assert marker(finder) == (candidate(finder), "candidate")
+    assert (namespace, finder.lr) == ({"lr": 0.5}, None)
+    assert "nothing picked yet" in written(finder)
+    assert finder.suggestion.reason in status(finder)
+
+
+def test_without_a_candidate_the_marker_stays(make: Any) -> None:
+    finder = finished(make(RISE, namespace={"lr": 0.5}))
+    assert marker(finder) == (0.5, "start")
+
+
+def test_a_marker_that_was_moved_during_the_run_stays(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    drag(finder, 0.02)
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert finder.suggestion.lr is not None
+    assert marker(finder) == (0.02, "start")
+
+
+def test_a_marker_that_is_being_held_at_the_end_stays(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={"lr": 0.5}).start()
+    drag(finder, 0.5, released=False)
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert marker(finder) == (0.5, "start")
+
+
+@pytest.mark.parametrize("how", [commit, LRFinder.pick])
+def test_a_pick_during_the_run_stays(make: Any, gate: Gate, how: Any) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(gate, namespace=namespace).start()
+    how(finder, 0.5)
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert marker(finder) == (0.5, "pick")
+    assert namespace == {"lr": 0.5}
+
+
+def test_a_later_run_offers_its_candidate_and_the_pick_keeps_its_value(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+    finder = finished(make(namespace=namespace))
+    finder.pick(0.3)
+    finished(finder)
+    assert marker(finder) == (candidate(finder), "candidate")
+    assert (namespace, finder.lr) == ({"lr": 0.3}, 0.3)
+    assert "lr = 3.00e-01" in written(finder)
+
+
+def test_a_run_that_is_stopped_early_offers_nothing(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={"lr": 0.5}).start()
+    gate.wait_until_asked()
+    stopping = in_thread(finder.stop)
+    gate.let_all()
+    stopping()
+    assert marker(finder) == (0.5, "start")
+
+
+def test_a_candidate_is_offered_once(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    drag(finder, 0.02)
+    finder._view.controls.pause.click()  # anything that draws again
+    assert finder._view.marker.lr == 0.02
+
+
+# -- the variable ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("held", [0.0123456, 3, np.float32(0.5), 1e-9, 1e3])
+def test_the_marker_starts_unrounded_at_what_the_variable_holds(make: Any, held: Any) -> None:
+    finder = make(namespace={"lr": held})
+    assert marker(finder) == (float(held), "start")
+    assert f"lr = {float(held):.2e}" in written(finder)
+    assert "nothing picked yet" in written(finder)
+
+
+@pytest.mark.parametrize("held", [None, -1.0, 0, math.nan, math.inf, "0.1", math, True])
+def test_where_it_holds_no_positive_number_the_marker_starts_in_the_middle(
+    make: Any, held: Any
+) -> None:
+    finder = make(namespace={"lr": held})
+    assert marker(finder) == (pytest.approx(math.sqrt(1e-5 * 1.0)), "start")
+
+
+def test_what_is_no_number_is_kept_and_the_status_says_so(make: Any) -> None:
+    namespace: dict[str, Any] = {"lr": math}
+    finder = make(namespace=namespace)
+    commit(finder, 0.01)
+    assert namespace == {"lr": math}
+    assert "lr holds a module, not a number" in status(finder)
+    assert (finder.lr, marker(finder)) == (0.01, (0.01, "pick"))
+    namespace["lr"] = None
+    finder.pick(0.02)
+    assert namespace == {"lr": 0.02}
+    assert "not a number" not in status(finder)
+
+
+def test_a_namespace_that_refuses_is_shown_not_raised(make: Any) -> None:
+    class Sealed(dict[str, Any]):
+        def __setitem__(self, key: str, value: object) -> None:
+            raise PermissionError("<sealed>")
+
+    finder = make(namespace=Sealed())
+    commit(finder, 0.01)
+    assert "lr could not be assigned: &lt;sealed&gt;" in status(finder)
+    assert finder.lr == 0.01
+
+
+def test_another_name_is_written_and_shown(make: Any) -> None:
+    namespace: dict[str, Any] = {"lr": 0.5}
+    finder = make(namespace=namespace, variable="max_lr")
+    finder.pick(0.01)
+    assert namespace == {"lr": 0.5, "max_lr": 0.01}
+    assert "max_lr = 1.00e-02" in written(finder)
+    assert finder._view.marker.variable == "max_lr"
+
+
+def test_without_a_variable_the_pick_is_in_the_finder_alone(make: Any, shell: Shell) -> None:
+    finder = make(variable=None)
+    finder.pick(0.01)
+    assert (finder.lr, shell.user_ns, shell.listening) == (0.01, {}, 0)
+    assert "1.00e-02" in written(finder)
+    assert status(finder)
+
+
+def test_outside_a_notebook_the_pick_is_in_the_finder_alone(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IPython, "get_ipython", lambda: None)
+    finder = make()
+    finder.pick(0.01)
+    assert finder.lr == 0.01
+    assert "1.00e-02" in written(finder)
+
+
+def test_by_default_the_pick_is_in_the_notebooks_namespace(make: Any, shell: Shell) -> None:
+    finder = shell.run("a", make)
+    commit(finder, 0.01)
+    assert shell.run("b", lambda: shell.user_ns["lr"]) == 0.01
+
+
+@pytest.mark.parametrize("value", [0.0123456, 2, np.float32(0.5)])
+def test_a_cell_that_assigns_moves_the_marker_unrounded(
+    make: Any, shell: Shell, value: Any
+) -> None:
+    finder = shell.run("a", make)
+    shell.run("b", lambda: shell.user_ns.update(lr=value))
+    assert marker(finder) == (float(value), "pick")
+    assert finder.lr == float(value)
+    assert shell.user_ns["lr"] is value
+    assert f"lr = {float(value):.2e}" in written(finder)
+
+
+def test_what_the_constructing_cell_assigns_afterwards_is_followed(make: Any, shell: Shell) -> None:
+    def cell() -> LRFinder:
+        finder = make()
+        shell.user_ns["lr"] = 0.02
+        return finder
+
+    assert marker(shell.run("a", cell)) == (0.02, "pick")
+
+
+@pytest.mark.parametrize("value", [-1.0, 0, math.nan, math.inf, "0.1", math, True, None])
+def test_what_is_no_positive_number_does_not_move_the_marker(
+    make: Any, shell: Shell, value: Any
+) -> None:
+    shell.user_ns["lr"] = 0.5
+    finder = shell.run("a", make)
+    shell.run("b", lambda: shell.user_ns.update(lr=value))
+    assert marker(finder) == (0.5, "start")
+    assert finder.lr is None
+
+
+def test_cells_that_do_not_assign_change_nothing(make: Any, shell: Shell) -> None:
+    finder = finished(shell.run("a", make))
+    for _ in range(3):
+        shell.run("b")
+    assert marker(finder) == (candidate(finder), "candidate")
+    commit(finder, 0.01)
+    for _ in range(3):
+        shell.run("b")
+    assert (marker(finder), finder.lr) == ((0.01, "pick"), 0.01)
+
+
+def test_what_another_finder_wrote_is_not_followed(make: Any, shell: Shell) -> None:
+    one, other = shell.run("a", make), shell.run("b", make)
+    one.pick(0.02)
+    other.pick(0.03)
+    shell.run("c")
+    assert shell.user_ns["lr"] == 0.03
+    assert one._view.marker.lr == one.lr == 0.02
+    assert marker(one)[1] != "pick"  # not drawn as if the notebook had it
+    assert marker(other) == (0.03, "pick")
+    assert "lr = 3.00e-02" in written(one)
+
+
+@pytest.mark.parametrize("held", ["deleted", "something else"])
+def test_a_variable_that_is_gone_is_not_shown_as_picked(make: Any, shell: Shell, held: str) -> None:
+    finder = shell.run("a", make)
+    commit(finder, 0.01)
+    if held == "deleted":
+        shell.run("b", shell.user_ns.clear)  # as %reset does
+    else:
+        shell.run("b", lambda: shell.user_ns.update(lr="cosine"))
+    assert marker(finder) == (0.01, "start")
+    assert "lr = " not in written(finder)
+    commit(finder, 0.02)
+    assert shell.user_ns["lr"] == (0.02 if held == "deleted" else "cosine")
+
+
+# -- the number box -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "picked"),
+    [("0.01", 0.01), ("1e-2", 0.01), (" 3.1622e-03 ", 0.00316), ("1", 1.0), ("50", 50.0)],
+)
+def test_a_number_that_is_typed_is_a_pick(make: Any, typed: str, picked: float) -> None:
+    namespace: dict[str, Any] = {}
+    finder = make(namespace=namespace)
+    type_in(finder, typed)
+    assert namespace == {"lr": picked}
+    assert (finder.lr, marker(finder)) == (picked, (picked, "pick"))
+    assert box(finder) == f"{picked:.2e}"
+
+
+def test_the_box_shows_the_number_as_it_is_shown_everywhere(make: Any) -> None:
+    finder = make(namespace={})
+    for typed in ("0.01", "0.010", "1e-2"):
+        type_in(finder, typed)
+        assert box(finder) == "1.00e-02"
+
+
+BAD = ["", "  ", "abc", "0,01", "nan", "-1", "0", "inf", "1e999", "1e-999", "0.1 0.2", "lr"]
+
+
+@pytest.mark.parametrize("typed", BAD)
+def test_what_is_typed_and_is_no_positive_number_is_said_and_taken_back(
+    make: Any, typed: str
+) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(namespace=namespace)
+    type_in(finder, typed)
+    assert (namespace, finder.lr, marker(finder)) == ({"lr": 0.5}, None, (0.5, "start"))
+    assert box(finder) == "5.00e-01"
+    assert "is no positive number" in status(finder)
+
+
+def test_markup_that_is_typed_stays_text(make: Any) -> None:
+    finder = make(namespace={})
+    type_in(finder, "<img src=x onerror=alert(1)>")
+    assert "<img" not in status(finder)
+    assert "&lt;img src=x onerror=alert(1)&gt;" in status(finder)
+
+
+def test_a_complaint_goes_away_with_the_next_pick_or_start(make: Any) -> None:
+    finder = make(namespace={})
+    type_in(finder, "abc")
+    type_in(finder, "0.01")
+    assert "is no positive number" not in status(finder)
+    type_in(finder, "abc")
+    finished(finder)
+    assert "is no positive number" not in status(finder)
+
+
+# -- buttons and texts ----------------------------------------------------------------------------
+
+
+def labels(finder: LRFinder) -> tuple[str, str, bool]:
+    controls = finder._view.controls
+    return controls.start.description, controls.pause.description, controls.pause.disabled
+
+
+def test_the_buttons_say_what_they_would_do(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    controls = finder._view.controls
+    assert labels(finder) == ("Start", "Pause", True)
+    controls.start.click()
+    assert (finder.state, labels(finder)) == (State.RUNNING, ("Stop", "Pause", False))
+    gate.wait_until_asked()
+    controls.pause.click()
+    assert (finder.state, labels(finder)) == (State.PAUSED, ("Stop", "Resume", False))
+    controls.pause.click()
+    assert (finder.state, labels(finder)) == (State.RUNNING, ("Stop", "Pause", False))
+    controls.start.click()
+    assert "Stopping" in status(finder)
+    gate.let_all()
+    finder._test.join(WAIT_S)
+    assert (finder.state, labels(finder)) == (State.STOPPED, ("Start", "Pause", True))
+    controls.start.click()
+    assert finder.wait(WAIT_S).state is State.FINISHED
+
+
+def test_what_a_click_runs_into_is_shown_not_raised(make: Any) -> None:
+    finder = make(namespace={})
+    finder._view.controls.pause.click()  # the page was too late to know that it is disabled
+    assert "can be paused; this one is ready" in status(finder)
+    finder.close()
+    finder._view.controls.start.click()
+    assert finder.state is State.READY
+
+
+def test_the_status_says_where_the_test_is(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    assert f"trains {POINTS} steps" in status(finder)
+    finder.start()
+    gate.wait_until_asked()
+    assert "Running." in status(finder)
+    finder.pause()
+    assert "Paused after 0 of 60 steps" in status(finder)
+    finder.resume()
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert "All 60 steps done. Everything is put back." in status(finder)
+
+
+def diverging() -> dict[str, Any]:
+    losses = [*np.linspace(2, 1, 30), *np.geomspace(2, 1e6, 30)]
+    return {"losses": losses, "stop": "divergence"}
+
+
+@pytest.mark.parametrize(
+    ("losses", "stop", "batches", "reason", "said"),
+    [
+        ([2.0, 1.0, math.nan], None, [0], "non-finite", "no longer finite at"),
+        (DESCENT, lambda losses: len(losses) == 7, [0], "stop-rule", "Your stop rule ended"),
+        ([*DESCENT[:50], *np.geomspace(9, 1e6, 10)], "divergence", [0], "diverged", "diverged at"),
+        (DESCENT, None, iter(range(9)), "exhausted", "used up after 9 of 60 steps"),
+    ],
+)
+def test_the_status_says_why_it_ended(
+    losses: Any, stop: Any, batches: Any, reason: str, said: str
+) -> None:
+    model = linear()
+    finder = LRFinder(
+        model,
+        sgd_momentum(model),
+        batches,
+        step=Script(losses),
+        stop=stop,
+        num_iter=POINTS,
+        namespace={},
+    )
+    finished(finder)
+    assert (finder.state, finder.reason) == (State.FINISHED, reason)
+    assert said in status(finder)
+    assert "Everything is put back." in status(finder)
+    finder.close()
+
+
+def test_the_progress_is_the_number_of_points(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    progress = finder._view.controls.progress
+    assert (progress.value, progress.max) == (0, POINTS)
+    finder.start()
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert progress.value == POINTS
+    assert f"{POINTS} / {POINTS}" in finder._view.controls.pace.value
+
+
+def test_an_exception_is_shown_as_text_with_a_folded_traceback(make: Any) -> None:
+    def broken_step(batch: Any) -> float:
+        raise ValueError("<script>alert('&')</script>")
+
+    finder = make(broken_step, namespace={}).start()
+    with pytest.raises(ValueError, match="script"):
+        finder.wait(WAIT_S)
+    html = status(finder)
+    assert "<script" not in html
+    assert "ValueError: &lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in html
+    assert "Failed after 0 steps, everything is put back." in html
+    sentence, folded = html.split("<details>")  # closed until somebody opens it
+    assert "Traceback" not in sentence
+    assert "broken_step" in folded
+    assert labels(finder) == ("Start", "Pause", True)
+
+
+def test_an_exception_that_cannot_be_written_is_shown_all_the_same(make: Any) -> None:
+    class Unspeakable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def step(batch: Any) -> float:
+        raise Unspeakable
+
+    finder = make(step, namespace={}).start()
+    with pytest.raises(Unspeakable):
+        finder.wait(WAIT_S)
+    assert "Failed after 0 steps" in status(finder)
+    assert labels(finder) == ("Start", "Pause", True)
+
+
+@pytest.mark.parametrize("loss", [1e308, -1e308, 5e-324, 0.0])
+def test_no_loss_is_too_odd_to_be_drawn(make: Any, loss: float) -> None:
+    finder = finished(make([loss, -loss], namespace={}))
+    assert f"All {POINTS} steps done." in status(finder)
+    for axis in finder._view.chart.figure.axes:
+        assert math.isfinite(axis.scale.min)
+        assert math.isfinite(axis.scale.max)
+
+
+def test_hosts_without_the_widgets_show_what_to_install(make: Any) -> None:
+    finder = make(namespace={})
+    bundle = finder._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert repr(finder) in bundle["text/plain"]
+    assert "pip install ipywidgets bqplot anywidget" in bundle["text/plain"]
+
+
+# -- several finders ------------------------------------------------------------------------------
+
+
+def test_a_cell_that_runs_again_closes_its_earlier_finder(
+    make: Any, shell: Shell, gate: Gate
+) -> None:
+    earlier = shell.run("a", lambda: make(gate).start())
+    gate.wait_until_asked()
+    remaking = in_thread(lambda: shell.run("a", make))
+    gate.let_all()
+    later = remaking()
+    assert earlier.state is State.STOPPED  # and restored, before the constructor returned
+    with pytest.raises(RuntimeError, match="is closed"):
+        earlier.start()
+    assert (later.state, shell.listening) == (State.READY, 1)
+
+
+def test_the_restore_of_the_earlier_finder_comes_before_the_new_one_is_there(
+    make: Any, shell: Shell, gate: Gate
+) -> None:
+    model = linear()
+    before = [p.clone() for p in model.parameters()]
+
+    def step(batch: Any) -> float:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(1.0)
+        return gate(batch)
+
+    shell.run("a", lambda: make(step, model=model).start())
+    gate.wait_until_asked()
+    remaking = in_thread(lambda: shell.run("a", lambda: (make(), list(model.parameters()))))
+    gate.let_all()
+    _, after = remaking()
+    assert all(map(torch.equal, after, before))
+
+
+def test_finders_of_other_cells_stay_open(make: Any, shell: Shell) -> None:
+    one, other = shell.run("a", make), shell.run("b", make)
+    shell.run("c", make)
+    assert finished(one).state is finished(other).state is State.FINISHED
+    assert shell.listening == 3
+
+
+def test_two_finders_of_one_execution_live_side_by_side(make: Any, shell: Shell) -> None:
+    pair = shell.run("a", lambda: (make(), make()))
+    assert [finished(finder).state for finder in pair] == [State.FINISHED] * 2
+    again = shell.run("a", lambda: (make(), make()))
+    for finder in pair:
+        with pytest.raises(RuntimeError, match="is closed"):
+            finder.start()
+    assert [finished(finder).state for finder in again] == [State.FINISHED] * 2
+
+
+@pytest.mark.parametrize("parent", [None, {}, {"metadata": {}}, {"header": None}, "nothing"])
+def test_where_the_front_end_does_not_name_the_cell_nothing_is_closed(
+    make: Any, shell: Shell, parent: Any
+) -> None:
+    shell.parent = parent
+    one, other = make(), make()
+    assert [finished(finder).state for finder in (one, other)] == [State.FINISHED] * 2
+
+
+def test_a_second_finder_on_the_same_model_stops_the_first_before_it_starts(make: Any) -> None:
+    model, events = linear(), []
+    before = [p.clone() for p in model.parameters()]
+    gate = Gate()
+
+    def spoil(batch: Any) -> float:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(1.0)
+        return gate(batch)
+
+    def look(batch: Any) -> float:
+        events.append(all(map(torch.equal, model.parameters(), before)))
+        return 1.0
+
+    first = make(spoil, model=model, namespace={}).start()
+    gate.wait_until_asked()
+    second = make(look, model=model, namespace={})
+    starting = in_thread(lambda: finished(second))
+    gate.let_all()
+    assert starting() is second
+    assert first.state is State.STOPPED
+    assert events == [True] * POINTS
+
+
+def test_a_finder_that_shares_a_layer_stops_the_other_too(make: Any, gate: Gate) -> None:
+    body = linear()
+    first = make(gate, model=body, namespace={}).start()
+    gate.wait_until_asked()
+    second = make(model=nn.Sequential(body, nn.ReLU()), namespace={})
+    starting = in_thread(lambda: finished(second))
+    gate.let_all()
+    assert starting() is second
+    assert first.state is State.STOPPED
+
+
+def test_finders_on_other_models_run_side_by_side(make: Any) -> None:
+    gates = [Gate(), Gate(), Gate()]
+    finders = [make(gate, namespace={}).start() for gate in gates]
+    for gate in gates:
+        gate.wait_until_asked()
+    assert [finder.state for finder in finders] == [State.RUNNING] * 3
+    for gate in gates:
+        gate.let_all()
+    assert [finder.wait(WAIT_S).state for finder in finders] == [State.FINISHED] * 3
+
+
+# -- what stays behind ----------------------------------------------------------------------------
+
+
+def number_of_widgets() -> int:
+    return len(ipywidgets.widgets.widget._instances)
+
+
+def worker_threads() -> int:
+    return sum(thread.name == "LR range test" for thread in threading.enumerate())
+
+
+def test_neither_widgets_nor_threads_nor_callbacks_pile_up_when_a_cell_runs_again(
+    make: Any, shell: Shell
+) -> None:
+    counts = []
+    for _ in range(20):
+        finished(shell.run("a", make))
+        counts.append((number_of_widgets(), shell.listening))
+    assert counts == [counts[0]] * 20
+    assert worker_threads() <= 1  # the last one may still be on its way out
+
+
+def test_closing_leaves_no_widget_behind(make: Any) -> None:
+    before = number_of_widgets()
+    finished(make(namespace={})).close()
+    assert number_of_widgets() == before
+
+
+def test_a_closed_finder_is_let_go(shell: Shell) -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    finder = LRFinder(model, optimizer, [0], step=Script(DESCENT), num_iter=POINTS)
+    finished(finder).close()
+    gone = [weakref.ref(finder), weakref.ref(model)]
+    del finder, model, optimizer
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None]
+
+
+BAD_ARGUMENTS: list[dict[str, Any]] = [
+    {"model": "resnet18"},
+    {"start_lr": 0.0},
+    {"start_lr": 1.0, "end_lr": 0.1},
+    {"num_iter": 1},
+    {"variable": "lambda"},
+    {"variable": "print"},
+    {"namespace": [("lr", 0.1)]},
+    {"stop": "never"},
+    {"step": None},
+    {"preserve": [3]},
+]
+
+
+@pytest.mark.parametrize("bad", BAD_ARGUMENTS, ids=repr)
+def test_a_constructor_that_raises_leaves_no_trace(bad: dict[str, Any], shell: Shell) -> None:
+    model = linear()
+    before = number_of_widgets()
+    options = {
+        "model": model,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+        "batches": [0],
+        "criterion": "no function" if "step" in bad else None,
+        "step": Script(DESCENT),
+        **bad,
+    }
+    with pytest.raises((TypeError, ValueError)):
+        LRFinder(**options)
+    gc.collect()  # whatever a finalizer has to say is an error in this suite
+    assert (number_of_widgets(), shell.listening, shell.user_ns) == (before, 0, {})
+
+
+def test_a_finder_cannot_be_copied(make: Any) -> None:
+    import copy
+
+    finder = make(namespace={})
+    for copied in (copy.copy, copy.deepcopy):
+        with pytest.raises(NotImplementedError):
+            copied(finder)
