@@ -42,7 +42,7 @@ class Chart:
         self._loss_axis = _axis(
             self._y,
             "loss",
-            orientation="vertical",
+            side="left",
             label_offset="46px",
             visible=False,
             tick_format=".6~g",
@@ -53,7 +53,7 @@ class Chart:
             scales=scales,
             colors=[_LINE],
             default_size=14,
-            default_opacities=[0.45],
+            opacities=[0.5],
             stroke_width=0,
         )
         self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[_LINE], stroke_width=2.5)
@@ -104,7 +104,10 @@ def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
     head = losses[: max(5, len(losses) // 10)]
     start, spread = float(np.median(head)), float(np.ptp(head))
     high = min(high, start + max(0.75 * (start - float(smooth.min())), 2.0 * spread))
-    room = 0.06 * (high - low) or 0.05 * abs(low) or 0.5
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-9 * size:  # constant, but for rounding
+        return low - (0.05 * size or 0.5), high + (0.05 * size or 0.5)
+    room = 0.06 * (high - low)
     return low - room, high + room
 
 

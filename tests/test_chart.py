@@ -220,7 +220,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Messages:
 
 @pytest.fixture
 def chart(messages: Messages) -> Iterator[Chart]:
-    chart = Chart(1e-7, 10.0, "exp")
+    chart = Chart(1e-7, 10.0, log=True)
     yield chart
     chart.close()
 
@@ -316,14 +316,14 @@ def test_thinning_is_for_the_drawing_only(chart: Chart) -> None:
     assert len(curve) == 5_000
 
 
-@pytest.mark.parametrize("mode", ["exp", "linear"])
+@pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize(
     ("low", "high"), [(1e-7, 10.0), (1e-3, 2e-3), (0.5, 0.500001), (1e-300, 1e300)]
 )
 def test_the_axis_of_learning_rates_is_that_of_the_test(
-    messages: Messages, mode: Any, low: float, high: float
+    messages: Messages, log: bool, low: float, high: float
 ) -> None:
-    chart = Chart(low, high, mode)
+    chart = Chart(low, high, log=log)
     scale = chart.figure.marks[0].scales["x"]
     assert (scale.min, scale.max, scale.allow_padding) == (low, high, False)
     axis = next(axis for axis in chart.figure.axes if axis.scale is scale)

@@ -155,6 +155,23 @@ def in_thread(act: Callable[[], Any]) -> Callable[[], Any]:
     return finish
 
 
+def stopping(finder: LRFinder) -> threading.Event:
+    """An event that is set when the run under way has been asked to stop."""
+    asked = threading.Event()
+    finder._test.listen(lambda test: asked.set() if test.stopping else None)
+    return asked
+
+
+def while_held(gate: Gate, finder: LRFinder, act: Callable[[], Any]) -> Any:
+    """Do what stops the finder's run, and let the step under way through only when it is asked."""
+    gate.wait_until_asked()
+    asked = stopping(finder)
+    finish = in_thread(act)
+    assert asked.wait(WAIT_S)
+    gate.let_all()
+    return finish()
+
+
 # What a person sees and does; the page's side of it is `set_state`, as a message from it would be.
 
 
@@ -274,14 +291,11 @@ def test_stop_returns_when_everything_is_put_back(make: Any, gate: Gate, paused:
         return gate(batch)
 
     finder = make(step, model=model, namespace={}).start()
-    gate.wait_until_asked()
     gate.let(2)
     gate.wait_until_asked(2)
     if paused:
         finder.pause()
-    stopping = in_thread(finder.stop)
-    gate.let_all()
-    stopping()
+    while_held(gate, finder, finder.stop)
     assert (finder.state, finder.reason) == (State.STOPPED, "stopped")
     assert all(map(torch.equal, model.parameters(), before))
 
@@ -323,7 +337,6 @@ def test_each_run_adds_a_curve(make: Any) -> None:
 
 def test_the_users_own_exception_is_kept_and_raised_by_wait(make: Any) -> None:
     error = ValueError("expected 3 channels")
-    finder = make(Script([1.0]), namespace={})
 
     def step(batch: Any) -> float:
         raise error
@@ -367,6 +380,41 @@ def test_a_start_that_fails_at_once_does_not_keep_the_cell(make: Any) -> None:
     assert finder.state is State.FAILED
 
 
+def test_a_start_without_a_thread_to_be_had_ends_as_a_failure(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = make(namespace={})
+    begin = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "LR range test":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            finder.start()
+    assert finder.state is State.FAILED
+    assert in_thread(finder.stop)() is None
+    assert finished(finder).state is State.FINISHED
+
+
+def test_an_interrupted_start_leaves_a_run_that_can_be_stopped(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+
+    def interrupt(change: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            finder._view.controls.status.unobserve_all()
+            raise KeyboardInterrupt
+
+    finder._view.controls.status.observe(interrupt, "value")
+    with pytest.raises(KeyboardInterrupt):
+        finder.start()
+    while_held(gate, finder, finder.stop)
+    assert finder.state is State.STOPPED
+
+
 def test_start_works_on_any_thread(make: Any) -> None:
     finder = make(namespace={})
     assert in_thread(lambda: finished(finder))() is finder
@@ -386,10 +434,7 @@ def test_of_two_starts_at_once_one_is_refused(make: Any, gate: Gate) -> None:
 
 def test_close_stops_a_run_and_restores(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={}).start()
-    gate.wait_until_asked()
-    closing = in_thread(finder.close)
-    gate.let_all()
-    assert closing() is None
+    assert while_held(gate, finder, finder.close) is None
     assert finder.state is State.STOPPED
 
 
@@ -418,12 +463,16 @@ def test_a_closed_finder_hears_no_more_cells(make: Any, shell: Shell) -> None:
     assert shell.listening == 0
 
 
+def test_a_finder_can_be_closed_after_the_callbacks_were_cleared(make: Any, shell: Shell) -> None:
+    finder, before = make(), number_of_widgets()
+    shell.events.callbacks["post_run_cell"].clear()
+    finder.close()
+    assert number_of_widgets() < before
+
+
 def test_closing_every_widget_at_once_stops_the_run(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={}).start()
-    gate.wait_until_asked()
-    closing = in_thread(ipywidgets.Widget.close_all)
-    gate.let_all()
-    assert closing() is None
+    assert while_held(gate, finder, ipywidgets.Widget.close_all) is None
     assert finder.state is State.STOPPED
 
 
@@ -612,10 +661,10 @@ def test_a_marker_that_was_moved_during_the_run_stays(make: Any, gate: Gate) -> 
 
 def test_a_marker_that_is_being_held_at_the_end_stays(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={"lr": 0.5}).start()
-    drag(finder, 0.5, released=False)
+    drag(finder, 0.02, released=False)
     gate.let_all()
     finder.wait(WAIT_S)
-    assert marker(finder) == (0.5, "start")
+    assert marker(finder) == (0.02, "start")
 
 
 @pytest.mark.parametrize("how", [commit, LRFinder.pick])
@@ -641,10 +690,7 @@ def test_a_later_run_offers_its_candidate_and_the_pick_keeps_its_value(make: Any
 
 def test_a_run_that_is_stopped_early_offers_nothing(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={"lr": 0.5}).start()
-    gate.wait_until_asked()
-    stopping = in_thread(finder.stop)
-    gate.let_all()
-    stopping()
+    while_held(gate, finder, finder.stop)
     assert marker(finder) == (0.5, "start")
 
 
@@ -906,11 +952,6 @@ def test_the_status_says_where_the_test_is(make: Any, gate: Gate) -> None:
     assert "All 60 steps done. Everything is put back." in status(finder)
 
 
-def diverging() -> dict[str, Any]:
-    losses = [*np.linspace(2, 1, 30), *np.geomspace(2, 1e6, 30)]
-    return {"losses": losses, "stop": "divergence"}
-
-
 @pytest.mark.parametrize(
     ("losses", "stop", "batches", "reason", "said"),
     [
@@ -1007,10 +1048,7 @@ def test_a_cell_that_runs_again_closes_its_earlier_finder(
     make: Any, shell: Shell, gate: Gate
 ) -> None:
     earlier = shell.run("a", lambda: make(gate).start())
-    gate.wait_until_asked()
-    remaking = in_thread(lambda: shell.run("a", make))
-    gate.let_all()
-    later = remaking()
+    later = while_held(gate, earlier, lambda: shell.run("a", make))
     assert earlier.state is State.STOPPED  # and restored, before the constructor returned
     with pytest.raises(RuntimeError, match="is closed"):
         earlier.start()
@@ -1029,11 +1067,12 @@ def test_the_restore_of_the_earlier_finder_comes_before_the_new_one_is_there(
                 parameter.add_(1.0)
         return gate(batch)
 
-    shell.run("a", lambda: make(step, model=model).start())
-    gate.wait_until_asked()
-    remaking = in_thread(lambda: shell.run("a", lambda: (make(), list(model.parameters()))))
-    gate.let_all()
-    _, after = remaking()
+    def again() -> list[torch.Tensor]:
+        make()
+        return [p.detach().clone() for p in model.parameters()]
+
+    earlier = shell.run("a", lambda: make(step, model=model).start())
+    after = while_held(gate, earlier, lambda: shell.run("a", again))
     assert all(map(torch.equal, after, before))
 
 
@@ -1079,11 +1118,8 @@ def test_a_second_finder_on_the_same_model_stops_the_first_before_it_starts(make
         return 1.0
 
     first = make(spoil, model=model, namespace={}).start()
-    gate.wait_until_asked()
     second = make(look, model=model, namespace={})
-    starting = in_thread(lambda: finished(second))
-    gate.let_all()
-    assert starting() is second
+    assert while_held(gate, first, lambda: finished(second)) is second
     assert first.state is State.STOPPED
     assert events == [True] * POINTS
 
@@ -1091,11 +1127,8 @@ def test_a_second_finder_on_the_same_model_stops_the_first_before_it_starts(make
 def test_a_finder_that_shares_a_layer_stops_the_other_too(make: Any, gate: Gate) -> None:
     body = linear()
     first = make(gate, model=body, namespace={}).start()
-    gate.wait_until_asked()
     second = make(model=nn.Sequential(body, nn.ReLU()), namespace={})
-    starting = in_thread(lambda: finished(second))
-    gate.let_all()
-    assert starting() is second
+    assert while_held(gate, first, lambda: finished(second)) is second
     assert first.state is State.STOPPED
 
 

@@ -1,0 +1,246 @@
+"""Every training set-up: a test runs to its end, the same each time, and leaves no trace."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import setups
+import torch
+from setups import ITERATIONS, SETUPS, make
+from support import batchnorm_dropout, loader
+from torch import nn
+
+from lrfinder_widget import RangeTest, range_test, sweep
+
+pytestmark = [pytest.mark.filterwarnings(warning) for warning in setups.WARNINGS]
+
+every_setup = pytest.mark.parametrize("name", SETUPS)
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """Compile afresh, and let no pool of threads compete for a small machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.compiler.reset()
+    yield
+    torch.set_num_threads(threads)
+
+
+@every_setup
+def test_a_test_runs_to_its_end_and_everything_is_bitwise_what_it_was(name: str) -> None:
+    setup = make(name)
+    before = setup.picture()
+    curve = range_test(**setup.sweep)
+    assert (curve.reason, len(curve)) == ("completed", ITERATIONS)
+    assert setup.picture() == before
+
+
+@every_setup
+def test_a_test_at_enormous_learning_rates_is_undone_as_well(name: str) -> None:
+    setup = make(name)
+    before = setup.picture()
+    range_test(**{**setup.sweep, "end_lr": 1e9, "num_iter": 16, "stop": "divergence"})
+    assert setup.picture() == before
+
+
+@every_setup
+def test_the_picture_itself_notices_training(name: str) -> None:
+    setup = make(name)
+    before = setup.picture()
+    setup.train(1)
+    assert setup.picture() != before
+
+
+@every_setup
+def test_a_second_run_gives_the_same_curve_and_so_does_one_in_the_background(name: str) -> None:
+    setup = make(name)
+    first, second = range_test(**setup.sweep), range_test(**setup.sweep)
+    background = RangeTest(sweep(**setup.sweep)).start().wait(60).curve
+    assert first.losses.tobytes() == second.losses.tobytes() == background.losses.tobytes()
+
+
+@every_setup
+def test_training_goes_on_as_if_no_sweep_had_been(name: str) -> None:
+    with_sweep, without = make(name), make(name)
+    torch.manual_seed(1)
+    range_test(**with_sweep.sweep)
+    losses, values = with_sweep.train(20), with_sweep.values()
+    torch.manual_seed(1)
+    _seed_the_rest(without)
+    assert losses == without.train(20)
+    assert values == without.values()
+
+
+def _seed_the_rest(setup: setups.Setup) -> None:
+    """Everything else that is drawn from belongs to the set-up, made anew for each of the two."""
+    np.random.seed(0)
+
+
+# These train in another way than the body of their loop, or at another learning rate.
+DIFFERENT = ("eval-mode", "gradients-pending", "scheduler-", "validation", "warm-up")
+
+
+@pytest.mark.parametrize("name", [n for n in SETUPS if not n.startswith(DIFFERENT)])
+def test_the_curve_is_that_of_the_plain_loop_to_the_bit(name: str) -> None:
+    setup, own = make(name), make(name)
+    torch.manual_seed(1)
+    curve = range_test(**setup.sweep)
+    torch.manual_seed(1)
+    largest = max(float(group["lr"]) for group in own.optimizer.param_groups)
+    ratios = [float(group["lr"]) / largest for group in own.optimizer.param_groups]
+    parts, losses = own.endless(), []
+    for lr in np.geomspace(1e-4, 0.1, ITERATIONS).tolist():
+        for group, ratio in zip(own.optimizer.param_groups, ratios, strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr * ratio)
+            else:
+                group["lr"] = lr * ratio
+        losses.append(own.train_once(parts))
+    assert curve.losses.tolist() == losses
+
+
+# -- learning rates that are tensors --------------------------------------------------------------
+
+
+def test_a_tensor_lr_is_filled_in_place_and_stays_the_same_object() -> None:
+    setup = make("tensor-lr")
+    groups, shared = setup.optimizer.param_groups, setup.optimizer.defaults["lr"]
+    seen = []
+    setup.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: seen.append([group["lr"] for group in optimizer.param_groups])
+    )
+    curve = range_test(**setup.sweep)
+    assert {id(lr) for lrs in seen for lr in lrs} == {id(shared)}
+    assert all(group["lr"] is shared for group in groups)
+    assert shared.item() == 0.05
+    assert curve.losses.tobytes() == range_test(**_with_float_lr()).losses.tobytes()
+
+
+def _with_float_lr() -> dict[str, Any]:
+    setup = make("tensor-lr")
+    for group in setup.optimizer.param_groups:
+        group["lr"] = 0.05
+    return setup.sweep
+
+
+class Graphs:
+    """A compiler that leaves the graphs as they are, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, graph: Any, inputs: Any) -> Any:
+        self.count += 1
+        return graph.forward
+
+
+def wrapped(graphs: Graphs) -> Any:
+    model = torch.compile(batchnorm_dropout(), backend=graphs)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    return model, optimizer, _body(model, optimizer, optimizer.step)
+
+
+def in_place(graphs: Graphs) -> Any:
+    model = batchnorm_dropout()
+    model.compile(backend=graphs)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    return model, optimizer, _body(model, optimizer, optimizer.step)
+
+
+def compiled_update(graphs: Graphs) -> Any:
+    model = batchnorm_dropout()
+    lr = torch.tensor(0.05, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    update = torch.compile(optimizer.step, backend=graphs)
+    return model, optimizer, _body(model, optimizer, update)
+
+
+def compiled_body(graphs: Graphs) -> Any:
+    model = batchnorm_dropout()
+    lr = torch.tensor(0.05, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    body = _body(model, optimizer, optimizer.step)
+    return model, optimizer, torch.compile(body, backend=graphs)
+
+
+def _body(model: nn.Module, optimizer: torch.optim.Optimizer, update: Any) -> Any:
+    def step(batch: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(batch[0]), batch[1])
+        loss.backward()
+        update()
+        return loss.detach()
+
+    return step
+
+
+@pytest.mark.parametrize("form", [wrapped, in_place, compiled_update, compiled_body])
+def test_nothing_is_compiled_again_because_of_the_test(form: Any) -> None:
+    graphs, batches = Graphs(), list(loader())
+    model, optimizer, step = form(graphs)
+    for batch in batches[:4]:
+        step(batch)
+    before = graphs.count
+    assert before
+    range_test(model, optimizer, batches, step=step, num_iter=12)
+    during = graphs.count
+    for batch in batches[:4]:
+        step(batch)
+    assert (before, during, graphs.count) == (before, before, before)
+
+
+# -- gradients, workers, epochs -------------------------------------------------------------------
+
+
+def test_a_sparse_gradient_comes_back_as_the_same_object() -> None:
+    setup = make("sparse")
+    (parameter,) = setup.model.parameters()
+    setup.model(setup.batches.batches[0][0]).sum().backward()
+    grad, before = parameter.grad, parameter.grad.coalesce()
+    indices, values = before.indices().clone(), before.values().clone()
+    range_test(**setup.sweep)
+    assert parameter.grad is grad
+    assert torch.equal(grad.coalesce().indices(), indices)
+    assert torch.equal(grad.coalesce().values(), values)
+
+
+@pytest.mark.parametrize("name", ["loader-workers", "loader-persistent"])
+@pytest.mark.parametrize("points", [1, 4, ITERATIONS])
+def test_a_test_that_is_left_leaves_no_worker_process(name: str, points: int) -> None:
+    setup = make(name)
+    before = set(multiprocessing.active_children())
+    run = sweep(**setup.sweep)
+    for _ in range(points):
+        next(run)
+    assert set(multiprocessing.active_children()) > before
+    run.close()
+    assert set(multiprocessing.active_children()) == before
+
+
+@pytest.mark.parametrize("name", [name for name in SETUPS if name.startswith("loader")])
+def test_the_next_epochs_are_those_that_would_have_come(name: str) -> None:
+    epochs = []
+    for with_sweep in (False, True):
+        setup = make(name)
+        torch.manual_seed(2)
+        if with_sweep:
+            range_test(**setup.sweep)
+        epochs.append([[x.tolist() for x, _ in setup.batches] for _ in range(2)])
+    assert epochs[0] == epochs[1]
+
+
+def test_a_half_done_epoch_of_persistent_workers_goes_on() -> None:
+    epochs = []
+    for with_sweep in (False, True):
+        setup = make("loader-persistent")
+        batches = iter(setup.batches)
+        seen = [next(batches)[0].tolist() for _ in range(2)]
+        if with_sweep:
+            range_test(**setup.sweep)
+        epochs.append(seen + [x.tolist() for x, _ in batches])
+    assert epochs[0] == epochs[1]
