@@ -100,26 +100,32 @@ class Sweep:
         return self._points(Surroundings(model_device(self.model)), opened or threading.Event())
 
     def _points(self, surroundings: Surroundings, opened: threading.Event) -> Points:
-        objects = self._preserved()
-        snapshot = Snapshot(objects, data=[self._batches])
-        batches = Batches(self._batches, self.device)
-        ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
+        # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
+        # between, and these three restore whatever it hits.
         try:
-            snapshot.set_gradients_aside()
-            batches.open()
-            opened.set()
-            optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
-            with guarded(self.model, optimizers) as guard:
-                steps = self._steps(batches, surroundings, guard, ranks)
-                with closing(steps):
-                    return (yield from self._judged(read_back(steps, Sender())))
+            objects = self._preserved()
+            snapshot = Snapshot(objects, data=[self._batches])
+            batches = Batches(self._batches, self.device)
+            ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
+            try:
+                snapshot.set_gradients_aside()
+                batches.open()
+                opened.set()
+                optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
+                with guarded(self.model, optimizers) as guard:
+                    steps = self._steps(batches, surroundings, guard, ranks)
+                    with closing(steps):
+                        return (yield from self._judged(read_back(steps, Sender())))
+            finally:
+                try:
+                    batches.close()
+                finally:
+                    try:
+                        snapshot.restore()
+                    finally:
+                        ranks.close()
         finally:
             opened.set()
-            try:
-                batches.close()
-            finally:
-                snapshot.restore()
-                ranks.close()
 
     def _preserved(self) -> list[Any]:
         step = self._step

@@ -114,8 +114,13 @@ class RangeTest:
         _live.add(self)
         _stop_all_at_exit()
         self._worker = threading.Thread(target=self._work, name="LR range test", daemon=True)
+        try:
+            self._worker.start()
+        except RuntimeError as error:  # the process can have no more threads
+            self._publish(State.FAILED, "failed", error)
+            self._done.set()
+            raise
         self._notify()
-        self._worker.start()
         return self
 
     def pause(self) -> None:
@@ -207,10 +212,17 @@ class RangeTest:
     # -- the worker -------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        state, reason, exception = State.FAILED, "failed", None
-        points: Any = None
         try:
-            points = iter(self._points)
+            self._run()
+        finally:
+            _live.discard(self)
+            self._done.set()
+
+    def _run(self) -> None:
+        state, exception = State.FAILED, None
+        reason: Reason = "failed"
+        try:
+            points: Any = iter(self._points)
             try:
                 with short_switch_interval():
                     state, reason = self._consume(points)
@@ -219,14 +231,15 @@ class RangeTest:
                     points.close()  # restores
         except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` raises it
             state, reason, exception = State.FAILED, "failed", error
+        self._publish(state, reason, exception)
+
+    def _publish(self, state: State, reason: Reason, exception: BaseException | None) -> None:
         self._points = ()
         with self._lock:
-            self._reason = reason  # type: ignore[assignment]
+            self._reason = reason
             self._exception = exception
             self._set_state(state)
         self._notify()
-        _live.discard(self)
-        self._done.set()
 
     def _consume(self, points: Any) -> tuple[State, Reason]:
         last = -REFRESH_S

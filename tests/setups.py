@@ -800,19 +800,42 @@ def scripted(probe: Probe) -> Setup:
     return usual(probe, model, sgd(p for p in model.parameters() if p.requires_grad))
 
 
+class Net(nn.Module):
+    """A class of the user's own: torch compiles no `Sequential` in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = batchnorm_dropout()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
 def compiled(probe: Probe) -> Setup:
-    model = torch.compile(batchnorm_dropout(), backend="eager")
+    model = torch.compile(Net(), backend="eager")
+    return usual(probe, model, sgd(model.parameters()))
+
+
+def compiled_untrained(probe: Probe) -> Setup:
+    """Compiled in the middle of the test, and from then on."""
+    setup = compiled(probe)
+    setup.warm = 0
+    return setup
+
+
+def compiled_whole(probe: Probe) -> Setup:
+    model = torch.compile(Net(), backend="eager", fullgraph=True)
     return usual(probe, model, sgd(model.parameters()))
 
 
 def compiled_in_place(probe: Probe) -> Setup:
-    model = batchnorm_dropout()
+    model = Net()
     model.compile(backend="eager")
     return usual(probe, model, sgd(model.parameters()))
 
 
 def compiled_step(probe: Probe) -> Setup:
-    model = mlp()
+    model = Net()
     optimizer = torch.optim.SGD(model.parameters(), lr=torch.tensor(0.05), momentum=0.9)
     step = torch.compile(loop_body(model, optimizer, nn.CrossEntropyLoss()), backend="eager")
     return own_step(usual(probe, model, optimizer, step=step, optimizer_hooks=False))
@@ -962,6 +985,8 @@ SETUPS: dict[str, Callable[[Probe], Setup]] = {
     "traced": traced,
     "scripted": scripted,
     "compiled": compiled,
+    "compiled-untrained": compiled_untrained,
+    "compiled-whole": compiled_whole,
     "compiled-in-place": compiled_in_place,
     "compiled-step": compiled_step,
     "loader": _with_loader(_loader),
@@ -976,6 +1001,8 @@ SETUPS: dict[str, Callable[[Probe], Setup]] = {
 WARNINGS = (
     # TorchScript still has its users, and their models are tested as long as it is there.
     "ignore:`torch.jit:DeprecationWarning",
+    # The compiler looks at every tensor of a function that it compiles.
+    "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning",
     # There is no accelerator to pin for: the loader says so, and goes on.
     "ignore:'pin_memory' argument:UserWarning",
 )

@@ -1182,6 +1182,25 @@ def test_a_closed_finder_is_let_go(shell: Shell) -> None:
     assert [ref() for ref in gone] == [None, None]
 
 
+def test_an_exception_that_is_kept_does_not_keep_the_copy_of_the_model(make: Any) -> None:
+    model = nn.Linear(613, 2)
+
+    def weights() -> int:
+        gc.collect()
+        kinds = (torch.Tensor, nn.Parameter)
+        return sum(type(o) in kinds and o.shape == model.weight.shape for o in gc.get_objects())
+
+    def step(batch: Any) -> float:
+        raise ValueError("out of memory")
+
+    before = weights()
+    finder = make(step, model=model, namespace={})
+    with pytest.raises(ValueError, match="out of memory"):
+        finished(finder)
+    assert finder.exception is not None
+    assert weights() == before
+
+
 BAD_ARGUMENTS: list[dict[str, Any]] = [
     {"model": "resnet18"},
     {"start_lr": 0.0},
