@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bqplot
+import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,8 @@ MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 
 DRAWN_POINTS = 2000
 """A line of more points is thinned out for drawing, never in the data."""
+
+_LARGEST = 1e100  # drawn; beyond it, the page's arithmetic overflows
 
 _TEXT = "var(--jp-ui-font-color1, #333)"
 _LINE = "var(--jp-brand-color1, #1976d2)"
@@ -74,7 +77,10 @@ class Chart:
     def draw(self, curve: LossCurve) -> None:
         """Send the curve as it is; only finite values, and no more than can be seen."""
         finite = np.isfinite(curve.losses)
-        lrs, losses, smooth = curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
+        lrs = curve.lrs[finite]
+        losses, smooth = (
+            np.clip(y[finite], -_LARGEST, _LARGEST) for y in (curve.losses, curve.smooth())
+        )
         low, high = loss_limits(losses, smooth)
         with self._y.hold_sync():
             self._y.min, self._y.max = low, high
@@ -87,10 +93,24 @@ class Chart:
 
     def close(self) -> None:
         """Close every model behind the figure."""
-        for axis in self.figure.axes:
-            axis.close()
-        for model in (self._raw, self._smooth, self._x, self._y, self.figure):
-            model.close()
+        close_tree(self.figure)
+
+
+def close_tree(widget: Any) -> None:
+    """Close a widget and what it is made of: ipywidgets keeps each layout, style and scale."""
+    seen: dict[int, Any] = {}
+    parts = [widget]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, (list, tuple)):
+            parts += part
+        elif isinstance(part, dict):
+            parts += part.values()
+        elif isinstance(part, ipywidgets.Widget) and id(part) not in seen:
+            seen[id(part)] = part
+            parts += [getattr(part, name) for name in part.keys]
+    for part in seen.values():
+        part.close()
 
 
 def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
@@ -105,8 +125,9 @@ def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
     start, spread = float(np.median(head)), float(np.ptp(head))
     high = min(high, start + max(0.75 * (start - float(smooth.min())), 2.0 * spread))
     size = max(abs(low), abs(high))
-    if high - low <= 1e-9 * size:  # constant, but for rounding
-        return low - (0.05 * size or 0.5), high + (0.05 * size or 0.5)
+    if high - low <= max(1e-9 * size, 1 / _LARGEST):  # constant, but for rounding
+        room = 0.05 * size if size > 1 / _LARGEST else 0.5
+        return low - room, high + room
     room = 0.06 * (high - low)
     return low - room, high + room
 

@@ -67,13 +67,6 @@ class Controls:
         """Take away the hint on what to install: the chart has been seen."""
         self.missing.layout.display = "none"
 
-    def close(self) -> None:
-        """Close every widget."""
-        for widget in (*self.above.children, *self.below.children, self.status, self.missing):
-            widget.close()
-        self.above.close()
-        self.below.close()
-
 
 def sentence(
     test: RangeTest,
@@ -108,8 +101,8 @@ def _state_sentence(test: RangeTest, curve: LossCurve, total: int, device: str |
             "resume or stop before you use it."
         )
     if test.state is State.FAILED:
-        error = test.exception
-        return f"Failed after {done} steps, everything is put back. {type(error).__name__}: {error}"
+        error = "".join(traceback.format_exception_only(test.exception)).strip()
+        return f"Failed after {done} steps, everything is put back. {error}"
     at = f" at {curve.lrs[-1]:.2e}" if done else ""
     ended = {
         "completed": f"All {total} steps done.",

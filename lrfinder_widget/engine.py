@@ -123,6 +123,7 @@ class Sweep:
                     try:
                         snapshot.restore()
                     finally:
+                        del snapshot  # a kept traceback must not keep a copy of the model
                         ranks.close()
         finally:
             opened.set()

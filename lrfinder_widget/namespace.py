@@ -13,7 +13,7 @@ from typing import Any
 Namespace = MutableMapping[str, Any]
 
 # What finders wrote, by namespace and name: a number that another finder wrote is not followed.
-_written: dict[tuple[int, str], object] = {}
+_written: dict[tuple[int, str], tuple[object, object]] = {}  # the number, and who wrote it
 
 
 class Variable:
@@ -45,6 +45,7 @@ class Variable:
         self.name = name
         self._namespace = _notebook() if namespace is None else namespace
         self._seen = self._held()
+        self._token = object()
 
     @property
     def writable(self) -> bool:
@@ -53,7 +54,7 @@ class Variable:
 
     def read(self) -> float | None:
         """Return the positive number that the variable holds, or `None`."""
-        return _positive(self._held())
+        return positive(self._held())
 
     def write(self, value: float) -> str | None:
         """Assign a plain `float`; return `None`, or a sentence that says why it was not done."""
@@ -71,7 +72,7 @@ class Variable:
         except Exception as error:  # noqa: BLE001 - a mapping of the user's own may refuse
             return f"{self.name} could not be assigned: {error}"
         self._seen = number
-        _written[self._key] = number
+        _written[self._key] = (number, self._token)
         return None
 
     def changed(self) -> float | None:
@@ -80,7 +81,8 @@ class Variable:
         if held is self._seen:
             return None
         self._seen = held
-        return None if held is _written.get(self._key) else _positive(held)
+        written, writer = _written.get(self._key, (None, None))
+        return None if held is written and writer is not self._token else positive(held)
 
     @property
     def _key(self) -> tuple[int, str]:
@@ -97,7 +99,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _positive(value: Any) -> float | None:
+def positive(value: Any) -> float | None:
+    """Return a positive, finite number as a `float`; `None` for anything else."""
     if not is_number(value):
         return None
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from .namespace import Variable, is_number, notebook_shell
+from .namespace import Variable, notebook_shell, positive
 from .view import View
 
 
@@ -46,9 +46,10 @@ class Picker:
         ValueError
             If it is no positive, finite number.
         """
-        if not is_number(lr) or not 0 < float(lr) < math.inf:
+        number = positive(lr)
+        picked = None if number is None else positive(float(f"{number:.2e}"))
+        if picked is None:
             raise ValueError(f"lr must be a positive, finite number; got {lr!r}.")
-        picked = float(f"{float(lr):.2e}")
         with self._view.lock:
             self.problem = self._variable.write(picked)
             self._settle(picked)
@@ -69,9 +70,10 @@ class Picker:
         try:
             self.pick(float(typed))
         except ValueError:
-            self._view.show_number()
             message = f"{typed!r} is no positive number; the marker stays where it is."
             raise ValueError(message) from None
+        finally:
+            self._view.show_number()
 
     def follow(self, *_: Any) -> None:
         """After each cell: if it assigned a number to the variable, the marker goes there."""
@@ -97,7 +99,8 @@ class Picker:
     def close(self) -> None:
         """Follow the variable no longer."""
         if self._events is not None:
-            self._events.unregister("post_run_cell", self.follow)
+            with suppress(ValueError):  # somebody has cleared all callbacks
+                self._events.unregister("post_run_cell", self.follow)
             self._events = None
 
     def _settle(self, lr: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import ipywidgets
 
-from .chart import MARGIN, Chart
+from .chart import MARGIN, Chart, close_tree
 from .controls import Controls, pace_text, sentence, status_text, written_text
 from .curve import LossCurve
 from .marker import LRMarker
@@ -130,5 +130,5 @@ class View:
 
     def close(self) -> None:
         """Close every widget; under `lock`."""
-        for part in (self.chart, self.marker, self.controls, self._stage):
-            part.close()
+        for child in self.children:
+            close_tree(child)

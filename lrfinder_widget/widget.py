@@ -278,19 +278,20 @@ class LRFinder(ipywidgets.VBox):
         """Stop a run, wait until everything is put back, and let go of every widget."""
         if self._closed:
             return
-        self._closed = True
-        self.stop()
+        with self._starting:
+            self.stop()
+            self._closed = True
         forget(self)
         with self._view.lock:
             self._picker.close()
             self._view.close()
+            self.layout.close()
             super().close()
 
-    # -- wiring -----------------------------------------------------------------------------------
+    # Until the constructor is through: ipywidgets calls close() on what is collected.
+    _closed = True
 
-    _closed = (
-        True  # until the constructor is through: ipywidgets calls close() on what is collected
-    )
+    # -- wiring -----------------------------------------------------------------------------------
 
     def _wire(self) -> None:
         controls, marker = self._view.controls, self._view.marker

@@ -6,18 +6,14 @@ its training.
 
 from __future__ import annotations
 
-import copy
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 import support
 import torch
 from support import CLASSES, FEATURES, Counting, Tied, batchnorm_dropout, classes
@@ -45,7 +41,8 @@ class Probe:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        self.factor = 1.0  # every loss is multiplied by it
+        self.factor = 1.0  # every loss is multiplied by it,
+        self.growth = 1.0  # and it by this, each time
         self._armed: tuple[str, int, Callable[[], object]] | None = None
 
     def arm(self, phase: str, at: int, act: Callable[[], object]) -> None:
@@ -109,9 +106,8 @@ class Setup:
         modules = [self.model, *(m for m in self.others if isinstance(m, nn.Module))]
         optimizers = [self.optimizer, *(o for o in self.others if isinstance(o, Optimizer))]
         shown: dict[str, Any] = {}
-        pairs = zip_longest(modules, optimizers)
-        for i, (module, optimizer) in enumerate(pairs):
-            described = support.picture(module or self.model, optimizer or self.optimizer)
+        for i in range(max(len(modules), len(optimizers))):
+            described = support.picture(modules[i % len(modules)], optimizers[i % len(optimizers)])
             shown.update({f"{i}: {key}": value for key, value in described.items()})
         shown["all of the optimizers"] = [exact(vars(optimizer)) for optimizer in optimizers]
         shown["hooks of the parameters"] = [
@@ -150,9 +146,7 @@ def exact(value: Any, *, identities: bool = True) -> Any:
         grad = value.grad if value.is_leaf else None
         return who, _tensor(value), None if grad is None else (id(grad) * identities, _tensor(grad))
     if isinstance(value, dict):
-        return who, [
-            (id(k) if isinstance(k, Tensor) else k, deeper(v)) for k, v in value.items()
-        ]
+        return who, [(id(k) if isinstance(k, Tensor) else k, deeper(v)) for k, v in value.items()]
     if isinstance(value, (list, tuple, set)):
         return who, [deeper(item) for item in value]
     if isinstance(value, np.ndarray):
@@ -187,6 +181,7 @@ class Criterion:
         self.probe("forward")
         if output.requires_grad:
             output.register_hook(self._backward)
+        self.probe.factor *= self.probe.growth
         return F.cross_entropy(output, target) * self.probe.factor
 
     def _backward(self, grad: Tensor) -> None:
@@ -922,9 +917,7 @@ def _workers(probe: Probe) -> tuple[Any, list[Any]]:
 
 def _persistent(probe: Probe) -> tuple[Any, list[Any]]:
     data = Augmented()
-    return DataLoader(
-        data, batch_size=8, shuffle=True, num_workers=2, persistent_workers=True
-    ), []
+    return DataLoader(data, batch_size=8, shuffle=True, num_workers=2, persistent_workers=True), []
 
 
 def _pinned(probe: Probe) -> tuple[Any, list[Any]]:

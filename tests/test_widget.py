@@ -521,7 +521,7 @@ def test_a_pick_in_code_is_rounded_and_written(make: Any, given: Any, picked: fl
 @pytest.mark.parametrize(
     "given",
     [0, -0.1, math.nan, math.inf, -math.inf, "0.1", True, 1j, 10**400, [0.1], torch.tensor(0.1)],
-    ids=repr,
+    ids=lambda given: repr(given)[:12],
 )
 def test_a_pick_that_is_no_positive_number_is_refused(make: Any, given: Any) -> None:
     namespace = {"lr": 0.5}

@@ -3,7 +3,8 @@
 In each round, every way of taking the steps runs once, in an order drawn anew: from the same start,
 on the same batches, with the same learning rates. Rounds are paired: a ratio is that of a way's
 time and of the bare loop's in the same round, so a machine that is slow for a while is slow for
-both. The garbage collector is on, and has nothing left to do when a run starts.
+both. The garbage collector is on, and has nothing left to do when a run starts; what the libraries
+made at their import is kept from it.
 
     python tests/benchmarks/overhead.py --rounds 40
 """
@@ -63,6 +64,7 @@ def main() -> None:
         run_in_kernel([argument for argument in sys.argv[1:] if argument != "--kernel"])
         return
     torch.set_num_threads(chosen.threads)
+    gc.freeze()
     print(machine())
     print("\n| model | way | bare step | ratio | added a step | between steps | per sweep |")
     print("|---|---|---|---|---|---|---|")
@@ -266,7 +268,7 @@ def measure(task: Task, steps: int, rounds: int) -> Times:
     runs = [(way, what) for way in ways for what in ("all", "two", "between")]
     times: dict[Any, list[float]] = {run: [] for run in runs}
     order = random.Random(0)
-    for done in range(-WARM_UP_ROUNDS, rounds):
+    for done in range(-min(WARM_UP_ROUNDS, rounds), rounds):
         order.shuffle(runs)
         for way, what in runs:
             stamps = Stamps() if what == "between" else None

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import random
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from overhead import interval, load, machine, seconds
 from torch import Tensor, nn
 
@@ -42,19 +43,19 @@ def main() -> None:
     model, optimizer = trained(chosen.megabytes * 1e6)
     state = tensors_of(model, optimizer)
     size = sum(tensor.nbytes for tensor in state)
-    memory = peak_memory(lambda: Snapshot([model, optimizer]).restore())  # first: all is tidy yet
-    written = files_written(lambda: Snapshot([model, optimizer]).restore())
+    memory = peak_memory(lambda: preserve(model, optimizer))  # first, while no memory is left over
+    files = written(lambda: preserve(model, optimizer))
     print(f"{size / 1e6:.0f} MB in {len(state)} tensors: parameters, and Adam's state.\n")
     print("| what | seconds | snapshot and restore, as a multiple |")
     print("|---|---|---|")
     for row in rows(model, optimizer, state, chosen.rounds):
         print("|", " | ".join(row), "|")
     print("\nMedians over rounds, with the 95 % interval of a bootstrap over rounds.\n")
-    print(
-        "- extra memory at the peak:",
-        "unknown, there is no /proc" if memory is None else f"{memory / size:.2f} times the state",
+    extra = (
+        "unknown, for want of /proc" if memory is None else f"{memory / size:.2f} times the state"
     )
-    print(f"- files opened for writing: {written}")
+    print(f"- extra memory at the peak: {extra}")
+    print(f"- files opened for writing: {files}")
     print(load())
 
 
@@ -77,55 +78,71 @@ def tensors_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Tenso
     return [*(parameter.data for parameter in model.parameters()), *states]
 
 
+OutAndBack = tuple[float, float]
+OURS = "snapshot and restore"
+
+
 def rows(
     model: nn.Module, optimizer: torch.optim.Optimizer, state: list[Tensor], rounds: int
 ) -> Iterator[list[str]]:
     there = [tensor.clone() for tensor in state]
-
-    def preserve() -> tuple[float, float]:
-        begun = time.perf_counter()
-        snapshot = Snapshot([model, optimizer])
-        taken = time.perf_counter()
-        snapshot.restore()
-        return taken - begun, time.perf_counter() - taken
-
-    def copy_to(target: Callable[[], list[Tensor]]) -> tuple[float, float]:
-        def out() -> None:
-            copies.extend(target())
-            for copy, tensor in zip(copies, state, strict=True):
-                copy.copy_(tensor)
-
-        def back() -> None:
-            for copy, tensor in zip(copies, state, strict=True):
-                tensor.copy_(copy)
-
-        copies: list[Tensor] = []
-        return seconds(out), seconds(back)
-
-    ways: dict[str, Callable[[], tuple[float, float]]] = {
-        "snapshot and restore": preserve,
-        "two copies, memory at hand": lambda: copy_to(lambda: there),
-        "two copies, fresh memory": lambda: copy_to(lambda: [torch.empty_like(t) for t in state]),
+    ways: dict[str, Callable[[], OutAndBack]] = {
+        OURS: lambda: preserve(model, optimizer),
+        "two copies, memory at hand": lambda: copy_twice(state, lambda: there),
+        "two copies, fresh memory": lambda: copy_twice(
+            state, lambda: [torch.empty_like(tensor) for tensor in state]
+        ),
     }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times = measure(ways, rounds)
+    ours = times[OURS].sum(axis=1)
+    for name, both in times.items():
+        out, back = np.median(both, axis=0)
+        yield [
+            name,
+            f"{interval(both.sum(axis=1), '{:.4f}')}, out {out:.4f}, back {back:.4f}",
+            interval(ours / both.sum(axis=1), "{:.2f}"),
+        ]
+
+
+def preserve(model: nn.Module, optimizer: torch.optim.Optimizer) -> OutAndBack:
+    begun = time.perf_counter()
+    snapshot = Snapshot([model, optimizer])
+    taken = time.perf_counter()
+    snapshot.restore()
+    return taken - begun, time.perf_counter() - taken
+
+
+def copy_twice(state: list[Tensor], target: Callable[[], list[Tensor]]) -> OutAndBack:
+    copies: list[Tensor] = []
+
+    def out() -> None:
+        copies.extend(target())
+        for copy, tensor in zip(copies, state, strict=True):
+            copy.copy_(tensor)
+
+    def back() -> None:
+        for copy, tensor in zip(copies, state, strict=True):
+            tensor.copy_(copy)
+
+    return seconds(out), seconds(back)
+
+
+def measure(
+    ways: dict[str, Callable[[], OutAndBack]], rounds: int
+) -> dict[str, NDArray[np.float64]]:
+    times: dict[str, list[OutAndBack]] = {name: [] for name in ways}
     names, order = list(ways), random.Random(0)
-    for done in range(-WARM_UP_ROUNDS, rounds):
+    for done in range(-min(WARM_UP_ROUNDS, rounds), rounds):
         order.shuffle(names)
         for name in names:
             gc.collect()
             taken = ways[name]()
             if done >= 0:
                 times[name].append(taken)
-    ours = np.array(times["snapshot and restore"])
-    for name in ways:
-        both = np.array(times[name])
-        out, back = np.median(both, axis=0)
-        multiple = interval(ours.sum(axis=1) / both.sum(axis=1), "{:.2f}")
-        total = interval(both.sum(axis=1), "{:.4f}")
-        yield [name, f"{total}, out {out:.4f}, back {back:.4f}", multiple]
+    return {name: np.array(values) for name, values in times.items()}
 
 
-def peak_memory(act: Callable[[], object]) -> float | None:
+def peak_memory(act: Callable[[], object]) -> int | None:
     """The largest growth of resident memory while `act` runs, in bytes, looked at each millisecond.
 
     The copies let go of the interpreter, so another thread can look.
@@ -133,42 +150,51 @@ def peak_memory(act: Callable[[], object]) -> float | None:
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return None
-    page = 4096
-    seen: list[int] = []
+
+    def resident() -> int:
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     ended = threading.Event()
+    gc.collect()
+    seen = [resident()]
 
     def look() -> None:
         while not ended.wait(1e-3):
-            seen.append(int(statm.read_text().split()[1]))
+            seen.append(resident())
 
-    gc.collect()
-    before = int(statm.read_text().split()[1])
     watcher = threading.Thread(target=look)
     watcher.start()
     act()
     ended.set()
     watcher.join()
-    return float(max([before, *seen]) - before) * page
+    return max(seen) - seen[0]
 
 
-def files_written(act: Callable[[], object]) -> int:
-    with opened_for_writing() as files:
-        act()
-    return len(files)
-
-
-@contextmanager
-def opened_for_writing() -> Iterator[list[Any]]:
-    files: list[Any] = []
+def written(act: Callable[[], object]) -> str:
+    """Which files Python opened for writing, and what the process wrote by any road."""
+    opened: list[str] = []
     watching = True
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if watching and event == "open":
-            files.append(arguments)
+            path, _, flags = arguments
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                opened.append(str(path))
+
+    def bytes_written() -> int | None:
+        counters = Path("/proc/self/io")
+        if not counters.exists():
+            return None
+        values = dict(line.split(": ") for line in counters.read_text().splitlines())
+        return int(values["wchar"])
 
     sys.addaudithook(hook)  # for good: there is no way to take one off
-    yield files
+    before = bytes_written()
+    act()
+    after = bytes_written()
     watching = False
+    total = "unknown" if before is None or after is None else str(after - before)
+    return f"{len(opened)} {opened or ''}".strip() + f"; bytes written: {total}"
 
 
 if __name__ == "__main__":
