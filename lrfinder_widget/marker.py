@@ -118,6 +118,12 @@ class LRMarker(anywidget.AnyWidget):
         """
         self._commit_callbacks.append(callback)
 
+    def close(self) -> None:
+        """Close the marker and forget who listened: anywidget itself keeps each widget for ever."""
+        super().close()
+        self._commit_callbacks.clear()
+        self.unobserve_all()
+
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take values from the page, without those that do not make sense.
 

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
 from lrfinder_widget.engine import Sweep
-from lrfinder_widget.guard import guarded
+from lrfinder_widget.preserve import _Values
 
 CE = nn.CrossEntropyLoss()
 OURS = "an LR range test is training this"
@@ -222,55 +222,60 @@ def test_the_guard_is_on_before_start_returns() -> None:
     points.close()
 
 
-class SlowToClose:
-    """Batches whose loader takes its time to end, as one with workers does."""
+class Slow:
+    """Something at the end of a run that takes its time."""
 
     def __init__(self) -> None:
-        self.closing, self.may_close = threading.Event(), threading.Event()
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def take_time(self) -> None:
+        self.begun.set()
+        assert self.may_end.wait(20)
 
     def __iter__(self) -> Iterator[Any]:
+        """Be a loader that is slow to close, as one with workers is."""
         try:
             while True:
                 yield from data()
         finally:
-            self.closing.set()
-            assert self.may_close.wait(20)
-
-
-class SlowToRestore(SlowToClose):
-    """Something to be put back that takes its time, too."""
+            self.take_time()
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: Any) -> None:
-        self.closing.set()
-        assert self.may_close.wait(20)
+        """Be an object that is slow to restore."""
+        self.take_time()
 
 
 @pytest.mark.parametrize("name", INTRUSIONS)
-@pytest.mark.parametrize("phase", [SlowToClose, SlowToRestore])
-def test_the_guard_stays_until_everything_is_put_back(phase: Any, name: str) -> None:
+@pytest.mark.parametrize("phase", ["loader", "object", "tensors"])
+def test_the_guard_stays_until_everything_is_put_back(
+    monkeypatch: pytest.MonkeyPatch, phase: str, name: str
+) -> None:
+    slow = Slow()
+    copy_back = _Values.restore
+
+    def slow_copy_back(values: _Values) -> None:
+        slow.take_time()
+        copy_back(values)
+
+    if phase == "tensors":
+        monkeypatch.setattr(_Values, "restore", slow_copy_back)
     model, optimizer = fresh()
-    slow = phase()
-    points = sweep(
-        model,
-        optimizer,
-        slow if phase is SlowToClose else data(),
-        CE,
-        num_iter=5,
-        preserve=[slow] if phase is SlowToRestore else [],
-    )
-    test = RangeTest(points).start()
+    before = picture(model, optimizer)
+    batches = slow if phase == "loader" else data()
+    preserve = [slow] if phase == "object" else []
+    test = RangeTest(sweep(model, optimizer, batches, CE, num_iter=5, preserve=preserve)).start()
     try:
-        assert slow.closing.wait(20)
+        assert slow.begun.wait(20)
         with pytest.raises(RuntimeError, match=OURS):
             INTRUSIONS[name](model, optimizer)
     finally:
-        slow.may_close.set()
+        slow.may_end.set()
         assert test.join(20)
     assert test.wait().state is State.FINISHED
-    assert hooks(model, optimizer) == []
+    assert picture(model, optimizer) == before
 
 
 def test_a_sweep_goes_on_in_whatever_thread_asks_for_its_next_point() -> None:
@@ -382,15 +387,18 @@ def test_a_hook_that_a_step_left_behind_goes_with_the_guard() -> None:
 
 
 def test_a_guard_that_cannot_be_put_on_is_taken_off_as_far_as_it_got() -> None:
-    model, optimizer = fresh()
+    class Unwilling(torch.optim.SGD):
+        def register_step_pre_hook(self, hook: Any) -> Any:
+            raise Boom
 
-    def optimizers() -> Iterator[torch.optim.Optimizer]:
-        yield optimizer
-        raise Boom
-
-    with pytest.raises(Boom), guarded(model, optimizers()):
-        pass
+    model, _ = fresh()
+    optimizer = Unwilling(model.parameters(), lr=0.1)
+    before = picture(model, optimizer)
+    with pytest.raises(Boom):
+        range_test(model, optimizer, data(), CE)
+    assert picture(model, optimizer) == before
     assert hooks(model, optimizer) == []
+    elsewhere(lambda: model(X))
 
 
 # -- copies ---------------------------------------------------------------------------------------
