@@ -97,13 +97,13 @@ class LRMarker(anywidget.AnyWidget):
     ready = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **kwargs: Any) -> None:
+        self._commit_callbacks: list[Callable[[float], object]] = []
         if type(self)._esm == "":
             raise FileNotFoundError(
                 f"the marker's JavaScript is not built: there is no {STATIC / 'marker.js'}. "
                 "Run `npm ci` and `npm run build` in the folder js/ (or `pip install -e .` again), "
                 "then restart Python."
             )
-        self._commit_callbacks: list[Callable[[float], object]] = []
         super().__init__(**kwargs)
         self.observe(self._tell_commit, "commit")
 
