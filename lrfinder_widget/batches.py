@@ -31,6 +31,8 @@ class Batches:
 
     def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
         self._source = _private(source)
+        if device is not None and device.type == "cpu" and not torch.accelerator.is_available():
+            device = None  # there is nowhere else that a batch could come from
         self.device = device
         self._iterator: Iterator[Any] | None = None
 
@@ -93,6 +95,8 @@ def move(batch: Any, device: torch.device) -> Any:
     A copy to an accelerator does not block: the work that needs it is queued behind it.
     """
     if isinstance(batch, Tensor):
+        if batch.device == device:  # `to` finds that out too, at four times the price
+            return batch
         return batch.to(device, non_blocking=device.type != "cpu")
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
         return type(batch)(*(move(item, device) for item in batch))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ MESSAGE = (
 @contextmanager
 def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard]:
     """Put a guard on the model and the optimizers, and take it off again."""
+    _keep_from_the_compiler()
     guard = Guard()
     handles: list[Any] = []
     try:
@@ -77,6 +79,15 @@ class Guard:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _no_guard, ()
+
+
+@cache
+def _keep_from_the_compiler() -> None:
+    """Have `torch.compile` run the hook as it is: it cannot trace it, and would warn, or refuse.
+
+    Not as a decorator: that would import the compiler, which takes a second.
+    """
+    Guard.__call__ = torch.compiler.disable(Guard.__call__)  # type: ignore[method-assign]
 
 
 def _no_guard() -> Guard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from torch import Tensor
@@ -62,15 +62,20 @@ class LearningRate:
         if not any(bases):
             bases = [float(group.get("initial_lr", 0.0)) for group in self._groups]
         largest = max(bases)
-        self._ratios = [base / largest if largest > 0 else 1.0 for base in bases]
+        ratios = [base / largest if largest > 0 else 1.0 for base in bases]
+        self._floats: list[tuple[dict[str, Any], float]] = []
+        self._tensors: list[tuple[dict[str, Any], float]] = []
+        for group, ratio in zip(self._groups, ratios, strict=True):
+            kind = self._tensors if isinstance(group["lr"], Tensor) else self._floats
+            kind.append((group, ratio))
 
     def __call__(self, lr: float) -> None:
         """Set it: a float is replaced, a tensor filled in place, so that nothing recompiles."""
+        for group, ratio in self._floats:
+            group["lr"] = lr * ratio
         filled = set()  # one tensor may serve several groups
-        for group, ratio in zip(self._groups, self._ratios, strict=True):
+        for group, ratio in self._tensors:
             held = group["lr"]
-            if not isinstance(held, Tensor):
-                group["lr"] = lr * ratio
-            elif id(held) not in filled:
+            if id(held) not in filled:
                 filled.add(id(held))
                 held.detach().fill_(lr * ratio)

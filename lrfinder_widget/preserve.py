@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
 
-from .random_state import random_states
+from .random_state import random_states, state_of
 
 _Restore = Callable[[], object]
 
@@ -153,6 +153,8 @@ class Snapshot:
             self._tensors.append(value)
         elif isinstance(value, nn.Module):
             self._look_at_module(value)
+        elif isinstance(value, Optimizer):  # within another, as those that wrap one have it
+            self._visit(vars(value))
         elif kind in (dict, OrderedDict, defaultdict):
             saved = dict(value)
             self._containers.append(lambda: _refill_dict(value, saved))
@@ -169,6 +171,8 @@ class Snapshot:
         elif kind is np.ndarray and not value.dtype.hasobject and value.flags.writeable:
             array = value.copy()
             self._containers.append(lambda: np.copyto(value, array))
+        elif (put_back := state_of(value)) is not None:
+            self._containers.append(put_back)
 
     def _look_at_module(self, module: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):  # its attributes live in C++

@@ -60,7 +60,7 @@ def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        restore = _restore_of(value)
+        restore = state_of(value)
         if restore is not None:
             restores.append(restore)
         elif depth:
@@ -68,7 +68,8 @@ def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
     return restores
 
 
-def _restore_of(value: Any) -> Restore | None:
+def state_of(value: Any) -> Restore | None:
+    """Read the state of a generator; the function returned puts it back, `None` if it is none."""
     if isinstance(value, torch.Generator):
         return partial(value.set_state, value.get_state())
     if isinstance(value, np.random.Generator):

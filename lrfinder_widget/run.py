@@ -46,7 +46,10 @@ class RangeTest:
 
     def __init__(self, points: Iterable[tuple[float, float]]) -> None:
         self._points = points
-        self._lock = threading.Condition()  # guards all below; never held while calling out
+        # One lock by two names; it guards all below and is never held while calling out. The worker
+        # takes the plain one at each point: the `with` of a Condition is Python code.
+        self._plain_lock = threading.RLock()
+        self._lock = threading.Condition(self._plain_lock)
         self._state = State.READY
         self._stop = False
         self._lrs = array("d")
@@ -248,7 +251,7 @@ class RangeTest:
                 lr, loss = next(points)
             except StopIteration as end:
                 return State.FINISHED, end.value or "completed"
-            with self._lock:
+            with self._plain_lock:
                 self._lrs.append(lr)
                 self._losses.append(loss)
             now = time.monotonic()

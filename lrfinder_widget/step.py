@@ -159,7 +159,8 @@ class TrainingStep:
         self._model.eval()
         try:
             with torch.no_grad():
-                return torch.stack([self._loss(batch) for batch in batches]).mean()
+                loss = torch.stack([self._loss(batch) for batch in batches]).mean()
+            return loss  # in the block, an interrupt just before it could leave it without its end
         finally:
             for module, training in flags:
                 module.training = training

@@ -6,6 +6,7 @@ as well; a new thread knows nothing of either. Gradients are always on: the test
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -23,6 +24,9 @@ class Surroundings:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._kind = device.type
+        self._asked: int | None = None  # the thread that was last asked for its default device
+        self._default_is_here = False
         self._default = torch.get_default_device()
         kind = device.type
         self._autocast = torch.is_autocast_enabled(kind)
@@ -30,13 +34,18 @@ class Surroundings:
 
     def are_here(self) -> bool:
         """Say whether the calling thread has them already, as it mostly does."""
-        kind, index = self._device.type, self._device.index
-        return (
+        kind, index = self._kind, self._device.index
+        if not (
             torch.is_grad_enabled()
             and torch.is_autocast_enabled(kind) == self._autocast
             and (index is None or torch.get_device_module(kind).current_device() == index)
-            and torch.get_default_device() == self._default
-        )
+        ):
+            return False
+        if self._asked != threading.get_ident():
+            # Far dearer to ask for than the rest, so only when the thread is another.
+            self._asked = threading.get_ident()
+            self._default_is_here = torch.get_default_device() == self._default
+        return self._default_is_here
 
     @contextmanager
     def entered(self) -> Iterator[None]:
