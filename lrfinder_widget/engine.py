@@ -109,10 +109,10 @@ class Sweep:
             ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
             try:
                 snapshot.set_gradients_aside()
-                batches.open()
-                opened.set()
                 optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
                 with guarded(self.model, optimizers) as guard:
+                    batches.open()
+                    opened.set()
                     steps = self._steps(batches, surroundings, guard, ranks)
                     with closing(steps):
                         return (yield from self._judged(read_back(steps, Sender())))

@@ -87,7 +87,7 @@ def _keep_from_the_compiler() -> None:
 
     Not as a decorator: that would import the compiler, which takes a second.
     """
-    Guard.__call__ = torch.compiler.disable(Guard.__call__)  # type: ignore[method-assign]
+    Guard.__call__ = torch.compiler.disable(Guard.__call__)  # type: ignore[method-assign, no-untyped-call]
 
 
 def _no_guard() -> Guard:

@@ -148,14 +148,18 @@ class Snapshot:
             self._stack.append(value)
 
     def _look(self, value: Any) -> None:
-        kind = type(value)
         if isinstance(value, Tensor):
             self._tensors.append(value)
         elif isinstance(value, nn.Module):
             self._look_at_module(value)
         elif isinstance(value, Optimizer):  # within another, as those that wrap one have it
             self._visit(vars(value))
-        elif kind in (dict, OrderedDict, defaultdict):
+        else:
+            self._look_at_container(value)
+
+    def _look_at_container(self, value: Any) -> None:
+        kind = type(value)
+        if kind in (dict, OrderedDict, defaultdict):
             saved = dict(value)
             self._containers.append(lambda: _refill_dict(value, saved))
             for item in saved.values():

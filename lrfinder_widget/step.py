@@ -160,7 +160,7 @@ class TrainingStep:
         try:
             with torch.no_grad():
                 loss = torch.stack([self._loss(batch) for batch in batches]).mean()
-            return loss  # in the block, an interrupt just before it could leave it without its end
+            return loss  # noqa: RET504 - in the block, an interrupt could keep it from its end
         finally:
             for module, training in flags:
                 module.training = training
