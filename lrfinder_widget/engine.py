@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -111,7 +111,8 @@ class Sweep:
                 snapshot.set_gradients_aside()
                 optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
                 with guarded(self.model, optimizers) as guard:
-                    batches.open()
+                    with nullcontext() if surroundings.are_here() else surroundings.entered():
+                        batches.open()
                     opened.set()
                     steps = self._steps(batches, surroundings, guard, ranks)
                     with closing(steps):
@@ -164,8 +165,10 @@ class Sweep:
         guard.owner = threading.get_ident()
         for lr in self.ladder:
             set_lr(lr)
+            within = nullcontext if surroundings.are_here() else surroundings.entered
             try:
-                batch, code = self._load(batches), GO_ON
+                with within():
+                    batch, code = self._load(batches), GO_ON
             except Exhausted:
                 if lr == self.ladder[0]:
                     raise ValueError(
@@ -179,11 +182,8 @@ class Sweep:
             if end := ranks.agree(code):
                 return "exhausted" if end == EXHAUSTED else "stopped"
             try:
-                if surroundings.are_here():
+                with within():
                     loss = train(batch)
-                else:
-                    with surroundings.entered():
-                        loss = train(batch)
             except BaseException:
                 ranks.mean(0.0, failed=True)
                 raise

@@ -95,6 +95,7 @@ class TrainingStep:
         losses: list[Tensor] = []
 
         def closure() -> Tensor:
+            torch.clear_autocast_cache()  # the weights have changed since it was last asked
             losses.append(self._gradients(batch))
             return losses[-1]
 
@@ -158,6 +159,7 @@ class TrainingStep:
         flags = [(module, module.training) for module in self._model.modules()]
         self._model.eval()
         try:
+            torch.clear_autocast_cache()  # the weights have changed in the step before
             with torch.no_grad():
                 loss = torch.stack([self._loss(batch) for batch in batches]).mean()
             return loss  # noqa: RET504 - in the block, an interrupt could keep it from its end

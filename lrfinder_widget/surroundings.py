@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -24,40 +25,51 @@ class Surroundings:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._kind = device.type
+        self._default = torch.get_default_device()
+        self._home = threading.get_ident()
         self._asked: int | None = None  # the thread that was last asked for its default device
         self._default_is_here = False
-        self._default = torch.get_default_device()
-        kind = device.type
-        self._autocast = torch.is_autocast_enabled(kind)
-        self._dtype = torch.get_autocast_dtype(kind) if self._autocast else None
+        self._has_autocast = torch.amp.is_autocast_available(device.type)
+        self._autocast = self._autocast_now()
+        module: Any = None if device.index is None else torch.get_device_module(device.type)
+        # A kind of device of which there is only one has no current one.
+        self._module = module if hasattr(module, "current_device") else None
 
     def are_here(self) -> bool:
         """Say whether the calling thread has them already, as it mostly does."""
-        kind, index = self._kind, self._device.index
-        if not (
-            torch.is_grad_enabled()
-            and torch.is_autocast_enabled(kind) == self._autocast
-            and (index is None or torch.get_device_module(kind).current_device() == index)
+        if (
+            not torch.is_grad_enabled()
+            or torch.is_inference_mode_enabled()
+            or self._autocast_now() != self._autocast
+            or (self._module is not None and self._module.current_device() != self._device.index)
         ):
             return False
-        if self._asked != threading.get_ident():
-            # Far dearer to ask for than the rest, so only when the thread is another.
-            self._asked = threading.get_ident()
+        thread = threading.get_ident()
+        if thread != self._asked or thread == self._home:
+            # Dearer to ask for than all the rest, and nobody changes it in a thread of our own.
+            self._asked = thread
             self._default_is_here = torch.get_default_device() == self._default
+        if self._autocast is not None:
+            torch.clear_autocast_cache()  # or each step sees the weights of the first
         return self._default_is_here
+
+    def _autocast_now(self) -> torch.dtype | None:
+        kind = self._device.type
+        on = self._has_autocast and torch.is_autocast_enabled(kind)
+        return torch.get_autocast_dtype(kind) if on else None
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Bring them about in the calling thread."""
         with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
-            if self._device.index is not None:
-                module = torch.get_device_module(self._device.type)
-                stack.enter_context(module.device(self._device))
+            if self._module is not None:
+                stack.enter_context(self._module.device(self._device))
             if self._default != torch.get_default_device():
                 stack.enter_context(self._default)
-            stack.enter_context(
-                torch.autocast(self._device.type, self._dtype, enabled=self._autocast)
-            )
+            if self._has_autocast:
+                on = self._autocast is not None
+                stack.enter_context(torch.autocast(self._device.type, self._autocast, enabled=on))
+                torch.clear_autocast_cache()
             yield

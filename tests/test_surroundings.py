@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,6 +204,18 @@ def test_the_curve_is_the_same_in_whatever_thread(cell: str) -> None:
     assert curves[0] == curves[1] == curves[2]
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_surroundings_may_change_between_two_points(cell: str) -> None:
+    """`next(points)` in one cell, and again in another."""
+    bare = Bare()
+    points = sweep(bare.model, bare.optimizer, bare.batches, step=bare.step, num_iter=6, stop=None)
+    for context in (nullcontext, CELLS[cell][0]) * 3:
+        with context():
+            next(points)
+    assert bare.seen == [PLAIN] * 6
+    points.close()
+
+
 # -- weights that autocast has cast before they were changed --------------------------------------
 
 
@@ -255,28 +266,26 @@ def test_under_autocast_every_step_trains_on_the_weights_as_they_are(
 
 @pytest.mark.parametrize("how", [blocking, background])
 def test_under_autocast_an_optimizer_with_a_closure_sees_its_own_changes(how: Any) -> None:
-    def run(context: Callable[[], Context], inner: Callable[[], Context]) -> Any:
-        bare = Bare()
-        optimizer = torch.optim.LBFGS(bare.model.parameters(), lr=0.1, max_iter=4)
-
-        def criterion(output: Tensor, target: Tensor) -> Tensor:
-            return CE(output, target)
-
+    def run(around_run: Callable[[], Context], around_forward: Callable[[], Context]) -> Any:
         class Inside(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.inner = bare.model
+                self.inner = Bare().model
 
             def forward(self, x: Tensor) -> Tensor:
-                with inner():
-                    return self.inner(x)
+                with around_forward():
+                    return self.inner(x).float()  # so that the loss is in float32 either way
 
-        with context():
-            return how(sweep(Inside(), optimizer, bare.batches, criterion, num_iter=5, end_lr=0.1))
+        model = Inside()
+        optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+        with around_run():
+            return how(sweep(model, optimizer, Bare().batches, CE, num_iter=5, end_lr=0.1))
 
-    autocast = lambda: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
-    # the loss alone is left outside, which for this output is in float32 either way
     assert run(autocast, nullcontext) == run(nullcontext, autocast)
+
+
+def autocast() -> Context:
+    return torch.autocast("cpu", torch.bfloat16)
 
 
 def test_the_cell_itself_trains_on_the_weights_as_they_are_afterwards() -> None:
@@ -315,17 +324,16 @@ class FakeDevices:
 def devices(monkeypatch: pytest.MonkeyPatch) -> FakeDevices:
     """Stand in for `torch` where there is no second device, or none at all."""
     fake = FakeDevices(0)
-    ours = SimpleNamespace(**{name: getattr(torch, name) for name in torch.__all__})
-    ours.__dict__.update(
-        device=torch.device,
-        enable_grad=torch.enable_grad,
-        inference_mode=torch.inference_mode,
-        clear_autocast_cache=torch.clear_autocast_cache,
-        is_autocast_enabled=lambda kind: False,
-        get_autocast_dtype=lambda kind: torch.float16,
-        autocast=lambda *arguments, **options: nullcontext(),
-        get_device_module=lambda kind: fake,
-    )
+
+    class Torch:
+        is_autocast_enabled = staticmethod(lambda kind: False)
+        autocast = staticmethod(lambda *arguments, **options: nullcontext())
+        get_device_module = staticmethod(lambda kind: fake)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(torch, name)
+
+    ours = Torch()
     monkeypatch.setattr(lrfinder_widget.surroundings, "torch", ours)
     return fake
 
