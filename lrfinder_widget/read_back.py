@@ -53,29 +53,44 @@ def read_back(
     """
     flying: deque[tuple[float, Arrival]] = deque()
     failure: BaseException | None = None
-    end: Any = None
-    while True:
-        try:
-            lr, loss = next(steps)
-        except StopIteration as stop:
-            end = stop.value
-            break
-        except Exception as error:  # noqa: BLE001 - raised below, in its turn
-            failure = error
-            break
-        if isinstance(loss, float):
-            yield lr, loss
-            continue
-        flying.append((lr, send(loss)))
-        while flying and (len(flying) >= limit or flying[0][1].ready()):
+    try:
+        while True:
+            try:
+                lr, loss = next(steps)
+            except StopIteration as stop:
+                end: End = stop.value
+                break
+            except Exception as error:  # noqa: BLE001 - raised below, in its turn
+                failure = error
+                break
+            if isinstance(loss, float) and not flying:
+                yield lr, loss
+                continue
+            flying.append((lr, _Here(loss) if isinstance(loss, float) else send(loss)))
+            while flying and (len(flying) >= limit or flying[0][1].ready()):
+                lr, arrival = flying.popleft()
+                yield lr, arrival.value()
+        while flying:
             lr, arrival = flying.popleft()
             yield lr, arrival.value()
-    for lr, arrival in flying:
-        yield lr, arrival.value()
-    if failure is not None:
-        raise failure
-    result: End = end
-    return result
+        if failure is not None:
+            raise failure
+        return end
+    finally:
+        failure = None  # its traceback holds this frame, and with it a step's memory
+
+
+class _Here:
+    """A number that has arrived already, behind some that have not."""
+
+    def __init__(self, loss: float) -> None:
+        self._loss = loss
+
+    def ready(self) -> bool:
+        return True
+
+    def value(self) -> float:
+        return self._loss
 
 
 class Sender:
@@ -100,6 +115,8 @@ class _Copy:
         self._event: Any = torch.get_device_module(loss.device).Event()
 
     def send(self, loss: Tensor) -> None:
+        if self._host.dtype != loss.dtype:
+            self._host = torch.empty((), dtype=loss.dtype, pin_memory=True)
         self._host.copy_(loss.detach().reshape(()), non_blocking=True)
         self._event.record(torch.get_device_module(loss.device).current_stream(loss.device))
 
@@ -108,7 +125,7 @@ class _Copy:
 
     def value(self) -> float:
         self._event.synchronize()
-        return self._host.item()
+        return float(self._host.item())
 
 
 def can_fly(loss: Tensor) -> bool:
