@@ -100,34 +100,43 @@ class Sweep:
         return self._points(Surroundings(model_device(self.model)), opened or threading.Event())
 
     def _points(self, surroundings: Surroundings, opened: threading.Event) -> Points:
-        # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
-        # between, and these three restore whatever it hits.
         try:
             objects = self._preserved()
-            snapshot = Snapshot(objects, data=[self._batches])
-            batches = Batches(self._batches, self.device)
-            ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
-            try:
-                snapshot.set_gradients_aside()
-                optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
-                with guarded(self.model, optimizers) as guard:
-                    with nullcontext() if surroundings.are_here() else surroundings.entered():
-                        batches.open()
-                    opened.set()
-                    steps = self._steps(batches, surroundings, guard, ranks)
-                    with closing(steps):
-                        return (yield from self._judged(read_back(steps, Sender())))
-            finally:
-                try:
-                    batches.close()
-                finally:
-                    try:
-                        snapshot.restore()
-                    finally:
-                        del snapshot  # a kept traceback must not keep a copy of the model
-                        ranks.close()
+            optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
+            with guarded(self.model, optimizers) as guard:
+                return (yield from self._restored(objects, surroundings, guard, opened))
         finally:
             opened.set()
+
+    def _restored(
+        self,
+        objects: list[Any],
+        surroundings: Surroundings,
+        guard: Guard,
+        opened: threading.Event,
+    ) -> Points:
+        snapshot = Snapshot(objects, data=[self._batches])
+        batches = Batches(self._batches, self.device)
+        ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
+        # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
+        # between, and these restore whatever it hits.
+        try:
+            snapshot.set_gradients_aside()
+            with nullcontext() if surroundings.are_here() else surroundings.entered():
+                batches.open()
+            opened.set()
+            steps = self._steps(batches, surroundings, guard, ranks)
+            with closing(steps):
+                return (yield from self._judged(read_back(steps, Sender())))
+        finally:
+            try:
+                batches.close()
+            finally:
+                try:
+                    snapshot.restore()
+                finally:
+                    del snapshot  # a kept traceback must not keep a copy of the model
+                    ranks.close()
 
     def _preserved(self) -> list[Any]:
         step = self._step
@@ -162,8 +171,8 @@ class Sweep:
             self.model.train()
         set_lr = LearningRate(self.optimizer)
         train = self._train(batches.device)
-        guard.owner = threading.get_ident()
         for lr in self.ladder:
+            guard.owner = threading.get_ident()  # whoever asks for the next point
             set_lr(lr)
             within = nullcontext if surroundings.are_here() else surroundings.entered
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -34,10 +34,11 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
             if not isinstance(module, torch.jit.ScriptModule):  # it takes no Python hooks
                 handles.append(module.register_forward_pre_hook(guard))
                 handles.append(module.register_state_dict_pre_hook(guard))  # type: ignore[no-untyped-call]
-        for optimizer in optimizers:
+        for optimizer in _with_inner(optimizers):
             guard.guarded.append(optimizer)
-            handles.append(optimizer.register_step_pre_hook(guard))
-            handles.append(optimizer.register_state_dict_pre_hook(guard))
+            if hasattr(optimizer, "_optimizer_step_pre_hooks"):  # not each that wraps another
+                handles.append(optimizer.register_step_pre_hook(guard))
+                handles.append(optimizer.register_state_dict_pre_hook(guard))
         yield guard
     finally:
         guard.on = False
@@ -78,7 +79,8 @@ class Guard:
         return _no_guard()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _no_guard, ()
+        # A callable that does nothing, and that a process without this package can read.
+        return getattr, (nullcontext(), "__exit__")
 
 
 @cache
@@ -107,3 +109,10 @@ def _layers(model: nn.Module) -> Iterator[nn.Module]:
         yield inner
         wraps = type(inner).__module__.startswith(("torch._dynamo", "torch.nn.parallel"))
         inner = (getattr(inner, "_orig_mod", None) or inner._modules.get("module")) if wraps else 0
+
+
+def _with_inner(optimizers: Iterable[Optimizer]) -> Iterator[Optimizer]:
+    """Go through the optimizers, and those that they wrap."""
+    for optimizer in optimizers:
+        yield optimizer
+        yield from (inner for inner in vars(optimizer).values() if isinstance(inner, Optimizer))

@@ -126,7 +126,7 @@ def make() -> Iterator[Callable[..., LRFinder]]:
     for finder in made:
         if isinstance(step := finder._sweep._step, Gate):
             step.let_all()
-        finder.close()
+        in_thread(finder.close)()  # in bounded time
 
 
 @pytest.fixture
