@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .arguments import (
+    check_alone,
     check_criterion,
     check_kind,
     check_preserve,
@@ -27,7 +28,6 @@ from .curve import Divergence, Reason
 from .guard import Guard, guarded
 from .learning_rate import LearningRate, Mode, learning_rates
 from .preserve import Snapshot
-from .ranks import EXHAUSTED, FAILED, GO_ON, STOPPED, Alone, Ranks, several_ranks
 from .read_back import Sender, read_back
 from .step import TrainingStep, as_loss, model_device
 from .surroundings import Surroundings
@@ -60,6 +60,7 @@ class Sweep:
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
     ) -> None:
+        check_alone()
         check_kind("model", model, nn.Module, "a torch.nn.Module")
         check_kind("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
         check_batches(batches)
@@ -117,7 +118,6 @@ class Sweep:
     ) -> Points:
         snapshot = Snapshot(objects, data=[self._batches])
         batches = Batches(self._batches, self.device)
-        ranks = Ranks(model_device(self.model)) if several_ranks() else Alone()
         # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
         # between, and these restore whatever it hits.
         try:
@@ -125,7 +125,7 @@ class Sweep:
             with nullcontext() if surroundings.are_here() else surroundings.entered():
                 batches.open()
             opened.set()
-            steps = self._steps(batches, surroundings, guard, ranks)
+            steps = self._steps(batches, surroundings, guard)
             with closing(steps):
                 return (yield from self._judged(read_back(steps, Sender())))
         finally:
@@ -136,7 +136,6 @@ class Sweep:
                     snapshot.restore()
                 finally:
                     del snapshot  # a kept traceback must not keep a copy of the model
-                    ranks.close()
 
     def _preserved(self) -> list[Any]:
         step = self._step
@@ -164,7 +163,7 @@ class Sweep:
                 return early
 
     def _steps(
-        self, batches: Batches, surroundings: Surroundings, guard: Guard, ranks: Alone
+        self, batches: Batches, surroundings: Surroundings, guard: Guard
     ) -> Generator[tuple[float, float | Tensor], None, Reason]:
         """Train one step per learning rate."""
         if isinstance(self._step, TrainingStep) and not self.model.training:
@@ -174,33 +173,18 @@ class Sweep:
         for lr in self.ladder:
             guard.owner = threading.get_ident()  # whoever asks for the next point
             set_lr(lr)
-            within = nullcontext if surroundings.are_here() else surroundings.entered
-            try:
-                with within():
-                    batch, code = self._load(batches), GO_ON
-            except Exhausted:
-                if lr == self.ladder[0]:
+            with nullcontext() if surroundings.are_here() else surroundings.entered():
+                try:
+                    batch = self._load(batches)
+                except Exhausted:
+                    if lr > self.ladder[0]:
+                        return "exhausted"
                     raise ValueError(
                         "batches yielded nothing: there is no data to train on. "
                         "Check the loader (an iterator can be used only once)."
                     ) from None
-                batch, code = None, EXHAUSTED
-            except BaseException:
-                ranks.agree(FAILED)
-                raise
-            if end := ranks.agree(code):
-                return "exhausted" if end == EXHAUSTED else "stopped"
-            try:
-                with within():
-                    loss = train(batch)
-            except BaseException:
-                ranks.mean(0.0, failed=True)
-                raise
-            try:
-                yield lr, ranks.mean(loss)
-            except GeneratorExit:
-                ranks.agree(STOPPED)
-                raise
+                loss = train(batch)
+            yield lr, loss
         return "completed"
 
     def _load(self, batches: Batches) -> Any:

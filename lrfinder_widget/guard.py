@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from typing import Any
 
 import torch
@@ -25,7 +24,6 @@ MESSAGE = (
 @contextmanager
 def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard]:
     """Put a guard on the model and the optimizers, and take it off again."""
-    _keep_from_the_compiler()
     guard = Guard()
     handles: list[Any] = []
     try:
@@ -37,8 +35,10 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
         for optimizer in _with_inner(optimizers):
             guard.guarded.append(optimizer)
             if hasattr(optimizer, "_optimizer_step_pre_hooks"):  # not each that wraps another
-                handles.append(optimizer.register_step_pre_hook(guard))
-                handles.append(optimizer.register_state_dict_pre_hook(guard))
+                # The compiler leaves this one as it is: a compiled step is guarded, too.
+                check: Any = torch.compiler.disable(guard.check)  # type: ignore[no-untyped-call]
+                handles.append(optimizer.register_step_pre_hook(check))
+                handles.append(optimizer.register_state_dict_pre_hook(check))
         yield guard
     finally:
         guard.on = False
@@ -58,7 +58,16 @@ class Guard:
         self.owner = threading.get_ident()
         self.guarded: list[object] = []
 
-    def __call__(self, guarded: object, *_: Any) -> None:
+    def __call__(self, module: object, *_: Any) -> None:
+        """Raise for another thread, but be nothing to the compiler.
+
+        It cannot trace this, and a function that is compiled as one whole graph must stay one: a
+        model compiled in place is guarded by its optimizer alone.
+        """
+        if not torch.compiler.is_compiling():
+            self.check(module)
+
+    def check(self, guarded: object, *_: Any) -> None:
         """Raise for another thread.
 
         Raises
@@ -81,15 +90,6 @@ class Guard:
     def __reduce__(self) -> tuple[Any, ...]:
         # A callable that does nothing, and that a process without this package can read.
         return getattr, (nullcontext(), "__exit__")
-
-
-@cache
-def _keep_from_the_compiler() -> None:
-    """Have `torch.compile` run the hook as it is: it cannot trace it, and would warn, or refuse.
-
-    Not as a decorator: that would import the compiler, which takes a second.
-    """
-    Guard.__call__ = torch.compiler.disable(Guard.__call__)  # type: ignore[method-assign, no-untyped-call]
 
 
 def _no_guard() -> Guard:

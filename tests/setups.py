@@ -21,7 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils import parametrizations, prune
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    SequentialLR,
+)
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
@@ -415,7 +422,9 @@ def lbfgs(probe: Probe) -> Setup:
 
 
 def lbfgs_own_loop(probe: Probe) -> Setup:
-    return own_step(lbfgs(probe))
+    setup = lbfgs(probe)
+    setup.optimizer.param_groups[0]["line_search_fn"] = "strong_wolfe"
+    return own_step(setup)
 
 
 def gan(probe: Probe) -> Setup:
@@ -609,6 +618,15 @@ def _scheduled(probe: Probe, make: Callable[[Optimizer], LRScheduler]) -> Setup:
 def scheduler_stepped(probe: Probe) -> Setup:
     """The user's own step moves the scheduler too."""
     setup = scheduler_attached(probe)
+    return own_step(setup, *setup.watched)
+
+
+def schedulers_in_sequence(probe: Probe) -> Setup:
+    """Schedulers within a scheduler, moved by the user's own step, across the change of guard."""
+    setup = _scheduled(
+        probe,
+        lambda o: SequentialLR(o, [LinearLR(o, 0.1), CosineAnnealingLR(o, 50)], milestones=[5]),
+    )
     return own_step(setup, *setup.watched)
 
 
@@ -959,6 +977,7 @@ SETUPS: dict[str, Callable[[Probe], Setup]] = {
     },
     "scheduler-attached": scheduler_attached,
     "scheduler-stepped": scheduler_stepped,
+    "scheduler-sequence": schedulers_in_sequence,
     "warm-up": warm_up,
     "averaged": averaged,
     "averaged-by-hand": averaged_by_hand,

@@ -37,11 +37,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "preserve": ({"random_state"}, {"numpy", "torch"}),
     "read_back": (set(), {"torch"}),
     "guard": (set(), {"torch"}),
-    "ranks": (set(), {"torch"}),
     "surroundings": (set(), {"torch"}),
     "step": ({"arguments", "read_back"}, {"torch"}),
     "engine": (
-        {"arguments", "batches", "curve", "guard", "learning_rate", "preserve", "ranks"}
+        {"arguments", "batches", "curve", "guard", "learning_rate", "preserve"}
         | {"read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -206,6 +208,40 @@ def test_nothing_is_compiled_again_because_of_the_test(form: Any) -> None:
     for batch in batches[:4]:
         step(batch)
     assert (before, during, graphs.count) == (before, before, before)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("form", [wrapped, wrapped_whole, in_place, in_place_whole])
+def test_a_compiled_model_is_kept_from_other_threads(form: Any, trained: bool) -> None:
+    batches = list(loader())
+    model, optimizer, step = form(Graphs())
+    for batch in batches[: 3 * trained]:
+        step(batch)
+    with closing(sweep(model, optimizer, batches, step=step)) as points:
+        next(points)
+        with ThreadPoolExecutor(1) as other:
+            for call in (lambda: model(batches[0][0]), model.state_dict, optimizer.state_dict):
+                with pytest.raises(RuntimeError, match="an LR range test is training this"):
+                    other.submit(call).result(20)
+        next(points)
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(model, batches[0][0]).result(20).shape == (8, 3)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_compiled_update_is_kept_from_other_threads(trained: bool) -> None:
+    batches, model = list(loader()), Net()
+    optimizer = _sgd(model)
+    update = torch.compile(optimizer.step, backend=Graphs())
+    step = _body(model, optimizer, update)
+    for batch in batches[: 3 * trained]:
+        step(batch)
+    with closing(sweep(model, optimizer, batches, step=step)) as points:
+        next(points)
+        with ThreadPoolExecutor(1) as other:
+            with pytest.raises(RuntimeError, match="an LR range test is training this"):
+                other.submit(update).result(20)
+        next(points)
 
 
 @pytest.mark.parametrize("form", [wrapped, wrapped_whole, in_place, in_place_whole])
