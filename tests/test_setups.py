@@ -211,7 +211,7 @@ def test_nothing_is_compiled_again_because_of_the_test(form: Any) -> None:
 
 
 @pytest.mark.parametrize("trained", [True, False])
-@pytest.mark.parametrize("form", [wrapped, wrapped_whole, in_place, in_place_whole])
+@pytest.mark.parametrize("form", [wrapped, wrapped_whole])
 def test_a_compiled_model_is_kept_from_other_threads(form: Any, trained: bool) -> None:
     batches = list(loader())
     model, optimizer, step = form(Graphs())
@@ -238,9 +238,11 @@ def test_a_compiled_update_is_kept_from_other_threads(trained: bool) -> None:
         step(batch)
     with closing(sweep(model, optimizer, batches, step=step)) as points:
         next(points)
-        with ThreadPoolExecutor(1) as other:
-            with pytest.raises(RuntimeError, match="an LR range test is training this"):
-                other.submit(update).result(20)
+        with (
+            ThreadPoolExecutor(1) as other,
+            pytest.raises(RuntimeError, match="an LR range test is training this"),
+        ):
+            other.submit(update).result(20)
         next(points)
 
 
