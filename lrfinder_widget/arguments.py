@@ -71,7 +71,7 @@ def check_criterion(criterion: object) -> None:
     TypeError
         If `criterion` is neither callable nor `None`.
     """
-    if criterion is not None and not callable(criterion):
+    if criterion is not None and (not callable(criterion) or isinstance(criterion, type)):
         raise TypeError(
             "criterion must be a function criterion(output, target) -> loss, such as "
             f"nn.CrossEntropyLoss(), or None; got {criterion!r}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -38,7 +39,11 @@ class Batches:
 
     def open(self) -> None:
         """Begin: a loader with workers starts them here."""
-        self._iterator = iter(self._source)
+        try:
+            self._iterator = iter(self._source)
+        except BaseException as error:
+            _end_workers_of(error)
+            raise
 
     def take(self) -> Any:
         """Return the next batch, on the device.
@@ -140,6 +145,18 @@ class _IgnoreInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self.inner is not None:
             self.inner(worker_id)
+
+
+def _end_workers_of(error: BaseException) -> None:
+    """End the workers of a loader's iterator that failed while it was made.
+
+    Nobody has it but the frames of its traceback, and whoever keeps that would keep the workers.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        half_made = frame.f_locals.get("self")
+        if hasattr(half_made, "_shutdown_workers"):
+            with suppress(AttributeError):  # it terminates them, and misses what is not made yet
+                _shut_down(half_made)
 
 
 def _shut_down(iterator: Any, grace_s: float = 0.3) -> None:

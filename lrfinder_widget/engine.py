@@ -98,23 +98,24 @@ class Sweep:
 
         `opened` is set when the data has been opened, or at the latest at the end.
         """
-        return self._points(Surroundings(model_device(self.model)), opened or threading.Event())
+        return self._points(Surroundings(model_device(self.model)), opened)
 
-    def _points(self, surroundings: Surroundings, opened: threading.Event) -> Points:
+    def _points(self, surroundings: Surroundings, opened: threading.Event | None) -> Points:
         try:
             objects = self._preserved()
             optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
             with guarded(self.model, optimizers) as guard:
                 return (yield from self._restored(objects, surroundings, guard, opened))
         finally:
-            opened.set()
+            if opened is not None:  # only in the background, where no interrupt can leave it locked
+                opened.set()
 
     def _restored(
         self,
         objects: list[Any],
         surroundings: Surroundings,
         guard: Guard,
-        opened: threading.Event,
+        opened: threading.Event | None,
     ) -> Points:
         snapshot = Snapshot(objects, data=[self._batches])
         batches = Batches(self._batches, self.device)
@@ -124,7 +125,8 @@ class Sweep:
             snapshot.set_gradients_aside()
             with nullcontext() if surroundings.are_here() else surroundings.entered():
                 batches.open()
-            opened.set()
+            if opened is not None:
+                opened.set()
             steps = self._steps(batches, surroundings, guard)
             with closing(steps):
                 return (yield from self._judged(read_back(steps, Sender())))
@@ -134,6 +136,9 @@ class Sweep:
             finally:
                 try:
                     snapshot.restore()
+                except KeyboardInterrupt:  # it goes on by itself, unless it had not begun yet
+                    snapshot.restore()
+                    raise
                 finally:
                     del snapshot  # a kept traceback must not keep a copy of the model
 

@@ -21,29 +21,51 @@ MESSAGE = (
 )
 
 
+_HOOKS = (
+    "_forward_pre_hooks",
+    "_state_dict_pre_hooks",
+    "_optimizer_step_pre_hooks",
+    "_optimizer_state_dict_pre_hooks",
+)
+
+
 @contextmanager
 def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard]:
     """Put a guard on the model and the optimizers, and take it off again."""
     guard = Guard()
-    handles: list[Any] = []
+    # The compiler leaves this one as it is: a compiled step, and a model that is compiled in place,
+    # whose hooks it takes for functions of their own, are guarded, too.
+    check: Any = torch.compiler.disable(guard.check)  # type: ignore[no-untyped-call]
+    things: list[Any] = [*_layers(model), *_with_inner(optimizers)]
+    guard.guarded += things
     try:
-        for module in _layers(model):
-            guard.guarded.append(module)
-            if not isinstance(module, torch.jit.ScriptModule):  # it takes no Python hooks
-                handles.append(module.register_forward_pre_hook(guard))
-                handles.append(module.register_state_dict_pre_hook(guard))  # type: ignore[no-untyped-call]
-        for optimizer in _with_inner(optimizers):
-            guard.guarded.append(optimizer)
-            if hasattr(optimizer, "_optimizer_step_pre_hooks"):  # not each that wraps another
-                # The compiler leaves this one as it is: a compiled step is guarded, too.
-                check: Any = torch.compiler.disable(guard.check)  # type: ignore[no-untyped-call]
-                handles.append(optimizer.register_step_pre_hook(check))
-                handles.append(optimizer.register_state_dict_pre_hook(check))
+        for thing in things:
+            if isinstance(thing, torch.jit.ScriptModule):  # it takes no Python hooks
+                continue
+            if isinstance(thing, nn.Module):
+                in_place = getattr(thing, "_compiled_call_impl", None) is not None
+                thing.register_forward_pre_hook(check if in_place else guard)
+                thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
+            elif hasattr(thing, "_optimizer_step_pre_hooks"):  # not each that wraps another
+                thing.register_step_pre_hook(check)
+                thing.register_state_dict_pre_hook(check)
         yield guard
     finally:
         guard.on = False
-        for handle in handles:
-            handle.remove()
+        try:
+            _take_off(things, (guard, check))
+        except KeyboardInterrupt:
+            _take_off(things, (guard, check))
+            raise
+
+
+def _take_off(things: Iterable[Any], hooks: tuple[object, ...]) -> None:
+    # Not by their handles: an interrupt may have come between a hook and its handle.
+    for thing in things:
+        for name in _HOOKS:
+            held = getattr(thing, name, None) or {}
+            for key in [key for key, hook in held.items() if any(hook is h for h in hooks)]:
+                del held[key]
 
 
 class Guard:

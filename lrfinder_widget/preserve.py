@@ -233,7 +233,7 @@ class _Values:
         with torch.no_grad():
             by_device: dict[torch.device, list[Tensor]] = defaultdict(list)
             for tensor in tensors:
-                if tensor.layout is not torch.strided or tensor.is_inference():
+                if tensor.layout is not torch.strided or _is_special(tensor):
                     self._singly.append((tensor, tensor.detach().clone()))
                     continue
                 alias = tensor.data  # shares the memory, survives `tensor.data = …`
@@ -255,6 +255,10 @@ class _Values:
             for tensor, saved in self._singly:
                 with torch.inference_mode(tensor.is_inference()):
                     tensor.copy_(saved)
+
+
+def _is_special(tensor: Tensor) -> bool:
+    return tensor.is_inference() or tensor.is_conj() or tensor.is_neg()
 
 
 def _has_values(tensor: Tensor) -> bool:

@@ -46,10 +46,10 @@ class RangeTest:
 
     def __init__(self, points: Iterable[tuple[float, float]]) -> None:
         self._points = points
-        # One lock by two names; it guards all below and is never held while calling out. The worker
-        # takes the plain one at each point: the `with` of a Condition is Python code.
-        self._plain_lock = threading.RLock()
-        self._lock = threading.Condition(self._plain_lock)
+        # It guards all below and is never held while calling out. Taken as a lock, not through its
+        # condition: the `with` of that is Python code, slow, and an interrupt in it could keep it.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._state = State.READY
         self._stop = False
         self._lrs = array("d")
@@ -59,6 +59,7 @@ class RangeTest:
         self._listeners: list[Listener] = []
         self._done = threading.Event()  # set as the worker's last act
         self._worker: threading.Thread | None = None
+        self._begun = False  # the worker is at work, or will never be
 
     def __repr__(self) -> str:
         return f"<RangeTest {self.state.value}, {len(self._lrs)} points>"
@@ -113,18 +114,32 @@ class RangeTest:
         RuntimeError
             If it was started before.
         """
-        self._move(State.RUNNING, "started", only_from=State.READY)
-        _live.add(self)
-        _stop_all_at_exit()
-        self._worker = threading.Thread(target=self._work, name="LR range test", daemon=True)
+        worker = threading.Thread(target=self._work, name="LR range test", daemon=True)
         try:
-            self._worker.start()
-        except RuntimeError as error:  # the process can have no more threads
-            self._publish(State.FAILED, "failed", error)
-            self._done.set()
+            with self._lock:
+                self._check(State.READY, "started")
+                self._worker = worker
+                self._set_state(State.RUNNING)
+            _live.add(self)
+            _stop_all_at_exit()
+            worker.start()
+        except BaseException as error:  # an interrupt, or the process can have no more threads
+            if self._given_up(worker):
+                self._publish(State.FAILED, "failed", error)
+                self._finish()
             raise
         self._notify()
         return self
+
+    def _given_up(self, worker: threading.Thread) -> bool:
+        """Say whether the run was to begin and now never will; a worker that comes late sees it."""
+        with self._lock:
+            if self._worker is not worker or self._begun:
+                return False
+            self._begun = self._state is State.RUNNING
+            if not self._begun:
+                self._worker = None
+            return self._begun
 
     def pause(self) -> None:
         """Halt after the step under way.
@@ -154,7 +169,7 @@ class RangeTest:
             if self._state is State.READY or self._state.ended:
                 return
             self._stop = True
-            self._lock.notify_all()
+            self._change.notify_all()
         self._notify()
 
     def wait(self, timeout: float | None = None) -> RangeTest:
@@ -199,27 +214,37 @@ class RangeTest:
 
     def _move(self, to: State, verb: str, *, only_from: State) -> None:
         with self._lock:
-            if self._state is not only_from:
-                raise RuntimeError(
-                    f"only an LR range test that is {only_from.value} can be {verb}; "
-                    f"this one is {self._state.value}."
-                )
+            self._check(only_from, verb)
             self._set_state(to)
+
+    def _check(self, state: State, verb: str) -> None:
+        if self._state is not state:
+            raise RuntimeError(
+                f"only an LR range test that is {state.value} can be {verb}; "
+                f"this one is {self._state.value}."
+            )
 
     def _set_state(self, to: State) -> None:
         if to not in TRANSITIONS[self._state]:  # a defect of this module, not of its user
             raise AssertionError(f"forbidden transition {self._state} to {to}")
         self._state = to
-        self._lock.notify_all()
+        self._change.notify_all()
 
     # -- the worker -------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        with self._lock:
+            if self._begun:
+                return
+            self._begun = True
         try:
             self._run()
         finally:
-            _live.discard(self)
-            self._done.set()
+            self._finish()
+
+    def _finish(self) -> None:
+        _live.discard(self)
+        self._done.set()
 
     def _run(self) -> None:
         state, exception = State.FAILED, None
@@ -251,7 +276,7 @@ class RangeTest:
                 lr, loss = next(points)
             except StopIteration as end:
                 return State.FINISHED, end.value or "completed"
-            with self._plain_lock:
+            with self._lock:
                 self._lrs.append(lr)
                 self._losses.append(loss)
             now = time.monotonic()
@@ -264,16 +289,18 @@ class RangeTest:
         if self._state is State.RUNNING and not self._stop:
             return True
         with self._lock:
-            self._lock.wait_for(lambda: self._state is State.RUNNING or self._stop)
+            self._change.wait_for(lambda: self._state is State.RUNNING or self._stop)
             return not self._stop
 
     def _notify(self) -> None:
         with self._lock:
-            listeners = tuple(self._listeners)
+            listeners, worker = tuple(self._listeners), self._worker
         for listener in listeners:
             try:
                 listener(self)
-            except Exception as error:
+            except BaseException as error:
+                if not isinstance(error, Exception) and threading.current_thread() is not worker:
+                    raise  # an interrupt of a cell; in the worker there is nobody to hear it
                 with self._lock:
                     first = listener in self._listeners
                     if first:

@@ -137,7 +137,8 @@ class TrainingStep:
         if self._autocast is None:
             return self._forward(batch)
         with torch.autocast(model_device(self._model).type, dtype=self._autocast):
-            return self._forward(batch)
+            loss = self._forward(batch)
+        return loss  # noqa: RET504 - as in `validate`
 
     def _forward(self, batch: Any) -> Tensor:
         if self._criterion is not None and isinstance(batch, (tuple, list)) and len(batch) >= 2:

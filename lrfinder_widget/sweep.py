@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from typing import Any, Literal
 
 import torch
@@ -156,11 +155,16 @@ def range_test(
     """
     lrs: list[float] = []
     losses: list[float] = []
-    with closing(sweep(model, optimizer, batches, criterion, **options)) as points:
+    points = sweep(model, optimizer, batches, criterion, **options)
+    try:  # not `closing`, where an interrupt could find nobody who closes
         while True:
             try:
                 lr, loss = next(points)
             except StopIteration as end:
-                return LossCurve(lrs, losses, end.value)
+                reason = end.value
+                break
             lrs.append(lr)
             losses.append(loss)
+    finally:
+        points.close()
+    return LossCurve(lrs, losses, reason)

@@ -699,18 +699,18 @@ def _no_bias() -> nn.Module:
 
 
 def loss_with_parameters(probe: Probe) -> Setup:
-    class Weighted(nn.Module):
+    class Tempered(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.log_scale = nn.Parameter(torch.zeros(()))
+            self.temperature = nn.Parameter(torch.ones(()))
             self.register_buffer("seen", torch.zeros(()))
             self.inner = Criterion(probe)
 
         def forward(self, output: Tensor, target: Tensor) -> Tensor:
             self.seen += len(target)
-            return self.inner(output, target) * torch.exp(-self.log_scale) + self.log_scale
+            return self.inner(output / self.temperature, target)
 
-    model, criterion = mlp(), Weighted()
+    model, criterion = mlp(), Tempered()
     optimizer = sgd([*model.parameters(), *criterion.parameters()])
     return usual(
         probe,

@@ -211,7 +211,7 @@ def test_nothing_is_compiled_again_because_of_the_test(form: Any) -> None:
 
 
 @pytest.mark.parametrize("trained", [True, False])
-@pytest.mark.parametrize("form", [wrapped, wrapped_whole])
+@pytest.mark.parametrize("form", [wrapped, wrapped_whole, in_place, in_place_whole])
 def test_a_compiled_model_is_kept_from_other_threads(form: Any, trained: bool) -> None:
     batches = list(loader())
     model, optimizer, step = form(Graphs())

@@ -379,6 +379,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"batches": {"x": 1}}, TypeError, "For a single batch"),
     ({"batches": torch.ones(3)}, TypeError, "For a single batch"),
     ({"criterion": "mse"}, TypeError, "criterion must be"),
+    ({"criterion": nn.CrossEntropyLoss}, TypeError, "criterion must be"),
     ({"step": print}, TypeError, "two doors"),
     ({"criterion": None, "step": 3}, TypeError, "step must be a function"),
     ({"criterion": None, "step": print, "accumulate": 2}, ValueError, "accumulate works with"),
