@@ -238,19 +238,18 @@ class Divergence:
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=5)
         self._steps: list[float] = []  # sorted, without those among the last five, without zeros
+        self._unsorted: list[float] = []  # steps to be sorted in, once they are asked for
         self._rises: list[float] = []  # the largest rise, as it stood after each level
         self._start = self._low = self._high_rise = 0.0
 
     def __call__(self, loss: float) -> bool:
         """Take in a finite loss and return whether training has diverged."""
-        last, steps, rises = self._last, self._steps, self._rises
+        last, rises = self._last, self._rises
         if len(last) < 4:
             last.append(loss)
             return False
         if len(last) == 5 and last[0] != last[1]:
-            insort(steps, abs(last[1] - last[0]))
-            if len(steps) > 512:
-                del steps[::2]
+            self._unsorted.append(abs(last[1] - last[0]))
         last.append(loss)
         level = sorted(last)[2]
         if not rises:
@@ -262,8 +261,16 @@ class Divergence:
             self._high_rise = rise
         rises.append(self._high_rise)
         return (
-            len(steps) > 4
-            and rise > 0.9 * (self._start - self._low)
-            and rise > 5.0 * steps[3 * len(steps) // 4]
+            rise > 0.9 * (self._start - self._low)
             and rise > 2.0 * rises[3 * len(rises) // 4]
+            and self._is_no_noise(rise)  # last: the dearest question, and hardly ever asked
         )
+
+    def _is_no_noise(self, rise: float) -> bool:
+        steps = self._steps
+        for step in self._unsorted:
+            insort(steps, step)
+            if len(steps) > 512:
+                del steps[::2]
+        self._unsorted.clear()
+        return len(steps) > 4 and rise > 5.0 * steps[3 * len(steps) // 4]

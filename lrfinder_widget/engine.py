@@ -154,17 +154,18 @@ class Sweep:
 
     def _judged(self, points: Points) -> Points:
         """Pass the points on until one of them ends the run."""
-        ended = self._end_rule()
+        ended, early = self._end_rule()
         while True:
             try:
-                lr, loss = next(points)
+                point = next(points)
             except StopIteration as end:
                 reason: Reason = end.value
                 return reason
-            yield lr, loss
+            yield point
+            loss = point[1]
             if not math.isfinite(loss):
                 return "non-finite"
-            if early := ended(loss):
+            if ended(loss):
                 return early
 
     def _steps(
@@ -174,49 +175,51 @@ class Sweep:
         if isinstance(self._step, TrainingStep) and not self.model.training:
             self.model.train()
         set_lr = LearningRate(self.optimizer)
-        train = self._train(batches.device)
+        train, load = self._train(batches.device), self._loading(batches)
         for lr in self.ladder:
             guard.owner = threading.get_ident()  # whoever asks for the next point
             set_lr(lr)
-            with nullcontext() if surroundings.are_here() else surroundings.entered():
-                try:
-                    batch = self._load(batches)
-                except Exhausted:
-                    if lr > self.ladder[0]:
-                        return "exhausted"
-                    raise ValueError(
-                        "batches yielded nothing: there is no data to train on. "
-                        "Check the loader (an iterator can be used only once)."
-                    ) from None
-                loss = train(batch)
+            try:
+                if surroundings.are_here():
+                    loss = as_loss(train(load()))
+                else:
+                    with surroundings.entered():
+                        loss = as_loss(train(load()))
+            except Exhausted:
+                if lr > self.ladder[0]:
+                    return "exhausted"
+                raise ValueError(
+                    "batches yielded nothing: there is no data to train on. "
+                    "Check the loader (an iterator can be used only once)."
+                ) from None
             yield lr, loss
         return "completed"
 
-    def _load(self, batches: Batches) -> Any:
+    def _loading(self, batches: Batches) -> Callable[[], Any]:
         count = self._step.accumulate if isinstance(self._step, TrainingStep) else 1
-        return batches.take() if count == 1 else [batches.take() for _ in range(count)]
+        return batches.take if count == 1 else lambda: [batches.take() for _ in range(count)]
 
-    def _train(self, device: torch.device | None) -> Callable[[Any], float | Tensor]:
-        """Compose what is done with a batch, and which loss is the point's."""
+    def _train(self, device: torch.device | None) -> Callable[[Any], Any]:
+        """Compose what is done with a batch; it returns the loss of the point."""
         step = self._step
         if self._val_batches is None or not isinstance(step, TrainingStep):
-            return lambda batch: as_loss(step(batch))
+            return step
         validate = step.validate
         held = [b if device is None else move(b, device) for b in self._val_batches]
 
-        def train_and_validate(batch: Any) -> float | Tensor:
+        def train_and_validate(batch: Any) -> Tensor:
             step(batch)
-            return as_loss(validate(held))
+            return validate(held)
 
         return train_and_validate
 
-    def _end_rule(self) -> Callable[[float], Reason | None]:
+    def _end_rule(self) -> tuple[Callable[[float], bool], Reason]:
+        """Return what is asked about each loss, and the reason if it says yes."""
         if self._stop is None:
-            return lambda loss: None
+            return lambda loss: False, "completed"
         if callable(self._stop):
-            return _StopRule(self._stop, len(self.ladder))
-        diverged = Divergence()
-        return lambda loss: "diverged" if diverged(loss) else None
+            return _StopRule(self._stop, len(self.ladder)), "stop-rule"
+        return Divergence(), "diverged"
 
 
 class _StopRule:
@@ -227,9 +230,9 @@ class _StopRule:
         self._losses = np.empty(num_iter)
         self._count = 0
 
-    def __call__(self, loss: float) -> Reason | None:
+    def __call__(self, loss: float) -> bool:
         self._losses[self._count] = loss
         self._count += 1
         so_far = self._losses[: self._count]
         so_far.flags.writeable = False
-        return "stop-rule" if self._stop(so_far) else None
+        return bool(self._stop(so_far))

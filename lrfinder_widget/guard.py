@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from threading import get_ident
 from typing import Any
 
 import torch
 from torch import nn
+from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
 MESSAGE = (
@@ -35,7 +37,7 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
     guard = Guard()
     # The compiler leaves this one as it is: a compiled step, and a model that is compiled in place,
     # whose hooks it takes for functions of their own, are guarded, too.
-    check: Any = torch.compiler.disable(guard.check)  # type: ignore[no-untyped-call]
+    check: Any = torch.compiler.disable(guard.check, recursive=False)  # type: ignore[no-untyped-call]
     things: list[Any] = [*_layers(model), *_with_inner(optimizers)]
     guard.guarded += things
     try:
@@ -77,7 +79,7 @@ class Guard:
 
     def __init__(self) -> None:
         self.on = True
-        self.owner = threading.get_ident()
+        self.owner = get_ident()
         self.guarded: list[object] = []
 
     def __call__(self, module: object, *_: Any) -> None:
@@ -86,7 +88,7 @@ class Guard:
         It cannot trace this, and a function that is compiled as one whole graph must stay one: a
         model compiled in place is guarded by its optimizer alone.
         """
-        if not torch.compiler.is_compiling():
+        if not is_compiling() and get_ident() != self.owner:
             self.check(module)
 
     def check(self, guarded: object, *_: Any) -> None:
@@ -97,7 +99,7 @@ class Guard:
         RuntimeError
             If the caller is not the thread that runs the test.
         """
-        if not self.on or threading.get_ident() == self.owner:
+        if not self.on or get_ident() == self.owner:
             return
         if not any(guarded is one for one in self.guarded):  # a replica of data parallelism
             return

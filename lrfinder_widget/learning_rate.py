@@ -73,6 +73,10 @@ class LearningRate:
         """Set it: a float is replaced, a tensor filled in place, so that nothing recompiles."""
         for group, ratio in self._floats:
             group["lr"] = lr * ratio
+        if self._tensors:
+            self._fill(lr)
+
+    def _fill(self, lr: float) -> None:
         filled = set()  # one tensor may serve several groups
         for group, ratio in self._tensors:
             held = group["lr"]

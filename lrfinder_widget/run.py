@@ -271,7 +271,7 @@ class RangeTest:
 
     def _consume(self, points: Any) -> tuple[State, Reason]:
         last = -REFRESH_S
-        while self._may_go_on():
+        while (self._state is State.RUNNING and not self._stop) or self._may_go_on():
             try:
                 lr, loss = next(points)
             except StopIteration as end:
@@ -286,8 +286,7 @@ class RangeTest:
         return State.STOPPED, "stopped"
 
     def _may_go_on(self) -> bool:
-        if self._state is State.RUNNING and not self._stop:
-            return True
+        """Wait while it is paused."""
         with self._lock:
             self._change.wait_for(lambda: self._state is State.RUNNING or self._stop)
             return not self._stop

@@ -17,9 +17,9 @@ def count_before_turn(y: Array) -> int:
     """Count the losses before the curve blows up, or is back above its start after its lowest."""
     if len(y) < 3:
         return len(y)
-    level, scatter = _running_median(y, 5), float(np.median(noise(y)))
+    level, scatter = _running_median(y, 5), _median(noise(y))
     # No update has touched the first loss, so it bounds the start if the next ones blow up.
-    start = min(float(np.median(y[:5])), float(y[0]) + 5 * scatter)
+    start = min(_median(y[:5]), float(y[0]) + 5 * scatter)
     fall = start - float(level.min())
     blown_up = np.flatnonzero(level > start + max(fall, 10 * scatter))
     end = int(blown_up[0]) if len(blown_up) else len(y)
@@ -43,17 +43,19 @@ def smooth(y: Array) -> Array:
     half = max(2, round(0.05 * n))
     t = np.arange(-half, half + 1.0)
     kernel = 1 - (t / (half + 1)) ** 2
+    powers = np.stack([np.ones_like(t), t, t**2])
     index = np.arange(n)
     first = half - np.minimum(index, half)  # the part of the kernel that lies on the curve
     last = half + np.minimum(n - index, half + 1)
 
     def moments(weights: Array) -> Array:
-        sums: Array = np.cumsum(np.pad(weights * t ** [[0], [1], [2]], [(0, 0), (1, 0)]), axis=1)
+        sums = np.zeros((3, 2 * half + 2))
+        np.cumsum(weights * powers, axis=1, out=sums[:, 1:])
         return sums[:, last] - sums[:, first]
 
     s0, s1, s2 = moments(kernel)
     q0, q1, q2 = moments(kernel**2)
-    middle = np.median(y)
+    middle = _median(y)
     clean = _running_median(y, 3) - middle
     t0, t1 = _correlate(clean, kernel), _correlate(clean, kernel * t)
     size = s0 * s2 - s1**2
@@ -75,15 +77,25 @@ def noise(y: Array) -> Array:
     parts = np.array_split(scatter, max(1, min(10, len(scatter) // 8)))
     ends = np.cumsum([len(part) for part in parts])
     middles = ends - [len(part) / 2 for part in parts]
-    local = np.interp(np.arange(len(y)), middles, [float(np.median(part)) for part in parts])
-    return np.maximum(local, np.median(scatter[scatter > 0]))
+    local = np.interp(np.arange(len(y)), middles, [_median(part) for part in parts])
+    return np.maximum(local, _median(scatter[scatter > 0]))
 
 
 def _running_median(y: Array, width: int) -> Array:
     if not len(y):
         return y
-    ends_repeated = np.pad(y, width // 2, mode="edge")
-    return np.sort(np.lib.stride_tricks.sliding_window_view(ends_repeated, width))[:, width // 2]
+    half = width // 2
+    ends_repeated = np.concatenate((np.full(half, y[0]), y, np.full(half, y[-1])))
+    windows = np.stack([ends_repeated[i : i + len(y)] for i in range(width)])
+    windows.sort(axis=0)
+    middle: Array = windows[half]
+    return middle
+
+
+def _median(y: Array) -> float:
+    """The same as `numpy.median`, whose own overhead would be most of the work of a redraw."""
+    ordered = np.sort(y)
+    return float(ordered[(len(y) - 1) // 2] + ordered[len(y) // 2]) / 2
 
 
 def _correlate(values: Array, weights: Array) -> Array:
