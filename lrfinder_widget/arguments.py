@@ -63,6 +63,22 @@ def check_preserve(preserve: Any) -> tuple[Any, ...]:
     return objects
 
 
+def check_values(model: nn.Module) -> None:
+    """Refuse a model without values.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is on the meta device.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            raise ValueError(
+                f"{name} of the model is on the meta device: it has a shape, but no values to "
+                "train. Give it memory first, as with model.to_empty(device=…), and initialise it."
+            )
+
+
 def check_criterion(criterion: object) -> None:
     """Refuse a criterion that cannot be called.
 

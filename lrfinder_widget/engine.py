@@ -22,6 +22,7 @@ from .arguments import (
     check_shared,
     check_step,
     check_val_batches,
+    check_values,
 )
 from .batches import Batches, Exhausted, check_batches, move
 from .curve import Divergence, Reason
@@ -62,6 +63,7 @@ class Sweep:
     ) -> None:
         check_alone()
         check_kind("model", model, nn.Module, "a torch.nn.Module")
+        check_values(model)
         check_kind("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
         check_batches(batches)
         if step is None:
@@ -151,6 +153,16 @@ class Sweep:
             *(part for part in own if hasattr(part, "load_state_dict")),
             *self._preserve,
         ]
+
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters of all that a run changes and puts back."""
+        found: list[Tensor] = []
+        for thing in self._preserved():
+            if isinstance(thing, nn.Module):
+                found += thing.parameters()
+            elif isinstance(thing, Optimizer):
+                found += [p for group in thing.param_groups for p in group["params"]]
+        return found
 
     def _judged(self, points: Points) -> Points:
         """Pass the points on until one of them ends the run."""

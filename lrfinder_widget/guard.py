@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from threading import get_ident
 from typing import Any
 
@@ -48,9 +48,10 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
                 in_place = getattr(thing, "_compiled_call_impl", None) is not None
                 thing.register_forward_pre_hook(check if in_place else guard)
                 thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
-            elif hasattr(thing, "_optimizer_step_pre_hooks"):  # not each that wraps another
-                thing.register_step_pre_hook(check)
-                thing.register_state_dict_pre_hook(check)
+            else:
+                with suppress(AttributeError):  # not each that wraps another has the attributes
+                    thing.register_step_pre_hook(check)
+                    thing.register_state_dict_pre_hook(check)
         yield guard
     finally:
         guard.on = False

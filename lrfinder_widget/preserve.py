@@ -172,7 +172,7 @@ class Snapshot:
         elif isinstance(value, tuple):
             for item in value:
                 self._visit(item)
-        elif kind is np.ndarray and not value.dtype.hasobject and value.flags.writeable:
+        elif isinstance(value, np.ndarray) and not value.dtype.hasobject and value.flags.writeable:
             array = value.copy()
             self._containers.append(lambda: np.copyto(value, array))
         elif (put_back := state_of(value)) is not None:
@@ -227,7 +227,8 @@ class _Values:
     """The values of many tensors, copied out at once and back at once."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
-        self._aliases: list[tuple[Tensor, Tensor]] = []  # (the object, its memory at the start)
+        # The object, its memory at the start, and how much there was of it.
+        self._aliases: list[tuple[Tensor, Tensor, int]] = []
         self._together: dict[torch.device, tuple[list[Tensor], list[Tensor]]] = {}
         self._singly: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
@@ -237,7 +238,7 @@ class _Values:
                     self._singly.append((tensor, tensor.detach().clone()))
                     continue
                 alias = tensor.data  # shares the memory, survives `tensor.data = …`
-                self._aliases.append((tensor, alias))
+                self._aliases.append((tensor, alias, alias.untyped_storage().nbytes()))
                 by_device[tensor.device].append(_without_overlap(alias))
             for device, memory in by_device.items():
                 where = _place_for(memory, device)
@@ -247,7 +248,10 @@ class _Values:
 
     def restore(self) -> None:
         with torch.no_grad():
-            for tensor, alias in self._aliases:
+            for tensor, alias, size in self._aliases:
+                storage = alias.untyped_storage()
+                if storage.nbytes() < size:  # given back, as some wrappers do between two steps
+                    storage.resize_(size)
                 if not _same_memory(tensor, alias):
                     tensor.data = alias
             for memory, copies in self._together.values():

@@ -252,8 +252,7 @@ class RangeTest:
         try:
             points: Any = iter(self._points)
             try:
-                with short_switch_interval():
-                    state, reason = self._consume(points)
+                state, reason = self._advance(points)
             finally:
                 if isinstance(points, Generator):
                     points.close()  # restores
@@ -269,20 +268,12 @@ class RangeTest:
             self._set_state(state)
         self._notify()
 
-    def _consume(self, points: Any) -> tuple[State, Reason]:
-        last = -REFRESH_S
-        while (self._state is State.RUNNING and not self._stop) or self._may_go_on():
-            try:
-                lr, loss = next(points)
-            except StopIteration as end:
-                return State.FINISHED, end.value or "completed"
-            with self._lock:
-                self._lrs.append(lr)
-                self._losses.append(loss)
-            now = time.monotonic()
-            if now - last >= REFRESH_S:
-                last = now
-                self._notify()
+    def _advance(self, points: Any) -> tuple[State, Reason]:
+        while self._may_go_on():
+            with short_switch_interval():
+                end = self._consume(points)
+            if end is not None:
+                return State.FINISHED, end
         return State.STOPPED, "stopped"
 
     def _may_go_on(self) -> bool:
@@ -290,6 +281,23 @@ class RangeTest:
         with self._lock:
             self._change.wait_for(lambda: self._state is State.RUNNING or self._stop)
             return not self._stop
+
+    def _consume(self, points: Any) -> Reason | None:
+        """Take points until there are no more, or until it is halted; return why they ended."""
+        last = -REFRESH_S
+        while self._state is State.RUNNING and not self._stop:
+            try:
+                lr, loss = next(points)
+            except StopIteration as end:
+                return end.value or "completed"
+            with self._lock:
+                self._lrs.append(lr)
+                self._losses.append(loss)
+            now = time.monotonic()
+            if now - last >= REFRESH_S:
+                last = now
+                self._notify()
+        return None
 
     def _notify(self) -> None:
         with self._lock:

@@ -6,10 +6,11 @@ with its thread and its model, unless somebody closes it.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any, NamedTuple, Protocol
 
-from torch import nn
+from torch import Tensor
 
 from .namespace import notebook_shell
 
@@ -25,7 +26,9 @@ class Finder(Protocol):
     """What this module needs of a finder."""
 
     cell: Cell | None
-    model: nn.Module
+
+    def parameters(self) -> list[Tensor]:
+        """Return what its run changes and puts back."""
 
     def stop(self) -> None:
         """End its run and wait for the restore."""
@@ -33,6 +36,9 @@ class Finder(Protocol):
     def close(self) -> None:
         """End its run, wait for the restore, let go of its widgets."""
 
+
+starting = threading.Lock()
+"""Held while a run begins: of two finders that start at once, one sees the other's run."""
 
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -58,9 +64,9 @@ def take_over(finder: Finder) -> None:
 
 def stop_others(finder: Finder) -> None:
     """Stop the runs of other finders on the same model, and wait until they have restored it."""
-    mine = {id(parameter) for parameter in finder.model.parameters()}
+    mine = set(map(id, finder.parameters()))
     for other in list(_open):
-        if other is not finder and any(id(p) in mine for p in other.model.parameters()):
+        if other is not finder and not mine.isdisjoint(map(id, other.parameters())):
             other.stop()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -13,21 +13,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .controls import MISSING
-from .curve import LossCurve, Reason
 from .engine import StopRule, Sweep
 from .learning_rate import Mode
 from .namespace import Namespace, Variable
 from .picker import Picker
 from .run import RangeTest
+from .runs import Runs
 from .state import State
-from .suggest import Suggestion
-from .takeover import current_cell, forget, stop_others, take_over
+from .takeover import take_over
 from .view import View
 
-_OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway
+_DOUBLE_CLICK_S = 0.5  # the second click of two on Start is no Stop
 
 
-class LRFinder(ipywidgets.VBox):
+class LRFinder(Runs, ipywidgets.VBox):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -90,7 +89,7 @@ class LRFinder(ipywidgets.VBox):
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> None:
-        self._sweep = Sweep(
+        sweep = Sweep(
             model,
             optimizer,
             batches,
@@ -107,25 +106,24 @@ class LRFinder(ipywidgets.VBox):
             device=device,
         )
         target = Variable(variable, namespace)
-        held, ladder = target.read(), self._sweep.ladder
-        self.model = model
-        self.cell = current_cell()
-        self._starting = threading.Lock()
-        self._test = RangeTest(())  # until the first start, one that is ready
-        self._earlier: list[LossCurve] = []
+        held, ladder = target.read(), sweep.ladder
+        Runs.__init__(self, sweep)
         self._offered: RangeTest | None = None  # the run whose candidate has been offered
         self._view = View(
             ladder,
-            log=self._sweep.mode == "exp",
-            device=None if self._sweep.device is None else str(self._sweep.device),
+            log=sweep.mode == "exp",
+            device=None if sweep.device is None else str(sweep.device),
             name=target.name,
             lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
         )
-        super().__init__(
-            self._view.children, layout={"width": "100%", "min_width": "0", "overflow": "hidden"}
+        ipywidgets.VBox.__init__(
+            self,
+            self._view.children,
+            layout={"width": "100%", "min_width": "0", "overflow": "hidden"},
         )
         self.add_class("lrf-finder")
         self._picker = Picker(self._view, target, lambda: self._show(self._test))
+        self._clicked = -_DOUBLE_CLICK_S  # when Start was last clicked
         self._closed = False
         self._wire()
         self._show(self._test)
@@ -139,113 +137,12 @@ class LRFinder(ipywidgets.VBox):
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
         return {**bundle, "text/plain": f"{self!r}\n{MISSING}"}  # shown by hosts without widgets
 
-    # -- reading ----------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> State:
-        """Where the latest run is; ``State.READY`` before the first."""
-        return self._test.state
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why the latest run ended, see `LossCurve`; `None` before that."""
-        return self._test.reason
-
-    @property
-    def exception(self) -> BaseException | None:
-        """What made the latest run fail, as it was raised."""
-        return self._test.exception
-
-    @property
-    def curve(self) -> LossCurve:
-        """The curve of the latest run, as far as it is."""
-        return self._test.curve
-
-    @property
-    def curves(self) -> list[LossCurve]:
-        """The curves of all runs, the latest last."""
-        return [*self._earlier, self.curve] if len(self._test) else list(self._earlier)
-
-    @property
-    def suggestion(self) -> Suggestion:
-        """What the latest curve suggests, or why it suggests nothing."""
-        return self.curve.suggestion
+    # -- the pick ---------------------------------------------------------------------------------
 
     @property
     def lr(self) -> float | None:
         """The pick; `None` while there is none."""
         return self._picker.lr
-
-    # -- steering ---------------------------------------------------------------------------------
-
-    def start(self) -> LRFinder:
-        """Run the test in the background and return itself, so as a last line it shows the chart.
-
-        A run of another finder on the same model is stopped first, and its restore waited for.
-
-        Raises
-        ------
-        RuntimeError
-            If the test is running or paused, or the finder is closed.
-        """
-        with self._starting:
-            if self._closed:
-                raise RuntimeError("this LRFinder is closed; make a new one.")
-            if self.state in (State.RUNNING, State.PAUSED):
-                raise RuntimeError(f"the LR range test is {self.state.value}; call stop() first.")
-            stop_others(self)
-            opened = threading.Event()
-            test = RangeTest(self._sweep.points(opened))
-            with self._view.lock:
-                self._earlier = self.curves
-                self._test = test
-                self._picker.begin()
-            test.listen(self._show)
-            test.start()
-        # A loader starts its worker processes by fork, which wants the other threads at rest: this
-        # one waits until that is done.
-        opened.wait(_OPENED_S)
-        return self
-
-    def pause(self) -> None:
-        """Halt after the step under way; the model stays as the test has made it.
-
-        Raises
-        ------
-        RuntimeError
-            If the test is not running.
-        """
-        self._test.pause()
-
-    def resume(self) -> None:
-        """Go on after a pause.
-
-        Raises
-        ------
-        RuntimeError
-            If the test is not paused.
-        """
-        self._test.resume()
-
-    def stop(self) -> None:
-        """End the test after the step under way, and return when everything is put back."""
-        self._test.stop()
-        self._test.join()
-
-    def wait(self, timeout: float | None = None) -> LRFinder:
-        """Wait until the test has ended and everything is put back.
-
-        Raises
-        ------
-        RuntimeError
-            If it was not started, or is paused: it would be waited for in vain.
-        TimeoutError
-            If it has not ended after `timeout` seconds; it goes on.
-        BaseException
-            What made the test fail, as your code raised it.
-        """
-        self._test.wait(timeout)
-        return self
 
     def pick(self, lr: float | None = None) -> float:
         """Pick a learning rate in code, as the marker does by hand.
@@ -274,22 +171,12 @@ class LRFinder(ipywidgets.VBox):
             lr = suggestion.lr
         return self._picker.pick(lr)
 
-    def close(self) -> None:
-        """Stop a run, wait until everything is put back, and let go of every widget."""
-        if self._closed:
-            return
-        with self._starting:
-            self.stop()
-            self._closed = True
-        forget(self)
+    def _let_go(self) -> None:
         with self._view.lock:
             self._picker.close()
             self._view.close()
             self.layout.close()
-            super().close()
-
-    # Until the constructor is through: ipywidgets calls close() on what is collected.
-    _closed = True
+            ipywidgets.VBox.close(self)
 
     # -- wiring -----------------------------------------------------------------------------------
 
@@ -313,16 +200,22 @@ class LRFinder(ipywidgets.VBox):
         return callback
 
     def _click_start(self) -> None:
-        if self.state in (State.RUNNING, State.PAUSED):
-            self._test.stop()
-        else:
+        if self.state not in (State.RUNNING, State.PAUSED):
             self.start()
+            self._clicked = time.monotonic()
+        elif time.monotonic() - self._clicked > _DOUBLE_CLICK_S:
+            self._test.stop()
 
     def _click_pause(self) -> None:
         if self.state is State.PAUSED:
             self.resume()
         else:
             self.pause()
+
+    def _replace(self, test: RangeTest) -> None:
+        with self._view.lock:
+            super()._replace(test)
+            self._picker.begin()
 
     def _show(self, test: RangeTest) -> None:
         """Draw what the run is now; called on any thread."""

@@ -57,9 +57,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "view": ({"chart", "controls", "curve", "marker", "run", "state", "suggest"}, {"ipywidgets"}),
     "picker": ({"namespace", "view"}, set()),
+    "runs": ({"curve", "engine", "run", "state", "suggest", "takeover"}, {"torch"}),
     "widget": (
-        {"controls", "curve", "engine", "learning_rate", "namespace", "picker", "run"}
-        | {"state", "suggest", "takeover", "view"},
+        {"controls", "engine", "learning_rate", "namespace", "picker", "run", "runs", "state"}
+        | {"takeover", "view"},
         {"ipywidgets", "torch"},
     ),
 }

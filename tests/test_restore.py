@@ -417,3 +417,15 @@ def test_data_replaced_in_a_step_goes_back_into_its_old_memory() -> None:
     range_test(model, optimizer, loader(), step=step, num_iter=10)
     assert model.weight.data_ptr() == address
     assert picture(model, optimizer) == before
+
+
+def test_memory_that_a_step_gives_back_is_allocated_and_filled_again() -> None:
+    model = linear()
+    before = model.weight.detach().clone()  # no picture: NumPy pins the memory that it has seen
+
+    def step(batch: Any) -> float:
+        model.weight.untyped_storage().resize_(0)
+        return 1.0
+
+    range_test(model, sgd_momentum(model), loader(), step=step, num_iter=2)
+    assert torch.equal(model.weight, before)

@@ -378,6 +378,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"batches": 3}, TypeError, "batches must be an iterable of batches"),
     ({"batches": {"x": 1}}, TypeError, "For a single batch"),
     ({"batches": torch.ones(3)}, TypeError, "For a single batch"),
+    ({"model": nn.Linear(4, 3, device="meta")}, ValueError, "weight of the model is on the meta"),
     ({"criterion": "mse"}, TypeError, "criterion must be"),
     ({"criterion": nn.CrossEntropyLoss}, TypeError, "criterion must be"),
     ({"step": print}, TypeError, "two doors"),

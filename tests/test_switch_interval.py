@@ -6,6 +6,7 @@ import itertools
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any, ClassVar
@@ -102,6 +103,22 @@ def test_it_is_put_back_when_a_run_is_stopped(how: str) -> None:
         run.test.pause()
     run.test.stop()
     run.end()
+    assert sys.getswitchinterval() == USUAL
+
+
+def test_a_pause_gives_it_back_meanwhile() -> None:
+    run = Run(lambda: run.seen.append(sys.getswitchinterval()))
+    assert sys.getswitchinterval() != USUAL
+    run.test.pause()
+    run.go_on.set()
+    deadline = time.monotonic() + 20
+    while sys.getswitchinterval() != USUAL and time.monotonic() < deadline:
+        time.sleep(0.001)  # the setting has no event
+    assert sys.getswitchinterval() == USUAL
+    run.test.resume()
+    run.end()
+    assert len(run.seen) == 2
+    assert USUAL not in run.seen
     assert sys.getswitchinterval() == USUAL
 
 

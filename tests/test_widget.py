@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import IPython
@@ -20,7 +21,7 @@ from IPython.core.events import EventManager
 from support import linear, loader, picture, sgd_momentum
 from torch import nn
 
-from lrfinder_widget import LRFinder, State
+from lrfinder_widget import LRFinder, State, widget
 
 WAIT_S = 20.0
 POINTS = 60
@@ -126,7 +127,7 @@ def make() -> Iterator[Callable[..., LRFinder]]:
     for finder in made:
         if isinstance(step := finder._sweep._step, Gate):
             step.let_all()
-        finder.close()
+        in_thread(finder.close)()  # in bounded time
 
 
 @pytest.fixture
@@ -400,6 +401,24 @@ def test_a_start_without_a_thread_to_be_had_ends_as_a_failure(
     assert finished(finder).state is State.FINISHED
 
 
+@pytest.mark.parametrize("act", ["stop", "pause"])
+def test_a_run_that_is_halted_before_it_begins_does_not_keep_the_cell(
+    make: Any, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    finder = make(namespace={})
+    begin = threading.Thread.start
+
+    def begin_late(thread: threading.Thread) -> None:
+        if thread.name == "LR range test":
+            getattr(finder._test, act)()  # on another thread, it could come just then
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin_late)
+    assert in_thread(finder.start)(5.0) is finder
+    finder.stop()
+    assert (finder.state, len(finder.curve)) == (State.STOPPED, 0)
+
+
 def test_an_interrupted_start_leaves_a_run_that_can_be_stopped(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={})
 
@@ -445,6 +464,22 @@ def test_close_twice_and_from_two_threads(make: Any, gate: Gate) -> None:
     gate.let_all()
     assert [finish() for finish in closing] == [None, None]
     finder.close()
+
+
+def test_a_step_may_close_its_finder_even_while_another_thread_closes_it(
+    make: Any, gate: Gate
+) -> None:
+    finders: list[LRFinder] = []
+
+    def step(batch: Any) -> float:
+        loss = gate(batch)
+        finders[0].close()
+        return loss
+
+    finders.append(make(step, namespace={}))
+    finder = finders[0].start()
+    assert while_held(gate, finder, finder.close) is None
+    assert finder.state is State.STOPPED
 
 
 def test_a_closed_finder_cannot_be_started_but_its_curve_can_be_read(make: Any) -> None:
@@ -904,12 +939,25 @@ def test_a_complaint_goes_away_with_the_next_pick_or_start(make: Any) -> None:
 # -- buttons and texts ----------------------------------------------------------------------------
 
 
+def test_a_double_click_on_start_starts(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    finder._view.controls.start.click()
+    finder._view.controls.start.click()
+    assert finder.state is State.RUNNING
+    assert "Stopping" not in status(finder)
+    gate.let_all()
+    assert finder.wait(WAIT_S).state is State.FINISHED
+
+
 def labels(finder: LRFinder) -> tuple[str, str, bool]:
     controls = finder._view.controls
     return controls.start.description, controls.pause.description, controls.pause.disabled
 
 
-def test_the_buttons_say_what_they_would_do(make: Any, gate: Gate) -> None:
+def test_the_buttons_say_what_they_would_do(
+    make: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(widget, "_DOUBLE_CLICK_S", 0.0)
     finder = make(gate, namespace={})
     controls = finder._view.controls
     assert labels(finder) == ("Start", "Pause", True)
@@ -1130,6 +1178,50 @@ def test_a_finder_that_shares_a_layer_stops_the_other_too(make: Any, gate: Gate)
     second = make(model=nn.Sequential(body, nn.ReLU()), namespace={})
     assert while_held(gate, first, lambda: finished(second)) is second
     assert first.state is State.STOPPED
+
+
+def test_a_finder_that_puts_the_model_back_as_well_stops_the_other(make: Any, gate: Gate) -> None:
+    half = linear()
+    first = make(gate, model=half, namespace={}).start()
+    second = make(preserve=[half], namespace={})
+    assert while_held(gate, first, lambda: finished(second)) is second
+    assert first.state is State.STOPPED
+
+
+def test_of_two_finders_on_one_model_that_start_at_once_one_waits_for_the_other(make: Any) -> None:
+    model, inside, together = linear(), [], []
+
+    def step(batch: Any) -> float:
+        inside.append(1)
+        together.append(len(inside))
+        inside.pop()
+        return 1.0
+
+    finders = [make(step, model=model, namespace={}) for _ in range(4)]
+    barrier = threading.Barrier(len(finders))
+
+    def start(finder: LRFinder) -> None:
+        barrier.wait(WAIT_S)
+        finder.start()
+
+    for ended in [in_thread(partial(start, finder)) for finder in finders]:
+        ended()
+    for finder in finders:
+        finder._test.join(WAIT_S)
+    assert set(together) == {1}
+    assert {finder.state for finder in finders} <= {State.STOPPED, State.FINISHED}
+
+
+def test_a_step_that_starts_its_own_finder_is_told_so(make: Any) -> None:
+    finders: list[LRFinder] = []
+
+    def step(batch: Any) -> float:
+        finders[0].start()
+        return 1.0
+
+    finders.append(make(step, namespace={}))
+    with pytest.raises(RuntimeError, match="running; call stop"):
+        finished(finders[0])
 
 
 def test_finders_on_other_models_run_side_by_side(make: Any) -> None:
