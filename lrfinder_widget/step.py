@@ -207,7 +207,7 @@ def as_loss(loss: Any) -> float | Tensor:
                 f"the loss must be one number; got a tensor of shape {tuple(loss.shape)}. "
                 "Reduce it, as with reduction='mean'."
             )
-        return float(loss.item()) if loss.is_cpu or not can_fly(loss) else loss.detach()
+        return loss.detach() if can_fly(loss) else float(loss.item())
     try:
         return float(loss)
     except (TypeError, ValueError):

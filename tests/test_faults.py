@@ -39,7 +39,6 @@ from lrfinder_widget import RangeTest, State, range_test, sweep
 from lrfinder_widget.preserve import Snapshot
 
 pytestmark = [
-    pytest.mark.slow,
     *(pytest.mark.filterwarnings(warning) for warning in setups.WARNINGS),
 ]
 
