@@ -6,7 +6,6 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
 
@@ -155,20 +154,3 @@ def check_val_batches(val_batches: Any) -> list[Any] | None:
     if not val_batches:
         raise ValueError("val_batches must hold at least one batch; got none.")
     return list(val_batches)
-
-
-def check_alone() -> None:
-    """Refuse to run as one of several processes.
-
-    Raises
-    ------
-    RuntimeError
-        If `torch.distributed` has more than one rank: each would measure a loss of its own and
-        end at a point of its own, and the others would wait for it.
-    """
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        raise RuntimeError(
-            "an LR range test in several processes is not supported yet; got "
-            f"{dist.get_world_size()} ranks. Run it in a single process, before torch.distributed "
-            "is initialised."
-        )

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .arguments import (
-    check_alone,
     check_criterion,
     check_kind,
     check_preserve,
@@ -29,6 +28,7 @@ from .curve import Divergence, Reason
 from .guard import Guard, guarded
 from .learning_rate import LearningRate, Mode, learning_rates
 from .preserve import Snapshot
+from .ranks import EndedElsewhere, Ranks, check_sharded, several_ranks
 from .read_back import Sender, read_back
 from .step import TrainingStep, as_loss, model_device
 from .surroundings import Surroundings
@@ -61,8 +61,8 @@ class Sweep:
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
     ) -> None:
-        check_alone()
         check_kind("model", model, nn.Module, "a torch.nn.Module")
+        check_sharded(model)
         check_values(model)
         check_kind("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
         check_batches(batches)
@@ -104,10 +104,12 @@ class Sweep:
 
     def _points(self, surroundings: Surroundings, opened: threading.Event | None) -> Points:
         try:
-            objects = self._preserved()
-            optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
-            with guarded(self.model, optimizers) as guard:
-                return (yield from self._restored(objects, surroundings, guard, opened))
+            ranks = Ranks() if several_ranks() else None
+            with ranks or nullcontext():  # tells the others of the end, once all is put back
+                objects = self._preserved()
+                optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
+                with guarded(self.model, optimizers) as guard:
+                    return (yield from self._restored(objects, surroundings, guard, ranks, opened))
         finally:
             if opened is not None:  # only in the background, where no interrupt can leave it locked
                 opened.set()
@@ -117,6 +119,7 @@ class Sweep:
         objects: list[Any],
         surroundings: Surroundings,
         guard: Guard,
+        ranks: Ranks | None,
         opened: threading.Event | None,
     ) -> Points:
         snapshot = Snapshot(objects, data=[self._batches])
@@ -129,7 +132,7 @@ class Sweep:
                 batches.open()
             if opened is not None:
                 opened.set()
-            steps = self._steps(batches, surroundings, guard)
+            steps = self._steps(batches, surroundings, guard, ranks)
             with closing(steps):
                 return (yield from self._judged(read_back(steps, Sender())))
         finally:
@@ -181,13 +184,15 @@ class Sweep:
                 return early
 
     def _steps(
-        self, batches: Batches, surroundings: Surroundings, guard: Guard
+        self, batches: Batches, surroundings: Surroundings, guard: Guard, ranks: Ranks | None
     ) -> Generator[tuple[float, float | Tensor], None, Reason]:
         """Train one step per learning rate."""
         if isinstance(self._step, TrainingStep) and not self.model.training:
             self.model.train()
         set_lr = LearningRate(self.optimizer)
         train, load = self._train(batches.device), self._loading(batches)
+        if ranks is not None:
+            train, load = ranks.training(train), ranks.loading(load)
         for lr in self.ladder:
             guard.owner = threading.get_ident()  # whoever asks for the next point
             set_lr(lr)
@@ -204,6 +209,8 @@ class Sweep:
                     "batches yielded nothing: there is no data to train on. "
                     "Check the loader (an iterator can be used only once)."
                 ) from None
+            except EndedElsewhere:
+                return "stopped"
             yield lr, loss
         return "completed"
 

@@ -26,9 +26,9 @@ def test_quickstart_runs_and_trains_with_the_guess(
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(
         nbformat.v4.new_code_cell(
-            "before = [p.clone() for p in finder.model.parameters()]\n"
+            "before = [p.clone() for p in finder.parameters()]\n"
             "finder.start().wait()\n"
-            "after = finder.model.parameters()\n"
+            "after = finder.parameters()\n"
             "print(finder.reason, finder.suggestion.lr, lr, "
             "all(torch.equal(a, b) for a, b in zip(before, after)))"
         )

@@ -39,8 +39,9 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "guard": (set(), {"torch"}),
     "surroundings": (set(), {"torch"}),
     "step": ({"arguments", "read_back"}, {"torch"}),
+    "ranks": ({"batches", "step"}, {"torch"}),
     "engine": (
-        {"arguments", "batches", "curve", "guard", "learning_rate", "preserve"}
+        {"arguments", "batches", "curve", "guard", "learning_rate", "preserve", "ranks"}
         | {"read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),

@@ -463,15 +463,3 @@ def test_a_step_that_returns_no_number_is_told_so(returned: Any, error: Any, mes
 def test_a_step_may_return_any_kind_of_number(returned: Any) -> None:
     curve = range_test(*fresh(), loader(), step=lambda batch: returned, num_iter=3)
     assert curve.losses.tolist() == [float(returned)] * 3
-
-
-def test_one_of_several_ranks_is_refused_before_anything_is_touched(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
-    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
-    model, optimizer = fresh()
-    before = picture(model, optimizer)
-    with pytest.raises(RuntimeError, match="several processes is not supported yet; got 2 ranks"):
-        sweep(model, optimizer, LOADER, CE)
-    assert picture(model, optimizer) == before

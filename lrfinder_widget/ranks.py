@@ -1,0 +1,155 @@
+"""Several processes that train one model: one loss, one end, and each puts itself back.
+
+Every rank goes through the same two small collectives at each step, on a group of its own: before
+it they agree whether all go on, after it they average the loss. Whoever leaves says so, at the one
+of the two that the others are at or will come to next, so that nobody waits for somebody who is
+gone. Only a step in the middle of a collective of the model's own cannot be helped: the others
+wait there, as they would in training, until its time-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from .batches import Exhausted
+from .step import as_loss
+
+GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the gravest answer counts
+_FAREWELL = timedelta(seconds=10)
+
+
+class EndedElsewhere(Exception):
+    """Another rank has ended the run: stopped, by a rule of its own, or with all its steps done."""
+
+
+def several_ranks() -> bool:
+    """Say whether this process is one of several in `torch.distributed`."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+class Ranks:
+    """The ranks of one run: each makes one of these, at the same time, and enters it.
+
+    The collectives are gloo's, on the host. With a model on an accelerator the loss is therefore
+    read at each step: what several ranks decide together cannot lag behind.
+    """
+
+    def __init__(self) -> None:
+        self._group: Any = dist.new_group(backend="gloo")
+        self._begun = False  # this rank has had data
+        self._told = False  # all ranks know that this one is at its end
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        failed = kind is not None and kind is not GeneratorExit
+        try:
+            if not self._told:
+                self._sum_or_max([FAILED if failed else ENDED], dist.ReduceOp.MAX, failed=failed)
+        finally:
+            dist.destroy_process_group(self._group)
+
+    def loading(self, load: Callable[[], Any]) -> Callable[[], Any]:
+        """Agree on each step before it is taken.
+
+        Raises
+        ------
+        Exhausted
+            From the function returned, if this rank or another has no data left.
+        EndedElsewhere
+            If another rank has ended.
+        RuntimeError
+            If another rank has failed.
+        """
+
+        def load_and_agree() -> Any:
+            try:
+                batch = load()
+            except Exhausted:
+                self._agree(EXHAUSTED if self._begun else FAILED)
+                raise
+            self._begun = True
+            verdict = self._agree(GO_ON)
+            if verdict == EXHAUSTED:
+                raise Exhausted
+            if verdict == ENDED:
+                raise EndedElsewhere
+            return batch
+
+        return load_and_agree
+
+    def training(self, train: Callable[[Any], Any]) -> Callable[[Any], float]:
+        """Average the loss of each step, the same to the bit on all ranks.
+
+        Raises
+        ------
+        RuntimeError
+            From the function returned, if the step of another rank has failed.
+        """
+
+        def train_and_average(batch: Any) -> float:
+            try:
+                loss = float(as_loss(train(batch)))
+            except BaseException:
+                self._told = True
+                self._sum_or_max([0.0, 1.0], dist.ReduceOp.SUM, failed=True)
+                raise
+            total, failures = self._sum_or_max([loss, 0.0], dist.ReduceOp.SUM)
+            if failures:
+                self._told = True
+                raise _failed_elsewhere()
+            return total / dist.get_world_size(self._group)
+
+        return train_and_average
+
+    def _agree(self, answer: float) -> float:
+        (verdict,) = self._sum_or_max([answer], dist.ReduceOp.MAX)
+        self._told = verdict != GO_ON
+        if verdict == FAILED != answer:
+            raise _failed_elsewhere()
+        return verdict
+
+    def _sum_or_max(self, values: list[float], how: Any, *, failed: bool = False) -> list[float]:
+        vector = torch.tensor(values, dtype=torch.float64, device="cpu")
+        work = dist.all_reduce(vector, how, group=self._group, async_op=True)
+        if failed:  # the others may be in the middle of a step, and never come
+            with suppress(RuntimeError):
+                work.wait(_FAREWELL)
+        else:
+            work.wait()
+        result: list[float] = vector.tolist()
+        return result
+
+
+def _failed_elsewhere() -> RuntimeError:
+    return RuntimeError(
+        "the LR range test failed on another rank, see its own error; on this one everything is "
+        "put back."
+    )
+
+
+def check_sharded(model: nn.Module) -> None:
+    """Refuse a model whose parameters are spread over the ranks.
+
+    Raises
+    ------
+    TypeError
+        If a module is one of FSDP's, or a parameter is a `DTensor`.
+    """
+    for module in model.modules():
+        kinds = [*type(module).__mro__, *map(type, module._parameters.values())]
+        for kind in kinds:
+            if kind.__module__.startswith(("torch.distributed.fsdp", "torch.distributed.tensor")):
+                raise TypeError(
+                    "a model with sharded parameters is not supported: what a rank holds cannot be "
+                    f"put back by itself; got a {kind.__name__}. Run the LR range test with "
+                    "DistributedDataParallel, or in a single process before the model is sharded."
+                )
