@@ -73,7 +73,11 @@ class Snapshot:
         self._flags = [(p, p.requires_grad) for p in self._tensors if p.is_leaf]
         self._grads = [(p, p.grad) for p in self._tensors if p.is_leaf]
         self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, _UNINITIALIZED)]
-        self._values = _Values([t for t in self._tensors if _has_values(t)])
+        tensors = self._tensors + (
+            # Data parallelism may keep gradients in memory of its own, and go on writing there.
+            [g for _, g in self._grads if g is not None] if self._sees_shared_gradients() else []
+        )
+        self._values = _Values([t for t in tensors if _has_values(t)])
         self._random = random_states(data)
 
     def set_gradients_aside(self) -> None:
@@ -125,6 +129,10 @@ class Snapshot:
         for parameter, grad in self._grads:
             parameter.grad = grad
         torch.clear_autocast_cache()  # it may hold casts of the weights as they were in the sweep
+
+    def _sees_shared_gradients(self) -> bool:
+        modules = (thing for thing in self._seen.values() if isinstance(thing, nn.Module))
+        return any(vars(module).get("gradient_as_bucket_view") for module in modules)
 
     # -- the walk ---------------------------------------------------------------------------------
 

@@ -311,6 +311,25 @@ def test_training_goes_on_as_if_no_sweep_had_been(pair: Pair) -> None:
     assert len(with_sweep[0]["own"]) == 23
 
 
+@scenario
+def shared_gradients(rank: int) -> Result:
+    trainer = Trainer(rank)
+    trainer.model = DistributedDataParallel(trainer.inner, gradient_as_bucket_view=True)
+    for x, y in trainer.batches[:3]:  # the last gradients stay
+        trainer.optimizer.zero_grad()
+        CE(trainer.model(x), y).backward()
+    trainer.before = picture(trainer.inner, trainer.optimizer)
+    trainer.grad = trainer.inner[0].weight.grad.clone()
+    told = trainer.run(stop=None, num_iter=5)
+    return {**told, "same": torch.equal(trainer.inner[0].weight.grad, trainer.grad)}
+
+
+def test_gradients_in_memory_of_data_parallelism_are_put_back(pair: Pair) -> None:
+    results = pair.play("shared_gradients")
+    assert [told["same"] for told in results] == [True, True]
+    assert_as_before(*results)
+
+
 # -- one end --------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
+from lrfinder_widget.preserve import _place_for
 
 AT = 5  # the step at which something happens
 
@@ -429,3 +431,16 @@ def test_memory_that_a_step_gives_back_is_allocated_and_filled_again() -> None:
 
     range_test(model, sgd_momentum(model), loader(), step=step, num_iter=2)
     assert torch.equal(model.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"), [(1000, "cuda"), (153, "cuda"), (152, "cpu"), (0, "cpu")]
+)
+def test_copies_stay_on_the_device_only_if_it_keeps_a_tenth_free(
+    monkeypatch: pytest.MonkeyPatch, free: int, expected: str
+) -> None:
+    device = SimpleNamespace(mem_get_info=lambda _: (free, 1000))
+    monkeypatch.setattr(torch, "get_device_module", lambda _: device)
+    tensors = [torch.empty(10), torch.empty(3, 2, dtype=torch.float16)]  # 40 and 12 bytes
+    assert _place_for(tensors, torch.device("cuda")) == torch.device(expected)
+    assert _place_for(tensors, torch.device("cpu")) == torch.device("cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,22 @@ def test_a_stop_rule_sees_the_raw_losses_so_far_and_cannot_change_them() -> None
     assert [len(s) for s in seen] == [1, 2, 3, 4]
     assert seen[-1].dtype == np.float64
     assert seen[-1].tolist() == curve.losses.tolist()
+
+
+def test_the_rule_in_the_readme_stops_at_twice_the_first_loss_but_not_before_twenty() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    written: dict[str, Any] = {}
+    exec("def twice_the_first" + readme.split("def twice_the_first")[1].split("```")[0], written)
+    rule = written["twice_the_first"]
+
+    def points(losses: list[float]) -> tuple[str, int]:
+        script = iter(losses)
+        curve = range_test(*fresh(), loader(), step=lambda _: next(script), stop=rule, num_iter=60)
+        return curve.reason, len(curve)
+
+    assert points([1.0] + [9.0] * 59) == ("stop-rule", 21)
+    assert points([1.0] * 30 + [3.0] * 30) == ("stop-rule", 32)  # 1, 1.6, 2.02
+    assert points([1.0] * 60) == ("completed", 60)
 
 
 def test_without_a_stop_rule_it_runs_to_the_end() -> None:
