@@ -80,6 +80,8 @@ class Guard:
 
     def __init__(self) -> None:
         self.on = True
+        # With all that it calls; `check`, which is asked at each step, alone: that is cheaper.
+        self._refuse: Any = torch.compiler.disable(self._look)  # type: ignore[no-untyped-call]
         self.owner = get_ident()
         self.guarded: list[object] = []
 
@@ -100,8 +102,10 @@ class Guard:
         RuntimeError
             If the caller is not the thread that runs the test.
         """
-        if not self.on or get_ident() == self.owner:
-            return
+        if self.on and get_ident() != self.owner:
+            self._refuse(guarded)
+
+    def _look(self, guarded: object) -> None:
         if not any(guarded is one for one in self.guarded):  # a replica of data parallelism
             return
         if isinstance(threading.current_thread(), threading._DummyThread):

@@ -12,10 +12,17 @@ def test_overhead_compares_each_way_with_the_bare_loop() -> None:
     ways = [cells[:2] for cells in table(printed)]
     assert ways == [
         [f"{model}, 4 steps", way]
-        for model in ("mlp", "lenet")
+        for model in ("mlp", "lenet", "resnet")
         for way in ("blocking", "background", "widget")
     ]
     assert "1 thread(s)" in printed
+
+
+def test_busy_compares_the_finder_with_the_bare_loop_and_the_cell_with_itself() -> None:
+    printed = run("busy.py", "--rounds", "1", "--models", "lenet")
+    ((model, *cells),) = table(printed)
+    assert model == "lenet"
+    assert len(cells) == 4
 
 
 def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ NOT_SENT = DRAWN + "No kernel is there to send the messages (`--kernel`)."
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--steps", type=int, help="by default 1000 for the MLP, 50 for the LeNet")
+    parser.add_argument(
+        "--steps", type=int, help="by default 1000 for the MLP, 50 for the LeNet, 10 for the ResNet"
+    )
     parser.add_argument("--models", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--threads", type=int, default=1, help="of torch; one is the steadiest")
     parser.add_argument("--kernel", action="store_true", help="measure inside a Jupyter kernel")
@@ -114,7 +117,39 @@ def lenet() -> Task:
     )
 
 
-TASKS: dict[str, Callable[[], Task]] = {"mlp": tiny_mlp, "lenet": lenet}
+class Block(nn.Module):
+    """Two convolutions with a way around them (He et al., arXiv:1512.03385)."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()),
+            *(nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after)),
+        )
+        self.around: nn.Module = nn.Identity()
+        if stride > 1:
+            around = nn.Conv2d(before, after, 1, stride, bias=False)
+            self.around = nn.Sequential(around, nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.around(x))
+
+
+def resnet18() -> Task:
+    widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
+    return Task(
+        make=lambda: nn.Sequential(
+            *(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
+            *(Block(a, b, 1 + (b > a)) for a, b in pairwise(widths)),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)),
+        ),
+        criterion=nn.CrossEntropyLoss(),
+        batches=[(torch.randn(8, 3, 32, 32), torch.randint(10, (8,))) for _ in range(5)],
+        steps=10,
+    )
+
+
+TASKS: dict[str, Callable[[], Task]] = {"mlp": tiny_mlp, "lenet": lenet, "resnet": resnet18}
 
 
 class Stamps:
