@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bqplot
@@ -24,6 +25,7 @@ _LINE = "var(--jp-brand-color1, #1976d2)"
 _GRID = "var(--jp-border-color2, #e0e0e0)"
 
 Array = NDArray[np.float64]
+_NO_POINTS: tuple[Array, Array, Array] = (np.empty(0), np.empty(0), np.empty(0))
 
 
 class Chart:
@@ -41,7 +43,8 @@ class Chart:
         scale: Any = bqplot.LogScale if log else bqplot.LinearScale
         self._x = scale(min=start_lr, max=end_lr, allow_padding=False)
         self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
-        scales = {"x": self._x, "y": self._y}
+        self._scales = scales = {"x": self._x, "y": self._y}
+        self._singles: list[Any] = []  # lines of repeats
         self._loss_axis = _axis(
             self._y,
             "loss",
@@ -74,26 +77,57 @@ class Chart:
         )
         self.figure.add_class("lrf-figure")
 
-    def draw(self, curve: LossCurve) -> None:
-        """Send the curve as it is; only finite values, and no more than can be seen."""
-        finite = np.isfinite(curve.losses)
-        lrs = curve.lrs[finite]
-        losses, smooth = (
-            np.clip(y[finite], -_LARGEST, _LARGEST) for y in (curve.losses, curve.smooth())
-        )
-        low, high = loss_limits(losses, smooth)
+    def draw(self, curve: LossCurve, singles: Sequence[LossCurve] = ()) -> None:
+        """Send the curve as it is; only finite values, and no more than can be seen.
+
+        Parameters
+        ----------
+        curve : LossCurve
+            Its smoothed line is drawn, and its points, unless a later repeat is under way.
+        singles : sequence of LossCurve
+            Its repeats, the latest last; of several, each has a faint line.
+        """
+        latest = singles[-1] if len(singles) > len(curve.repeats) else curve
+        lrs, losses, _ = _finite(latest)
+        smooth_lrs, _, smooth = _finite(curve)
+        self._draw_singles(singles if len(singles) > 1 else ())
+        low, high = loss_limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
         with self._y.hold_sync():
             self._y.min, self._y.max = low, high
         with self._loss_axis.hold_sync():
             self._loss_axis.visible = bool(len(losses))  # no numbers before there are any
             self._loss_axis.tick_values = round_ticks(low, high)
-        for mark, values in ((self._raw, losses), (self._smooth, smooth)):
-            with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
-                mark.x, mark.y = thin_out(lrs, values)
+        _put(self._raw, lrs, losses)
+        _put(self._smooth, smooth_lrs, smooth)
+
+    def _draw_singles(self, singles: Sequence[LossCurve]) -> None:
+        while len(self._singles) < len(singles):
+            line = bqplot.Lines(x=[], y=[], scales=self._scales, colors=[_LINE], stroke_width=1)
+            line.opacities = [0.35]
+            self._singles.append(line)
+            self.figure.marks = [*self._singles, self._raw, self._smooth]
+        for i, line in enumerate(self._singles):
+            lrs, _, smooth = _finite(singles[i]) if i < len(singles) else _NO_POINTS
+            if len(line.x) != len(lrs):
+                _put(line, lrs, smooth)
 
     def close(self) -> None:
         """Close every model behind the figure."""
         close_tree(self.figure)
+
+
+def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
+    """Return the learning rates, losses and smoothed losses that can be drawn."""
+    finite = np.isfinite(curve.losses)
+    losses, smooth = (
+        np.clip(y[finite], -_LARGEST, _LARGEST) for y in (curve.losses, curve.smooth())
+    )
+    return curve.lrs[finite], losses, smooth
+
+
+def _put(mark: Any, x: Array, y: Array) -> None:
+    with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
+        mark.x, mark.y = thin_out(x, y)
 
 
 def close_tree(widget: Any) -> None:

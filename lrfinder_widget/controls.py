@@ -71,20 +71,22 @@ class Controls:
 def sentence(
     test: RangeTest,
     curve: LossCurve,
+    done: int,
     total: int,
     device: str | None,
     suggestion: Suggestion | None,
     problem: str | None,
 ) -> str:
     """Say in whole sentences where the test is and what follows from it."""
-    told = _state_sentence(test, curve, total, device)
+    told = _state_sentence(test, curve, done, total, device)
     if suggestion is not None and test.state is not State.FAILED:
         told += f" {suggestion.reason}"
     return told if problem is None else f"{problem} {told}"
 
 
-def _state_sentence(test: RangeTest, curve: LossCurve, total: int, device: str | None) -> str:
-    done = len(curve)
+def _state_sentence(
+    test: RangeTest, curve: LossCurve, done: int, total: int, device: str | None
+) -> str:
     if test.state is State.READY:
         where = f" on {device}" if device is not None else ""
         return (
@@ -103,7 +105,7 @@ def _state_sentence(test: RangeTest, curve: LossCurve, total: int, device: str |
     if test.state is State.FAILED:
         error = "".join(traceback.format_exception_only(test.exception)).strip()
         return f"Failed after {done} steps, everything is put back. {error}"
-    at = f" at {curve.lrs[-1]:.2e}" if done else ""
+    at = f" at {curve.lrs[-1]:.2e}" if len(curve) else ""
     ended = {
         "completed": f"All {total} steps done.",
         "diverged": f"The loss diverged{at}, so the test ended there.",

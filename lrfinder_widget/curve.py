@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from bisect import insort
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -24,6 +25,12 @@ Reason = Literal[
 ]
 
 
+_CUT_SHORT = ("stopped", "exhausted", "failed")
+_SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
+_FEW = "Of {repeats} repeats, only {found} show a candidate by themselves."
+_ALL_ALIKE = "All repeats saw the same data in the same order, so they tell nothing of the spread."
+
+
 @dataclass(frozen=True)
 class LossCurve:
     """The learning rates and losses of an LR range test, as measured; all reading hangs on it.
@@ -38,6 +45,9 @@ class LossCurve:
         Why the test ended: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the last loss is
         nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (a rule of yours said
         so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
+
+    repeats : iterable of LossCurve, optional
+        The single curves, where this is the median of several.
 
     Raises
     ------
@@ -60,8 +70,15 @@ class LossCurve:
     lrs: Array
     losses: Array
     reason: Reason
+    repeats: tuple[LossCurve, ...] = ()
 
-    def __init__(self, lrs: ArrayLike, losses: ArrayLike, reason: Reason = "completed") -> None:
+    def __init__(
+        self,
+        lrs: ArrayLike,
+        losses: ArrayLike,
+        reason: Reason = "completed",
+        repeats: Iterable[LossCurve] = (),
+    ) -> None:
         x, y = np.array(lrs, dtype=np.float64), np.array(losses, dtype=np.float64)
         if x.ndim != 1 or x.shape != y.shape:
             raise ValueError(
@@ -76,8 +93,27 @@ class LossCurve:
         if reason not in get_args(Reason):
             raise ValueError(f"reason must be one of {get_args(Reason)}; got {reason!r}.")
         x.flags.writeable = y.flags.writeable = False
-        for name, value in (("lrs", x), ("losses", y), ("reason", reason)):
+        values = {"lrs": x, "losses": y, "reason": reason, "repeats": tuple(repeats)}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def median(cls, curves: Sequence[LossCurve]) -> LossCurve:
+        """Combine repeats of one test: their pointwise median, as long as the shortest of them.
+
+        Parameters
+        ----------
+        curves : sequence of LossCurve
+            At least one, with the same learning rates as far as they go. Those that were stopped,
+            or ran out of data, do not count beside others; what counts becomes its `repeats`. A
+            single one is returned as it is.
+        """
+        whole = [c for c in curves if c.reason not in _CUT_SHORT] or curves[:1]
+        if len(whole) == 1:
+            return whole[0]
+        shortest = min(whole, key=len)
+        losses = np.median([curve.losses[: len(shortest)] for curve in whole], axis=0)
+        return cls(shortest.lrs, losses, shortest.reason, whole)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -89,13 +125,19 @@ class LossCurve:
             self.reason == other.reason
             and np.array_equal(self.lrs, other.lrs)
             and np.array_equal(self.losses, other.losses, equal_nan=True)
+            and self.repeats == other.repeats
         )
 
     def __hash__(self) -> int:
         return hash((self.reason, self.lrs.tobytes()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LossCurve, (self.lrs, self.losses, self.reason)  # so that a copy is read-only too
+        return LossCurve, (
+            self.lrs,
+            self.losses,
+            self.reason,
+            self.repeats,
+        )  # so that a copy is read-only too
 
     def __repr__(self) -> str:
         if not len(self):
@@ -140,8 +182,17 @@ class LossCurve:
 
     @cached_property
     def suggestion(self) -> Suggestion:
-        """The candidate of the default rule."""
-        return self.suggest()
+        """The candidate of the default rule; of repeats, with the spread of theirs."""
+        found = self.suggest()
+        if found.lr is None or not self.repeats:
+            return found
+        if all(curve == self.repeats[0] for curve in self.repeats):
+            return replace(found, reason=f"{found.reason} {_ALL_ALIKE}")
+        lrs = [lr for curve in self.repeats if (lr := curve.suggest().lr) is not None]
+        spread = float(np.ptp(np.log10(lrs))) if len(lrs) > 1 else None
+        told = _SPREAD if len(lrs) == len(self.repeats) else _FEW
+        told = told.format(found=len(lrs), repeats=len(self.repeats), spread=spread)
+        return replace(found, spread=spread, reason=f"{found.reason} {told}")
 
     def candidates(self) -> dict[str, float | None]:
         """Return the learning rate that each rule reads off the curve, None where it cannot."""
@@ -176,14 +227,20 @@ class LossCurve:
             "lrs": self.lrs.tolist(),
             "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
             "reason": self.reason,
+            "repeats": [json.loads(curve.to_json()) for curve in self.repeats],
         }
         return json.dumps(content, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> LossCurve:
         """Make a curve from what `to_json` returned."""
-        content = json.loads(text)
-        return cls(content["lrs"], [float(v) for v in content["losses"]], content["reason"])
+        return cls._from(json.loads(text))
+
+    @classmethod
+    def _from(cls, content: dict[str, Any]) -> LossCurve:
+        losses = [float(v) for v in content["losses"]]
+        repeats = map(cls._from, content.get("repeats", ()))
+        return cls(content["lrs"], losses, content["reason"], repeats)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the raw losses, the smoothed ones and the candidate with its band, by Matplotlib.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .arguments import (
+    check_count,
     check_criterion,
     check_kind,
     check_preserve,
@@ -35,6 +36,7 @@ from .surroundings import Surroundings
 
 StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
+Items: TypeAlias = Generator["tuple[float, float] | Reason", None, Reason]
 
 
 class Sweep:
@@ -58,6 +60,7 @@ class Sweep:
         stop: Literal["divergence"] | StopRule | None = "divergence",
         accumulate: int = 1,
         val_batches: Sequence[Any] | None = None,
+        repeats: int = 1,
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
     ) -> None:
@@ -81,6 +84,7 @@ class Sweep:
         self.optimizer = optimizer
         self.mode: Mode = mode
         self.ladder = learning_rates(start_lr, end_lr, num_iter, mode)
+        self.repeats = check_count("repeats", repeats, at_least=1)
         self._batches = batches
         self._step = step
         self._stop = stop
@@ -95,14 +99,15 @@ class Sweep:
             return model_device(self.model)
         return self._device
 
-    def points(self, opened: threading.Event | None = None) -> Points:
+    def points(self, opened: threading.Event | None = None) -> Items:
         """Run once, when the generator is first asked.
 
+        Yields the points; between two repeats the reason for which the earlier one ended, alone.
         `opened` is set when the data has been opened, or at the latest at the end.
         """
         return self._points(Surroundings(model_device(self.model)), opened)
 
-    def _points(self, surroundings: Surroundings, opened: threading.Event | None) -> Points:
+    def _points(self, surroundings: Surroundings, opened: threading.Event | None) -> Items:
         try:
             ranks = Ranks() if several_ranks() else None
             with ranks or nullcontext():  # tells the others of the end, once all is put back
@@ -121,7 +126,7 @@ class Sweep:
         guard: Guard,
         ranks: Ranks | None,
         opened: threading.Event | None,
-    ) -> Points:
+    ) -> Items:
         snapshot = Snapshot(objects, data=[self._batches])
         batches = Batches(self._batches, self.device)
         # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
@@ -132,9 +137,16 @@ class Sweep:
                 batches.open()
             if opened is not None:
                 opened.set()
-            steps = self._steps(batches, surroundings, guard, ranks)
-            with closing(steps):
-                return (yield from self._judged(read_back(steps, Sender())))
+            for left in reversed(range(self.repeats)):
+                steps = self._steps(batches, surroundings, guard, ranks)
+                with closing(steps):
+                    reason = yield from self._judged(read_back(steps, Sender()))
+                if not left or reason in ("exhausted", "stopped"):
+                    return reason
+                yield reason
+                snapshot.restore(random=False)  # other batches, from the same start
+                snapshot.set_gradients_aside()
+            raise AssertionError  # there is at least one
         finally:
             try:
                 batches.close()
@@ -193,6 +205,7 @@ class Sweep:
         train, load = self._train(batches.device), self._loading(batches)
         if ranks is not None:
             train, load = ranks.training(train), ranks.loading(load)
+        trained = False
         for lr in self.ladder:
             guard.owner = threading.get_ident()  # whoever asks for the next point
             set_lr(lr)
@@ -203,7 +216,7 @@ class Sweep:
                     with surroundings.entered():
                         loss = as_loss(train(load()))
             except Exhausted:
-                if lr > self.ladder[0]:
+                if trained:
                     return "exhausted"
                 raise ValueError(
                     "batches yielded nothing: there is no data to train on. "
@@ -211,6 +224,7 @@ class Sweep:
                 ) from None
             except EndedElsewhere:
                 return "stopped"
+            trained = True
             yield lr, loss
         return "completed"
 

@@ -85,8 +85,13 @@ class Snapshot:
         for parameter, _ in self._grads:
             parameter.grad = None
 
-    def restore(self) -> None:
+    def restore(self, *, random: bool = True) -> None:
         """Put everything back; an interruption in the middle makes it begin again, then goes on.
+
+        Parameters
+        ----------
+        random : bool
+            Whether that goes for the random state as well.
 
         Raises
         ------
@@ -96,16 +101,16 @@ class Snapshot:
         interruption: BaseException | None = None
         while True:
             try:
-                self._restore_once()
+                self._restore_once(self._random if random else ())
                 break
             except KeyboardInterrupt as error:  # every part is idempotent: once more, from the top
                 interruption = error
         if interruption is not None:
             raise interruption
 
-    def _restore_once(self) -> None:
+    def _restore_once(self, random: Iterable[_Restore]) -> None:
         failure: Exception | None = None
-        parts = (*self._loads, *self._containers, self._restore_tensors, *self._random)
+        parts = (*self._loads, *self._containers, self._restore_tensors, *random)
         for part in parts:
             try:
                 part()

@@ -6,15 +6,14 @@ and the curve: no torch, no widgets.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 import time
-import weakref
 from array import array
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from .at_exit import forget, stop_at_exit
 from .curve import LossCurve, Reason
 from .state import TRANSITIONS, State
 from .switch_interval import short_switch_interval
@@ -35,7 +34,7 @@ class RangeTest:
     ----------
     points : iterable of (float, float)
         Usually a `sweep`. A generator is closed when the run is stopped, and what it returns is the
-        reason of its end.
+        reason of its end. Between two repeats it yields the reason of the earlier one's end, alone.
 
     Examples
     --------
@@ -44,7 +43,7 @@ class RangeTest:
     (<State.FINISHED: 'finished'>, 'completed', [2.0, 1.0])
     """
 
-    def __init__(self, points: Iterable[tuple[float, float]]) -> None:
+    def __init__(self, points: Iterable[tuple[float, float] | Reason]) -> None:
         self._points = points
         # It guards all below and is never held while calling out. Taken as a lock, not through its
         # condition: the `with` of that is Python code, slow, and an interrupt in it could keep it.
@@ -52,6 +51,7 @@ class RangeTest:
         self._change = threading.Condition(self._lock)
         self._state = State.READY
         self._stop = False
+        self._repeats: list[LossCurve] = []  # those that have ended
         self._lrs = array("d")
         self._losses = array("d")
         self._reason: Reason | None = None
@@ -62,7 +62,7 @@ class RangeTest:
         self._begun = False  # the worker is at work, or will never be
 
     def __repr__(self) -> str:
-        return f"<RangeTest {self.state.value}, {len(self._lrs)} points>"
+        return f"<RangeTest {self.state.value}, {len(self)} points>"
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -88,12 +88,21 @@ class RangeTest:
 
     @property
     def curve(self) -> LossCurve:
-        """A copy of the points so far; before the end it says "stopped", as if it ended here."""
+        """A copy of the points so far; before the end it says "stopped", as if it ended here.
+
+        Of several repeats, the median of those that have ended.
+        """
+        return LossCurve.median(self.curves)
+
+    @property
+    def curves(self) -> list[LossCurve]:
+        """A copy of the points so far, repeat by repeat, the latest last."""
         with self._lock:
-            return LossCurve(self._lrs, self._losses, self._reason or "stopped")
+            latest = LossCurve(self._lrs, self._losses, self._reason or "stopped")
+            return [*self._repeats, latest]
 
     def __len__(self) -> int:
-        return len(self._losses)
+        return sum(map(len, self._repeats)) + len(self._losses)
 
     # -- steering ---------------------------------------------------------------------------------
 
@@ -120,8 +129,7 @@ class RangeTest:
                 self._check(State.READY, "started")
                 self._worker = worker
                 self._set_state(State.RUNNING)
-            _live.add(self)
-            _stop_all_at_exit()
+            stop_at_exit(self)
             worker.start()
         except BaseException as error:  # an interrupt, or the process can have no more threads
             if self._given_up(worker):
@@ -243,7 +251,7 @@ class RangeTest:
             self._finish()
 
     def _finish(self) -> None:
-        _live.discard(self)
+        forget(self)
         self._done.set()
 
     def _run(self) -> None:
@@ -287,10 +295,14 @@ class RangeTest:
         last = -REFRESH_S
         while self._state is State.RUNNING and not self._stop:
             try:
-                lr, loss = next(points)
+                item = next(points)
             except StopIteration as end:
                 return end.value or "completed"
             with self._lock:
+                if isinstance(item, str):
+                    self._end_repeat(item)
+                    continue
+                lr, loss = item
                 self._lrs.append(lr)
                 self._losses.append(loss)
             now = time.monotonic()
@@ -298,6 +310,10 @@ class RangeTest:
                 last = now
                 self._notify()
         return None
+
+    def _end_repeat(self, reason: Any) -> None:
+        self._repeats = [*self._repeats, LossCurve(self._lrs, self._losses, reason)]
+        del self._lrs[:], self._losses[:]
 
     def _notify(self) -> None:
         with self._lock:
@@ -314,25 +330,3 @@ class RangeTest:
                         self._listeners.remove(listener)
                 if first:  # two threads may have called it at once
                     logger.error("A listener of the LR range test failed.", exc_info=error)
-
-
-# -- the end of the process -----------------------------------------------------------------------
-
-_live: weakref.WeakSet[RangeTest] = weakref.WeakSet()
-_EXIT_S = 3.0  # all runs together; Jupyter kills a kernel that takes five
-
-
-def _stop_all() -> None:
-    runs = list(_live)
-    for run in runs:
-        run.stop()
-    deadline = time.monotonic() + _EXIT_S
-    for run in runs:
-        run._done.wait(max(0.0, deadline - time.monotonic()))
-
-
-def _stop_all_at_exit() -> None:
-    # A process that exits while a daemon thread is inside torch is aborted. Registered at the first
-    # start, so after `import torch`, and therefore called before torch tears itself down.
-    atexit.unregister(_stop_all)
-    atexit.register(_stop_all)

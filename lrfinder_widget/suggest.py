@@ -37,6 +37,8 @@ class Suggestion:
         The rule that was asked.
     reason : str
         One sentence: what the curve shows, or what to do about it.
+    spread : float or None
+        Decades between the lowest and the highest candidate of the repeats; None without repeats.
     """
 
     lr: float | None
@@ -44,6 +46,7 @@ class Suggestion:
     high: float | None
     rule: str
     reason: str
+    spread: float | None = None
 
 
 def suggest(

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .curve import LossCurve
+from .curve import LossCurve, Reason
 from .engine import Points, StopRule, Sweep
 from .learning_rate import Mode
 
@@ -104,7 +104,7 @@ def sweep(
     >>> len(list(sweep(model, optimizer, data, nn.MSELoss(), end_lr=1e-3, num_iter=20)))
     20
     """
-    return Sweep(
+    points = Sweep(
         model,
         optimizer,
         batches,
@@ -120,6 +120,7 @@ def sweep(
         preserve=preserve,
         device=device,
     ).points()
+    return cast(Points, points)  # of a single run: nothing comes between its points
 
 
 def range_test(
@@ -127,16 +128,26 @@ def range_test(
     optimizer: Optimizer,
     batches: Iterable[Any],
     criterion: Callable[..., Tensor] | None = None,
+    *,
+    repeats: int = 1,
     **options: Any,
 ) -> LossCurve:
     """Run an LR range test to its end and return the curve; everything is put back.
 
     Blocks: for scripts, tests and clusters. Takes what `sweep` takes.
 
+    Parameters
+    ----------
+    model, optimizer, batches, criterion, **options
+        As for `sweep`.
+    repeats : int, default 1
+        So many tests from the same start, with the random numbers and the data running on, so that
+        each sees other batches. The curve is their pointwise median, as long as the shortest.
+
     Returns
     -------
     LossCurve
-        The raw learning rates and losses.
+        The raw learning rates and losses; of several repeats, each is in its ``repeats``.
 
     Raises
     ------
@@ -153,18 +164,23 @@ def range_test(
     >>> range_test(model, optimizer, data, nn.MSELoss(), end_lr=1e-3).reason
     'completed'
     """
-    lrs: list[float] = []
-    losses: list[float] = []
-    points = sweep(model, optimizer, batches, criterion, **options)
+    pairs: list[tuple[float, float]] = []
+    curves: list[LossCurve] = []
+    points = Sweep(model, optimizer, batches, criterion, repeats=repeats, **options).points()
     try:  # not `closing`, where an interrupt could find nobody who closes
         while True:
             try:
-                lr, loss = next(points)
+                item = next(points)
             except StopIteration as end:
-                reason = end.value
-                break
-            lrs.append(lr)
-            losses.append(loss)
+                return LossCurve.median([*curves, _curve(pairs, end.value)])
+            if isinstance(item, str):
+                curves.append(_curve(pairs, item))
+                pairs.clear()
+            else:
+                pairs.append(item)
     finally:
         points.close()
-    return LossCurve(lrs, losses, reason)
+
+
+def _curve(pairs: list[tuple[float, float]], reason: Reason) -> LossCurve:
+    return LossCurve([lr for lr, _ in pairs], [loss for _, loss in pairs], reason)

@@ -27,6 +27,8 @@ class View:
     ----------
     ladder : list of float
         The learning rates of a run.
+    repeats : int
+        So many times.
     log : bool
         Whether they are even on a logarithmic axis, or a linear one.
     device : str or None
@@ -38,10 +40,17 @@ class View:
     """
 
     def __init__(
-        self, ladder: list[float], *, log: bool, device: str | None, name: str | None, lr: float
+        self,
+        ladder: list[float],
+        *,
+        repeats: int,
+        log: bool,
+        device: str | None,
+        name: str | None,
+        lr: float,
     ) -> None:
         self.lock = threading.RLock()
-        self._total = len(ladder)
+        self._total = repeats * len(ladder)
         self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
@@ -58,7 +67,7 @@ class View:
             margin=MARGIN,
             layout={"grid_area": "1 / 1"},
         )
-        self.controls = Controls(len(ladder))
+        self.controls = Controls(self._total)
         # The marker lies over the figure: both are in the same cell of a grid.
         self._stage = ipywidgets.Box(
             [self.chart.figure, self.marker], layout={"display": "grid", "width": "100%"}
@@ -79,24 +88,40 @@ class View:
         self,
         test: RangeTest,
         curve: LossCurve,
+        singles: list[LossCurve],
         suggestion: Suggestion | None,
         problem: str | None,
     ) -> None:
-        """Draw a run as it is now; under `lock`."""
-        state = test.state
+        """Draw a run as it is now; under `lock`.
+
+        Parameters
+        ----------
+        test : RangeTest
+            The run.
+        curve : LossCurve
+            What it says so far.
+        singles : list of LossCurve
+            Its repeats, the latest last.
+        suggestion : Suggestion or None
+            What the curve suggests, at the end.
+        problem : str or None
+            What went wrong with the last click or pick.
+        """
+        state, done = test.state, sum(map(len, singles))
         if (test, state) != self._state:
             self._state = (test, state)
-            self._pace_from = (time.monotonic(), len(curve))
-        if (test, len(curve)) != self._drawn:
-            self._drawn = (test, len(curve))
-            self.chart.draw(curve)
+            self._pace_from = (time.monotonic(), done)
+        if (test, done) != self._drawn:
+            self._drawn = (test, done)
+            self.chart.draw(curve, singles)
         self.controls.show_state(
             active=state in (State.RUNNING, State.PAUSED), paused=state is State.PAUSED
         )
-        self.controls.progress.value = len(curve)
-        self.controls.pace.value = self._pace(state, len(curve))
+        self.controls.progress.value = done
+        self.controls.pace.value = self._pace(state, done)
         self.controls.status.value = status_text(
-            sentence(test, curve, self._total, self._device, suggestion, problem), test.exception
+            sentence(test, curve, done, self._total, self._device, suggestion, problem),
+            test.exception,
         )
 
     def _pace(self, state: State, done: int) -> str:

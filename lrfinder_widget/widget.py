@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .controls import MISSING
+from .curve import LossCurve
 from .engine import StopRule, Sweep
 from .learning_rate import Mode
 from .namespace import Namespace, Variable
@@ -52,6 +53,8 @@ class LRFinder(Runs, ipywidgets.VBox):
         them, each a factor above the one before (``"exp"``), or an amount (``"linear"``).
     stop, accumulate, val_batches, preserve, device
         As for `sweep`.
+    repeats : int, default 1
+        So many tests in a row, see `range_test`; the chart shows each, and their median.
     variable : str or None, default "lr"
         The name that a pick is assigned to. A positive number that it holds is where the marker
         starts; when a cell assigns another, the marker follows.
@@ -84,6 +87,7 @@ class LRFinder(Runs, ipywidgets.VBox):
         stop: Literal["divergence"] | StopRule | None = "divergence",
         accumulate: int = 1,
         val_batches: Sequence[Any] | None = None,
+        repeats: int = 1,
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
         variable: str | None = "lr",
@@ -102,6 +106,7 @@ class LRFinder(Runs, ipywidgets.VBox):
             stop=stop,
             accumulate=accumulate,
             val_batches=val_batches,
+            repeats=repeats,
             preserve=preserve,
             device=device,
         )
@@ -111,6 +116,7 @@ class LRFinder(Runs, ipywidgets.VBox):
         self._offered: RangeTest | None = None  # the run whose candidate has been offered
         self._view = View(
             ladder,
+            repeats=sweep.repeats,
             log=sweep.mode == "exp",
             device=None if sweep.device is None else str(sweep.device),
             name=target.name,
@@ -222,10 +228,11 @@ class LRFinder(Runs, ipywidgets.VBox):
         with self._view.lock:
             if self._closed or test is not self._test:
                 return
-            curve = test.curve
+            curves = test.curves
+            curve = LossCurve.median(curves)
             suggestion = curve.suggestion if test.state.ended else None
             if suggestion is not None and self._offered is not test:
                 self._offered = test
                 if suggestion.lr is not None:
                     self._picker.offer(suggestion.lr)
-            self._view.show(test, curve, suggestion, self._picker.problem)
+            self._view.show(test, curve, curves, suggestion, self._picker.problem)

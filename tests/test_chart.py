@@ -344,3 +344,21 @@ def test_the_plot_area_is_the_box_less_the_margins(chart: Chart) -> None:
     assert (figure.padding_x, figure.padding_y) == (0, 0)
     assert figure.min_aspect_ratio <= 0.01
     assert figure.max_aspect_ratio >= 100
+
+
+def test_repeats_are_drawn_faintly_and_their_median_on_top() -> None:
+    lrs = np.geomspace(1e-5, 1.0, 30)
+    curves = [LossCurve(lrs, 2.0 + shift - lrs, "completed") for shift in (0.0, 0.2, 0.1)]
+    chart = Chart(1e-5, 1.0, log=True)
+    chart.draw(curves[0], curves[:1])
+    assert chart.figure.marks == [chart._raw, chart._smooth]
+    under_way = LossCurve(lrs[:7], 3.0 - lrs[:7], "stopped")
+    chart.draw(curves[0], [curves[0], under_way])  # the second is under way
+    assert [len(mark.x) for mark in chart.figure.marks] == [30, 7, 7, 30]
+    assert chart._raw.y.tolist() == under_way.losses.tolist()
+    median = LossCurve.median(curves)
+    chart.draw(median, curves)
+    assert [len(mark.x) for mark in chart.figure.marks] == [30] * 5
+    assert chart._raw.y.tolist() == median.losses.tolist() == curves[2].losses.tolist()
+    chart.draw(curves[1], curves[1:2])  # the next run has no repeats
+    assert [len(mark.x) for mark in chart.figure.marks] == [0, 0, 0, 30, 30]

@@ -49,7 +49,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     # one run, of anything
     "state": (set(), set()),
     "switch_interval": (set(), set()),
-    "run": ({"curve", "state", "switch_interval"}, set()),
+    "at_exit": (set(), set()),
+    "run": ({"at_exit", "curve", "state", "switch_interval"}, set()),
     # the notebook
     "marker": (set(), {"anywidget", "traitlets"}),
     "namespace": (set(), set()),
@@ -60,8 +61,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "picker": ({"namespace", "view"}, set()),
     "runs": ({"curve", "engine", "run", "state", "suggest", "takeover"}, {"torch"}),
     "widget": (
-        {"controls", "engine", "learning_rate", "namespace", "picker", "run", "runs", "state"}
-        | {"takeover", "view"},
+        {"controls", "curve", "engine", "learning_rate", "namespace", "picker", "run", "runs"}
+        | {"state", "takeover", "view"},
         {"ipywidgets", "torch"},
     ),
 }

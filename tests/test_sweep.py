@@ -14,7 +14,8 @@ from support import adamw, batchnorm_dropout, classes, linear, loader, picture, 
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from lrfinder_widget import range_test, sweep, training_step
+from lrfinder_widget import RangeTest, range_test, sweep, training_step
+from lrfinder_widget.engine import Sweep
 
 CE = nn.CrossEntropyLoss()
 
@@ -480,3 +481,82 @@ def test_a_step_that_returns_no_number_is_told_so(returned: Any, error: Any, mes
 def test_a_step_may_return_any_kind_of_number(returned: Any) -> None:
     curve = range_test(*fresh(), loader(), step=lambda batch: returned, num_iter=3)
     assert curve.losses.tolist() == [float(returned)] * 3
+
+
+# -- repeats --------------------------------------------------------------------------------------
+
+
+def test_repeats_begin_from_the_same_weights_with_other_batches_and_give_their_median() -> None:
+    model, optimizer = fresh()
+    before, random = picture(model, optimizer), torch.get_rng_state()
+    batches = loader()
+    curve = range_test(model, optimizer, batches, CE, num_iter=20, stop=None, repeats=3)
+    assert [len(single) for single in curve.repeats] == [20, 20, 20]
+    assert curve.reason == "completed"
+    assert len({single.losses.tobytes() for single in curve.repeats}) == 3
+    assert np.array_equal(curve.losses, np.median([c.losses for c in curve.repeats], axis=0))
+    assert picture(model, optimizer) == before
+    assert torch.equal(torch.get_rng_state(), random)
+    alone = range_test(model, optimizer, batches, CE, num_iter=20, stop=None)
+    assert curve.repeats[0].losses.tolist() == alone.losses.tolist()
+    assert curve == range_test(model, optimizer, batches, CE, num_iter=20, stop=None, repeats=3)
+
+
+def test_each_repeat_starts_from_the_same_weights() -> None:
+    model, optimizer = fresh()
+    starts = []
+
+    def step(batch: Any) -> Any:
+        if optimizer.param_groups[0]["lr"] == 1e-7:
+            starts.append([p.detach().numpy().tobytes() for p in model.parameters()])
+        return training_step(model, optimizer, CE)(batch)
+
+    range_test(model, optimizer, LOADER, step=step, num_iter=5, repeats=3)
+    assert len(starts) == 3
+    assert starts[0] == starts[1] == starts[2]
+
+
+def test_the_median_is_as_long_as_the_shortest_repeat_and_ends_for_its_reason() -> None:
+    losses = iter([1.0] * 10 + [1.0, 2.0, math.nan] + [3.0] * 10)
+    curve = range_test(
+        *fresh(), loader(), step=lambda _: next(losses), num_iter=10, stop=None, repeats=3
+    )
+    assert [(len(c), c.reason) for c in curve.repeats] == [
+        (10, "completed"),
+        (3, "non-finite"),
+        (10, "completed"),
+    ]
+    assert (len(curve), curve.reason) == (3, "non-finite")
+    assert curve.losses[:2].tolist() == [1.0, 2.0]
+
+
+def test_a_repeat_that_runs_out_of_data_does_not_count_beside_others() -> None:
+    batches = iter(list(loader()) * 4)  # 32 batches
+    curve = range_test(*fresh(), batches, CE, num_iter=12, stop=None, repeats=4)
+    assert [len(single) for single in curve.repeats] == [12, 12]
+    alone = range_test(*fresh(), iter(list(loader())), CE, num_iter=12, stop=None, repeats=4)
+    assert (len(alone), alone.reason, alone.repeats) == (8, "exhausted", ())
+
+
+def test_repeats_of_a_background_run_are_the_same() -> None:
+    model, optimizer = fresh()
+    batches = loader()
+    options: dict[str, Any] = {"num_iter": 20, "stop": None, "repeats": 3}
+    test = RangeTest(Sweep(model, optimizer, batches, CE, **options).points()).start().wait(20)
+    assert test.curve == range_test(model, optimizer, batches, CE, **options)
+    assert len(test) == 60
+
+
+def test_everything_is_put_back_if_a_later_repeat_fails() -> None:
+    model, optimizer = fresh()
+    before = picture(model, optimizer)
+    calls = iter(range(100))
+
+    def criterion(output: Any, target: Any) -> Any:
+        if next(calls) == 25:
+            raise ZeroDivisionError
+        return CE(output, target)
+
+    with pytest.raises(ZeroDivisionError):
+        range_test(model, optimizer, loader(), criterion, num_iter=10, stop=None, repeats=3)
+    assert picture(model, optimizer) == before

@@ -1332,3 +1332,20 @@ def test_a_finder_cannot_be_copied(make: Any) -> None:
     for copied in (copy.copy, copy.deepcopy):
         with pytest.raises(NotImplementedError):
             copied(finder)
+
+
+def test_repeats_are_counted_together_and_their_median_is_the_curve(make: Any) -> None:
+    losses = [loss + shift for shift in (0.0, 0.02, 0.01) for loss in DESCENT]
+    finder = finished(make(losses, repeats=3, namespace={}))
+    assert finder.curve.losses.tolist() == [loss + 0.01 for loss in DESCENT]
+    assert len(finder.curve.repeats) == 3
+    assert f"All {3 * POINTS} steps done." in status(finder)
+    assert "The candidates of 3 repeats lie within 0.00 decades." in status(finder)
+    assert finder.suggestion.spread == 0.0
+    assert f"{3 * POINTS} / {3 * POINTS}" in finder._view.controls.pace.value
+
+
+def test_repeats_that_cannot_differ_are_said_to_tell_nothing(make: Any) -> None:
+    finder = finished(make(repeats=2, namespace={}))
+    assert finder.suggestion.spread is None
+    assert "saw the same data in the same order" in status(finder)

@@ -1,0 +1,49 @@
+"""The end of the process: what runs in the background is stopped first, and restored.
+
+A process that exits while a daemon thread is inside torch is aborted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+import weakref
+from typing import Any, Protocol
+
+_EXIT_S = 3.0  # all runs together; Jupyter kills a kernel that takes five
+
+
+class Run(Protocol):
+    """What this module needs of a run."""
+
+    def stop(self) -> None:
+        """Ask it to end."""
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for its end."""
+
+
+_live: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def stop_at_exit(run: Run) -> None:
+    """Remember a run that begins, and be called when the process ends."""
+    _live.add(run)
+    # Registered anew at each start, so after `import torch`: therefore called before torch tears
+    # itself down.
+    atexit.unregister(_stop_all)
+    atexit.register(_stop_all)
+
+
+def forget(run: Run) -> None:
+    """Forget a run that has ended."""
+    _live.discard(run)
+
+
+def _stop_all() -> None:
+    runs = list(_live)
+    for run in runs:
+        run.stop()
+    deadline = time.monotonic() + _EXIT_S
+    for run in runs:
+        run.join(max(0.0, deadline - time.monotonic()))
