@@ -45,6 +45,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         | {"read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),
+    "comparison": (set(), {"numpy"}),
+    "compare": ({"arguments", "comparison", "engine"}, {"numpy", "torch"}),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
     # one run, of anything
     "state": (set(), set()),

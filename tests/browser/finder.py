@@ -62,6 +62,14 @@ class Finder:
         one = axis.locator("g.tick").filter(has_text=re.compile(f"^{re.escape(tick)}$"))
         return middle(one.locator("line"))
 
+    def gap(self, tick: str) -> float:
+        """How far the marker is from this tick, once the figure has taken up a new width."""
+        for _ in range(100):
+            if abs(self.x() - self.tick_x(tick)) <= 1.0:
+                break
+            self.page.wait_for_timeout(50)
+        return abs(self.x() - self.tick_x(tick))
+
     def drag_to(self, x: float, steps: int = 10, *, release: bool = True) -> None:
         self.handle.scroll_into_view_if_needed()
         box = self.handle.bounding_box()

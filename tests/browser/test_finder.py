@@ -91,8 +91,7 @@ def test_marker_and_axis_agree_at_every_width(host: Host) -> None:
             host.page.wait_for_function(
                 "() => document.querySelectorAll('.lrf-figure g.axis g.tick').length > 8"
             )
-            expect.set_options(timeout=15_000)
-            assert abs(finder.x() - finder.tick_x(tick)) <= 1.0, (width, tick)
+            assert finder.gap(tick) <= 1.0, (width, tick)
     host.set_width(1280)
 
 

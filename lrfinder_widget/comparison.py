@@ -1,0 +1,181 @@
+"""What trial runs have shown: the losses of each, their ranking, and how clear it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+CLEAR = 2.0
+"""A lead of so many standard errors is one that is seen again."""
+_BLOCKS = 5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial run.
+
+    Attributes
+    ----------
+    lr : float
+        Its learning rate; with a schedule, what that is a factor on.
+    losses : ndarray of float64, shape (steps,)
+        The loss of each step, before the update.
+    completed : bool
+        Whether it took all its steps: its loss did not explode, and nobody stopped it.
+    """
+
+    lr: float
+    losses: Array
+    completed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The trial runs of `compare`.
+
+    A trial's result is its mean loss over the last fifth of its steps. All trials see the same
+    batches, so two of them are compared by the differences of their losses batch by batch, which
+    vary much less than the losses do.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        One for each learning rate.
+    """
+
+    trials: list[Trial]
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.trials)} learning rates: {self.reason}>"
+
+    @property
+    def lrs(self) -> list[float]:
+        """The learning rates, as they were tried."""
+        return [trial.lr for trial in self.trials]
+
+    @property
+    def losses(self) -> dict[float, Array]:
+        """The losses of each learning rate, step by step."""
+        return {trial.lr: trial.losses for trial in self.trials}
+
+    @property
+    def results(self) -> dict[float, float]:
+        """The mean loss at the end of each trial; nan for one that was given up."""
+        return {trial.lr: _result(trial) for trial in self.trials}
+
+    @cached_property
+    def ranking(self) -> list[float]:
+        """The learning rates, the lowest loss first.
+
+        Longer trials come before shorter ones, which were not gone on with; those that were given
+        up are last, and of those the one that lasted longest is first.
+        """
+
+        def place(trial: Trial) -> tuple[bool, int, float, float]:
+            result = _result(trial)
+            return (not trial.completed, -len(trial.losses), result, trial.lr)
+
+        return [trial.lr for trial in sorted(self.trials, key=place)]
+
+    @property
+    def winner(self) -> float | None:
+        """The first of the ranking; None if no trial came to its end."""
+        first = self.ranking[0] if self.trials else None
+        return first if first is not None and np.isfinite(self.results[first]) else None
+
+    @property
+    def margins(self) -> dict[float, float]:
+        """How far each stands behind the winner, in standard errors of the difference.
+
+        The standard error is that of the means of five blocks of steps, as neighbouring steps are
+        not independent. Infinite for a trial that is shorter than the winner's, or was given up.
+        """
+        winner = self.winner
+        if winner is None:
+            return {}
+        best = self.losses[winner]
+        return {
+            lr: 0.0 if lr == winner else _margin(best, losses) for lr, losses in self.losses.items()
+        }
+
+    @property
+    def reason(self) -> str:
+        """What the trials show, in a sentence."""
+        winner = self.winner
+        if winner is None:
+            return "no trial came to its end: try smaller learning rates."
+        steps, result = len(self.losses[winner]), self.results[winner]
+        told = f"after {steps} steps, {winner:.2e} has the lowest loss, {result:.4g}"
+        if len(self.trials) == 1:
+            return f"{told}; there is no other."
+        close = [lr for lr in self.ranking[1:] if self.margins[lr] < CLEAR]
+        if not close:
+            return f"{told}, clearly below the others."
+        named = ", ".join(f"{lr:.2e}" for lr in close)
+        return f"{told}; {named} can hardly be told from it."
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas frame with the columns ``lr``, ``step``, from 0, and ``loss``."""
+        import pandas as pd
+
+        parts = [
+            {"lr": trial.lr, "step": step, "loss": loss}
+            for trial in self.trials
+            for step, loss in enumerate(trial.losses.tolist())
+        ]
+        return pd.DataFrame(parts, columns=["lr", "step", "loss"])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the losses of each trial, smoothed over a twentieth of its steps, by Matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without one, in a new figure.
+        """
+        if ax is None:
+            from matplotlib import pyplot as plt
+
+            ax = plt.subplots()[1]
+        for lr in self.ranking:
+            losses = self.losses[lr]
+            width = max(1, len(losses) // 20)
+            smooth = np.convolve(losses, np.full(width, 1 / width), mode="valid")
+            ax.plot(np.arange(len(smooth)) + width - 1, smooth, label=f"{lr:.2e}")
+        shown = np.concatenate(list(self.losses.values()) or [np.zeros(0)])
+        shown = shown[np.isfinite(shown)]
+        if len(shown):  # an explosion may leave the picture
+            start = float(np.median([losses[0] for losses in self.losses.values() if len(losses)]))
+            low = float(shown.min())
+            ax.set_ylim(low - 0.05 * (start - low), start + 0.3 * (start - low))
+        ax.set(xlabel="step", ylabel="loss")
+        ax.legend(title="learning rate")
+        return ax
+
+
+def _tail(losses: Array) -> Array:
+    return losses[-max(_BLOCKS, len(losses) // 5) :]
+
+
+def _result(trial: Trial) -> float:
+    return float(_tail(trial.losses).mean()) if trial.completed else float("nan")
+
+
+def _margin(best: Array, other: Array) -> float:
+    if len(best) != len(other):
+        return float("inf")
+    differences = _tail(other) - _tail(best)
+    blocks = np.array([block.mean() for block in np.array_split(differences, _BLOCKS)])
+    error = float(blocks.std(ddof=1)) / _BLOCKS**0.5
+    mean = float(blocks.mean())
+    return mean / error if error > 0 else float("inf" if mean > 0 else 0)
