@@ -47,12 +47,13 @@ class Controls:
             layout={"width": "84px"},
         )
         self.written = ipywidgets.HTML()
+        self.apply = ipywidgets.Button(description="Apply", disabled=True, layout={"width": "84px"})
         self.status = ipywidgets.HTML(layout={"width": "100%"})
         self.missing = ipywidgets.HTML(
             _late(MISSING), layout={"min_height": "0", "margin": "0 2px"}
         )
         self.above = ipywidgets.Box([self.start, self.pause, self.progress, self.pace], layout=_ROW)
-        self.below = ipywidgets.Box([self.number, self.use, self.written], layout=_ROW)
+        self.below = ipywidgets.Box([self.number, self.use, self.written, self.apply], layout=_ROW)
 
     def show_state(self, *, active: bool, paused: bool) -> None:
         """Label the two buttons by what they would do."""
@@ -62,6 +63,17 @@ class Controls:
         self.pause.disabled = not active
         self.pause.description = "Resume" if paused else "Pause"
         self.pause.icon = "play" if paused else "pause"
+
+    def show_apply(self, optimizer: str, *, possible: bool, applied: bool) -> None:
+        """Label the button that sets the pick on the optimizer, or takes it back."""
+        self.apply.disabled = not possible
+        self.apply.description = "Undo" if applied else "Apply"
+        self.apply.icon = "undo" if applied else "arrow-right"
+        self.apply.tooltip = (
+            f"Give the {optimizer} its learning rate back"
+            if applied
+            else f"Set the pick on the {optimizer} that the test was given"
+        )
 
     def hide_missing(self) -> None:
         """Take away the hint on what to install: the chart has been seen."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .apply import apply_lr
 from .controls import MISSING
 from .curve import LossCurve
 from .engine import StopRule, Sweep
@@ -128,7 +129,8 @@ class LRFinder(Runs, ipywidgets.VBox):
             layout={"width": "100%", "min_width": "0", "overflow": "hidden"},
         )
         self.add_class("lrf-finder")
-        self._picker = Picker(self._view, target, lambda: self._show(self._test))
+        self._undo: Callable[[], None] | None = None  # of the last apply
+        self._picker = Picker(self._view, target, self._picked)
         self._clicked = -_DOUBLE_CLICK_S  # when Start was last clicked
         self._closed = False
         self._wire()
@@ -177,6 +179,45 @@ class LRFinder(Runs, ipywidgets.VBox):
             lr = suggestion.lr
         return self._picker.pick(lr)
 
+    def apply(self, optimizer: Optimizer | None = None, scheduler: Any = None) -> None:
+        """Set the pick on an optimizer, and on the schedule that it follows.
+
+        The groups keep their ratios. A schedule goes on from where it is, at the new rate: the pick
+        is its peak where it has one (``max_lr``), else the rate that it started from.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer, optional
+            By default the one that the test was given.
+        scheduler : torch.optim.lr_scheduler.LRScheduler, optional
+            The scheduler of that optimizer.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been picked, or a test is running or paused.
+        """
+        self._check_idle()
+        if self.lr is None:
+            raise RuntimeError("nothing has been picked yet: drag the marker, or call pick().")
+        with self._view.lock:
+            self._undo = apply_lr(self.lr, optimizer or self._sweep.optimizer, scheduler)
+        self._show(self._test)
+
+    def _picked(self) -> None:
+        self._undo = None  # the next click applies the new pick
+        self._show(self._test)
+
+    def _click_apply(self) -> None:
+        if self._undo is None:
+            self.apply()
+            return
+        self._check_idle()
+        with self._view.lock:
+            undo, self._undo = self._undo, None
+            undo()
+        self._show(self._test)
+
     def _let_go(self) -> None:
         with self._view.lock:
             self._picker.close()
@@ -191,6 +232,7 @@ class LRFinder(Runs, ipywidgets.VBox):
         controls.start.on_click(self._guarded(self._click_start))
         controls.pause.on_click(self._guarded(self._click_pause))
         controls.use.on_click(self._guarded(lambda: self._picker.pick(marker.lr)))
+        controls.apply.on_click(self._guarded(self._click_apply))
         controls.number.observe(self._guarded(self._picker.read_number), "value")
 
     def _guarded(self, act: Callable[[], object]) -> Callable[[Any], None]:
@@ -236,3 +278,8 @@ class LRFinder(Runs, ipywidgets.VBox):
                 if suggestion.lr is not None:
                     self._picker.offer(suggestion.lr)
             self._view.show(test, curve, curves, suggestion, self._picker.problem)
+            self._view.controls.show_apply(
+                type(self._sweep.optimizer).__name__,
+                possible=self.lr is not None and test.state not in (State.RUNNING, State.PAUSED),
+                applied=self._undo is not None,
+            )

@@ -45,6 +45,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         | {"read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),
+    "apply": (set(), {"torch"}),
     "comparison": (set(), {"numpy"}),
     "compare": ({"arguments", "comparison", "engine"}, {"numpy", "torch"}),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
@@ -63,7 +64,17 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "picker": ({"namespace", "view"}, set()),
     "runs": ({"curve", "engine", "run", "state", "suggest", "takeover"}, {"torch"}),
     "widget": (
-        {"controls", "curve", "engine", "learning_rate", "namespace", "picker", "run", "runs"}
+        {
+            "apply",
+            "controls",
+            "curve",
+            "engine",
+            "learning_rate",
+            "namespace",
+            "picker",
+            "run",
+            "runs",
+        }
         | {"state", "takeover", "view"},
         {"ipywidgets", "torch"},
     ),

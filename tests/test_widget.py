@@ -1349,3 +1349,51 @@ def test_repeats_that_cannot_differ_are_said_to_tell_nothing(make: Any) -> None:
     finder = finished(make(repeats=2, namespace={}))
     assert finder.suggestion.spread is None
     assert "saw the same data in the same order" in status(finder)
+
+
+# -- apply ----------------------------------------------------------------------------------------
+
+
+def test_apply_sets_the_pick_on_the_optimizer_and_a_second_click_takes_it_back(make: Any) -> None:
+    finder = make(namespace={})
+    optimizer, button = finder._sweep.optimizer, finder._view.controls.apply
+    assert button.disabled
+    with pytest.raises(RuntimeError, match="nothing has been picked"):
+        finder.apply()
+    finder.pick(0.02)
+    assert not button.disabled
+    assert optimizer.param_groups[0]["lr"] == 0.1  # a pick alone changes no optimizer
+    button.click()
+    assert (optimizer.param_groups[0]["lr"], button.description) == (0.02, "Undo")
+    button.click()
+    assert (optimizer.param_groups[0]["lr"], button.description) == (0.1, "Apply")
+    button.click()
+    finder.pick(0.03)
+    assert button.description == "Apply"
+    finder.apply()
+    assert optimizer.param_groups[0]["lr"] == 0.03
+
+
+def test_apply_takes_another_optimizer_and_its_scheduler(make: Any) -> None:
+    finder = make(namespace={})
+    optimizer = torch.optim.SGD(linear().parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    finder.pick(0.02)
+    finder.apply(optimizer, scheduler)
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == 0.01
+    assert finder._sweep.optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_during_a_run_the_optimizer_is_the_tests(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    finder.pick(0.02)
+    finder.start()
+    assert finder._view.controls.apply.disabled
+    with pytest.raises(RuntimeError, match="is running; call stop"):
+        finder.apply()
+    gate.let_all()
+    finder.wait(WAIT_S)
+    finder.apply()
+    assert finder._sweep.optimizer.param_groups[0]["lr"] == 0.02
