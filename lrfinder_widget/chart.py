@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import LossCurve
+from .suggest import Suggestion
 
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 """Pixels around the plot area; fixed, so that the marker knows where the axis is."""
@@ -62,9 +63,21 @@ class Chart:
             opacities=[0.5],
             stroke_width=0,
         )
+        # The band of the suggestion, all over the height.
+        height = {"x": self._x, "y": bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)}
+        self._band = bqplot.Lines(
+            x=[],
+            y=[],
+            scales=height,
+            colors=[_LINE],
+            fill="bottom",
+            fill_colors=[_LINE],
+            fill_opacities=[0.12],
+            stroke_width=0,
+        )
         self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[_LINE], stroke_width=2.5)
         self.figure = bqplot.Figure(
-            marks=[self._raw, self._smooth],
+            marks=[self._band, self._raw, self._smooth],
             axes=[_lr_axis(self._x, start_lr, end_lr, log), self._loss_axis],
             fig_margin=MARGIN,
             min_aspect_ratio=0.01,
@@ -100,12 +113,18 @@ class Chart:
         _put(self._raw, lrs, losses)
         _put(self._smooth, smooth_lrs, smooth)
 
+    def show_band(self, suggestion: Suggestion | None) -> None:
+        """Shade the band of a suggestion, if it has one."""
+        found = suggestion is not None and suggestion.lr is not None
+        ends = [suggestion.low, suggestion.high] if suggestion is not None and found else []
+        _put(self._band, np.array(ends, dtype=np.float64), np.ones(len(ends)))
+
     def _draw_singles(self, singles: Sequence[LossCurve]) -> None:
         while len(self._singles) < len(singles):
             line = bqplot.Lines(x=[], y=[], scales=self._scales, colors=[_LINE], stroke_width=1)
             line.opacities = [0.35]
             self._singles.append(line)
-            self.figure.marks = [*self._singles, self._raw, self._smooth]
+            self.figure.marks = [self._band, *self._singles, self._raw, self._smooth]
         for i, line in enumerate(self._singles):
             lrs, _, smooth = _finite(singles[i]) if i < len(singles) else _NO_POINTS
             if len(line.x) != len(lrs):

@@ -10,7 +10,7 @@ import ipywidgets
 from .curve import LossCurve
 from .run import RangeTest
 from .state import State
-from .suggest import Suggestion
+from .suggest import RULES, Rule, Suggestion
 
 MISSING = (
     "No chart here? It needs ipywidgets, bqplot and anywidget where the kernel runs and also where "
@@ -49,6 +49,17 @@ class Controls:
         self.written = ipywidgets.HTML()
         self.apply = ipywidgets.Button(description="Apply", disabled=True, layout={"width": "84px"})
         self.status = ipywidgets.HTML(layout={"width": "100%"})
+        self.candidates: dict[Rule, ipywidgets.Button] = {
+            rule: ipywidgets.Button(
+                tooltip=f"Put the marker where the rule {rule} would",
+                layout={"width": "auto", "display": "none"},
+            )
+            for rule in RULES
+        }
+        self.rules = ipywidgets.Box(
+            [ipywidgets.Label("candidates"), *self.candidates.values()],
+            layout={**_ROW, "display": "none"},
+        )
         self.missing = ipywidgets.HTML(
             _late(MISSING), layout={"min_height": "0", "margin": "0 2px"}
         )
@@ -74,6 +85,15 @@ class Controls:
             if applied
             else f"Set the pick on the {optimizer} that the test was given"
         )
+
+    def show_candidates(self, found: dict[Rule, float | None]) -> None:
+        """Offer what the rules find; those that find nothing are not shown."""
+        for rule, button in self.candidates.items():
+            lr = found.get(rule)
+            button.layout.display = "none" if lr is None else None
+            button.description = "" if lr is None else f"{rule} {lr:.2e}"
+        several = sum(lr is not None for lr in found.values()) > 1
+        self.rules.layout.display = "flex" if several else "none"
 
     def hide_missing(self) -> None:
         """Take away the hint on what to install: the chart has been seen."""

@@ -194,7 +194,7 @@ class LossCurve:
         told = told.format(found=len(lrs), repeats=len(self.repeats), spread=spread)
         return replace(found, spread=spread, reason=f"{found.reason} {told}")
 
-    def candidates(self) -> dict[str, float | None]:
+    def candidates(self) -> dict[Rule, float | None]:
         """Return the learning rate that each rule reads off the curve, None where it cannot."""
         return {rule: self.suggest(rule).lr for rule in RULES}
 

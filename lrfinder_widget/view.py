@@ -14,7 +14,7 @@ from .curve import LossCurve
 from .marker import LRMarker
 from .run import RangeTest
 from .state import State
-from .suggest import Suggestion
+from .suggest import Rule, Suggestion
 
 
 class View:
@@ -56,6 +56,8 @@ class View:
         self._placed = lr  # where Python last put the marker
         self._drawn: tuple[RangeTest | None, int] = (None, 0)
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
+        self._suggested: tuple[RangeTest | None, Suggestion | None] = (None, None)
+        self._found: dict[Rule, float] = {}
         self._pace_from = (0.0, 0)
         self.chart = Chart(ladder[0], ladder[-1], log=log)
         self.marker = LRMarker(
@@ -78,10 +80,13 @@ class View:
             controls.missing,
             self._stage,
             controls.below,
+            controls.rules,
             controls.status,
         ]
         self.show_number()
         self.marker.observe(lambda change: self.show_number(), "lr")
+        for rule, button in controls.candidates.items():
+            button.on_click(lambda _, rule=rule: self._place_by(rule))
         self.marker.observe(lambda change: controls.hide_missing(), "ready")
 
     def show(
@@ -114,6 +119,9 @@ class View:
         if (test, done) != self._drawn:
             self._drawn = (test, done)
             self.chart.draw(curve, singles)
+        if (test, suggestion) != self._suggested:
+            self._suggested = (test, suggestion)
+            self._show_suggestion(curve, suggestion)
         self.controls.show_state(
             active=state in (State.RUNNING, State.PAUSED), paused=state is State.PAUSED
         )
@@ -123,6 +131,16 @@ class View:
             sentence(test, curve, done, self._total, self._device, suggestion, problem),
             test.exception,
         )
+
+    def _show_suggestion(self, curve: LossCurve, suggestion: Suggestion | None) -> None:
+        found = {} if suggestion is None or suggestion.lr is None else curve.candidates()
+        self._found = {rule: lr for rule, lr in found.items() if lr is not None}
+        self.controls.show_candidates(found)
+        self.chart.show_band(suggestion)
+
+    def _place_by(self, rule: Rule) -> None:
+        if (lr := self._found.get(rule)) is not None:
+            self.place(lr, "candidate")
 
     def _pace(self, state: State, done: int) -> str:
         since, before = self._pace_from

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lrfinder_widget import LossCurve
+from lrfinder_widget import LossCurve, Suggestion
 from lrfinder_widget.chart import DRAWN_POINTS, Chart, loss_limits, round_ticks, thin_out
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -296,7 +296,7 @@ def test_the_marks_hold_the_finite_points(chart: Chart) -> None:
     curve = curve_of(with_gaps())
     chart.draw(curve)
     good = np.isfinite(curve.losses)
-    drawn = [(mark.x.tolist(), mark.y.tolist()) for mark in chart.figure.marks]
+    drawn = [(mark.x.tolist(), mark.y.tolist()) for mark in chart.figure.marks[1:]]
     assert (curve.lrs[good].tolist(), curve.losses[good].tolist()) in drawn
     assert (curve.lrs[good].tolist(), curve.smooth()[good].tolist()) in drawn
 
@@ -305,14 +305,14 @@ def test_a_growing_curve_grows_on_the_chart_and_a_new_one_begins_again(chart: Ch
     sizes = []
     for n in (0, 1, 2, 50, 100, 0, 1):
         chart.draw(curve_of(noisy(100)[:n]))
-        sizes.append({len(mark.x) for mark in chart.figure.marks})
+        sizes.append({len(mark.x) for mark in chart.figure.marks[1:]})
     assert sizes == [{0}, {1}, {2}, {50}, {100}, {0}, {1}]
 
 
 def test_thinning_is_for_the_drawing_only(chart: Chart) -> None:
     curve = curve_of(noisy(5_000))
     chart.draw(curve)
-    assert all(0 < len(mark.x) <= DRAWN_POINTS for mark in chart.figure.marks)
+    assert all(0 < len(mark.x) <= DRAWN_POINTS for mark in chart.figure.marks[1:])
     assert len(curve) == 5_000
 
 
@@ -324,7 +324,7 @@ def test_the_axis_of_learning_rates_is_that_of_the_test(
     messages: Messages, log: bool, low: float, high: float
 ) -> None:
     chart = Chart(low, high, log=log)
-    scale = chart.figure.marks[0].scales["x"]
+    scale = chart._raw.scales["x"]
     assert (scale.min, scale.max, scale.allow_padding) == (low, high, False)
     axis = next(axis for axis in chart.figure.axes if axis.scale is scale)
     if axis.tick_values is not None:
@@ -351,14 +351,24 @@ def test_repeats_are_drawn_faintly_and_their_median_on_top() -> None:
     curves = [LossCurve(lrs, 2.0 + shift - lrs, "completed") for shift in (0.0, 0.2, 0.1)]
     chart = Chart(1e-5, 1.0, log=True)
     chart.draw(curves[0], curves[:1])
-    assert chart.figure.marks == [chart._raw, chart._smooth]
+    assert chart.figure.marks == [chart._band, chart._raw, chart._smooth]
     under_way = LossCurve(lrs[:7], 3.0 - lrs[:7], "stopped")
     chart.draw(curves[0], [curves[0], under_way])  # the second is under way
-    assert [len(mark.x) for mark in chart.figure.marks] == [30, 7, 7, 30]
+    assert [len(mark.x) for mark in chart.figure.marks[1:]] == [30, 7, 7, 30]
     assert chart._raw.y.tolist() == under_way.losses.tolist()
     median = LossCurve.median(curves)
     chart.draw(median, curves)
-    assert [len(mark.x) for mark in chart.figure.marks] == [30] * 5
+    assert [len(mark.x) for mark in chart.figure.marks[1:]] == [30] * 5
     assert chart._raw.y.tolist() == median.losses.tolist() == curves[2].losses.tolist()
     chart.draw(curves[1], curves[1:2])  # the next run has no repeats
-    assert [len(mark.x) for mark in chart.figure.marks] == [0, 0, 0, 30, 30]
+    assert [len(mark.x) for mark in chart.figure.marks[1:]] == [0, 0, 0, 30, 30]
+
+
+def test_the_band_of_a_suggestion_is_shaded_over_all_the_height() -> None:
+    chart = Chart(1e-5, 1.0, log=True)
+    chart.show_band(Suggestion(0.01, 0.002, 0.03, "minimum", "because"))
+    assert (chart._band.x.tolist(), chart._band.y.tolist()) == ([0.002, 0.03], [1.0, 1.0])
+    assert (chart._band.scales["y"].min, chart._band.scales["y"].max) == (0.0, 1.0)
+    for refused in (None, Suggestion(None, None, None, "minimum", "refused")):
+        chart.show_band(refused)
+        assert len(chart._band.x) == len(chart._band.y) == 0

@@ -58,7 +58,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "marker": (set(), {"anywidget", "traitlets"}),
     "namespace": (set(), set()),
     "takeover": ({"namespace"}, {"torch"}),
-    "chart": ({"curve"}, {"bqplot", "ipywidgets", "numpy"}),
+    "chart": ({"curve", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "view": ({"chart", "controls", "curve", "marker", "run", "state", "suggest"}, {"ipywidgets"}),
     "picker": ({"namespace", "view"}, set()),

@@ -1397,3 +1397,37 @@ def test_during_a_run_the_optimizer_is_the_tests(make: Any, gate: Gate) -> None:
     finder.wait(WAIT_S)
     finder.apply()
     assert finder._sweep.optimizer.param_groups[0]["lr"] == 0.02
+
+
+# -- candidates -----------------------------------------------------------------------------------
+
+
+def offered(finder: LRFinder) -> dict[str, str]:
+    buttons = finder._view.controls.candidates.items()
+    return {rule: b.description for rule, b in buttons if b.layout.display != "none"}
+
+
+def test_what_other_rules_find_is_offered_and_a_click_goes_there_without_writing(make: Any) -> None:
+    namespace = {"lr": 0.5}
+    finder = make(namespace=namespace)
+    assert offered(finder) == {}
+    found = finished(finder).curve.candidates()
+    assert set(offered(finder)) == {rule for rule, lr in found.items() if lr is not None}
+    assert offered(finder)["steepest"] == f"steepest {found['steepest']:.2e}"
+    finder._view.controls.candidates["steepest"].click()
+    marker = finder._view.marker
+    assert (marker.lr, marker.kind) == (found["steepest"], "candidate")
+    assert namespace == {"lr": 0.5}
+    assert finder._view.chart._band.x.tolist() == [finder.suggestion.low, finder.suggestion.high]
+
+
+def test_a_refused_curve_and_a_new_run_offer_nothing(make: Any, gate: Gate) -> None:
+    assert offered(finished(make(RISE, namespace={}))) == {}
+    finder = make(gate, namespace={})
+    gate.let_all()
+    assert offered(finished(finder))
+    gate._open = False
+    finder.start()
+    assert offered(finder) == {}
+    assert len(finder._view.chart._band.x) == 0
+    gate.let_all()
