@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import ipywidgets
 import torch
@@ -22,8 +22,13 @@ from .picker import Picker
 from .run import RangeTest
 from .runs import Runs
 from .state import State
+from .static_view import Picture
 from .takeover import take_over
 from .view import View
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 _DOUBLE_CLICK_S = 0.5  # the second click of two on Start is no Stop
 
@@ -143,7 +148,10 @@ class LRFinder(Runs, ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": f"{self!r}\n{MISSING}"}  # shown by hosts without widgets
+        bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets
+        if len(self.curve):  # and this by those that show a saved notebook
+            bundle["image/svg+xml"] = self.snapshot()._repr_svg_()
+        return bundle
 
     # -- the pick ---------------------------------------------------------------------------------
 
@@ -203,6 +211,39 @@ class LRFinder(Runs, ipywidgets.VBox):
         with self._view.lock:
             self._undo = apply_lr(self.lr, optimizer or self._sweep.optimizer, scheduler)
         self._show(self._test)
+
+    # -- taking it away ---------------------------------------------------------------------------
+
+    def snapshot(self) -> Picture:
+        """Return a static picture of the latest run: the last line of a cell shows and saves it."""
+        with self._view.lock:
+            return Picture(self.curve, self.lr, log=self._sweep.mode == "exp")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the latest run by Matplotlib, with the pick, if there is one.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without one, in a new figure.
+        """
+        ax = self.curve.plot(ax)
+        if self.lr is not None:
+            ax.axvline(self.lr, color="black", label=f"lr = {self.lr:.2e}")
+            ax.legend()
+        return ax
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas frame of all runs: ``run``, from 1, ``lr``, ``loss`` and ``smoothed``."""
+        import pandas as pd
+
+        frames = [curve.to_dataframe().assign(run=i) for i, curve in enumerate(self.curves, 1)]
+        columns = ["run", "lr", "loss", "smoothed"]
+        return (
+            pd.concat(frames, ignore_index=True)[columns]
+            if frames
+            else pd.DataFrame(columns=columns)
+        )
 
     def _picked(self) -> None:
         self._undo = None  # the next click applies the new pick

@@ -59,6 +59,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "namespace": (set(), set()),
     "takeover": ({"namespace"}, {"torch"}),
     "chart": ({"curve", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
+    "static_view": ({"chart", "curve"}, {"numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "view": ({"chart", "controls", "curve", "marker", "run", "state", "suggest"}, {"ipywidgets"}),
     "picker": ({"namespace", "view"}, set()),
@@ -75,7 +76,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
             "run",
             "runs",
         }
-        | {"state", "takeover", "view"},
+        | {"state", "static_view", "takeover", "view"},
         {"ipywidgets", "torch"},
     ),
 }

@@ -1431,3 +1431,30 @@ def test_a_refused_curve_and_a_new_run_offer_nothing(make: Any, gate: Gate) -> N
     assert offered(finder) == {}
     assert len(finder._view.chart._band.x) == 0
     gate.let_all()
+
+
+# -- taking it away -------------------------------------------------------------------------------
+
+
+def test_a_display_after_the_run_carries_the_picture(make: Any) -> None:
+    finder = make(namespace={})
+    assert "image/svg+xml" not in finder._repr_mimebundle_()
+    finished(finder).pick(0.01)
+    assert "lr = 1.00e-02" in finder._repr_mimebundle_()["image/svg+xml"]
+    assert finder.snapshot()._repr_svg_() == finder._repr_mimebundle_()["image/svg+xml"]
+
+
+def test_all_runs_in_one_frame(make: Any) -> None:
+    finder = make(namespace={})
+    assert finder.to_dataframe().columns.tolist() == ["run", "lr", "loss", "smoothed"]
+    finished(finder)
+    finished(finder)
+    frame = finder.to_dataframe()
+    assert frame["run"].value_counts().to_dict() == {1: POINTS, 2: POINTS}
+    assert frame["loss"][:POINTS].tolist() == finder.curves[0].losses.tolist()
+
+
+def test_plot_shows_the_pick(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    finder.pick(0.01)
+    assert "lr = 1.00e-02" in [line.get_label() for line in finder.plot().get_lines()]

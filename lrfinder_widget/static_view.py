@@ -1,0 +1,146 @@
+"""A picture of a curve without a kernel: SVG, for saved notebooks."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chart import loss_limits, round_ticks, thin_out
+from .curve import LossCurve
+
+WIDTH, HEIGHT = 720, 360
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # of the plot area, in pixels
+_LINE, _MUTED = "#1976d2", "#616161"  # on white, which the picture brings along
+
+Array = NDArray[np.float64]
+
+
+class Picture:
+    """An LR range test as it was, for the notebook that is saved.
+
+    Parameters
+    ----------
+    curve : LossCurve
+        What was measured.
+    lr : float or None
+        The pick.
+    log : bool
+        Whether the learning-rate axis is logarithmic.
+    """
+
+    def __init__(self, curve: LossCurve, lr: float | None, *, log: bool) -> None:
+        self._svg = _draw(curve, lr, log=log)
+
+    def _repr_svg_(self) -> str:
+        return self._svg
+
+    def __repr__(self) -> str:
+        return "<picture of an LR range test>"
+
+
+class _Axes:
+    """Where learning rates and losses are, in pixels."""
+
+    def __init__(self, lrs: Array, low: float, high: float, *, log: bool) -> None:
+        self._scale = np.log10 if log else np.asarray
+        self.start, self.end = float(lrs[0]), float(lrs[-1])
+        self.low, self.high = low, high
+
+    def x(self, lr: Array | float) -> Array:
+        start, end = self._scale(self.start), self._scale(self.end)
+        return np.asarray(LEFT + (self._scale(lr) - start) / (end - start) * (WIDTH - LEFT - RIGHT))
+
+    def y(self, loss: Array | float) -> Array:
+        share = (np.asarray(loss) - self.low) / (self.high - self.low)
+        return np.asarray(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
+
+
+def _draw(curve: LossCurve, lr: float | None, *, log: bool) -> str:
+    finite = np.isfinite(curve.losses)
+    lrs, losses, smooth = curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
+    found = curve.suggestion
+    label = f"LR range test: {found.reason}" if lr is None else f"LR range test: lr = {lr:.2e}"
+    size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
+    style = 'font-family="sans-serif" font-size="12" style="max-width: 100%; height: auto"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {style}>',
+        f"<title>{html.escape(label)}</title>",
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+    ]
+    if len(lrs) > 1:
+        low, high = loss_limits(losses, smooth)
+        axes = _Axes(lrs, low, high, log=log)
+        parts += _grid(axes, log=log)
+        if found.low is not None and found.high is not None:
+            left, right = axes.x(found.low), axes.x(min(found.high, axes.end))
+            parts.append(
+                f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" '
+                f'height="{HEIGHT - TOP - BOTTOM}" fill="{_LINE}" opacity="0.12"/>'
+            )
+        parts.append(
+            f'<clipPath id="lrf-plot"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
+            f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath><g clip-path="url(#lrf-plot)">'
+        )
+        x, y = thin_out(lrs, np.clip(losses, low - (high - low), high + (high - low)))
+        parts += [
+            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_LINE}" opacity="0.5"/>'
+            for a, b in zip(axes.x(x), axes.y(y), strict=True)
+        ]
+        x, y = thin_out(lrs, np.clip(smooth, low - (high - low), high + (high - low)))
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(axes.x(x), axes.y(y), strict=True))
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{_LINE}" stroke-width="2.5"/></g>'
+        )
+        if lr is not None and axes.start <= lr <= axes.end:
+            at = float(axes.x(lr))
+            anchor = "start" if at < WIDTH / 2 else "end"
+            parts.append(
+                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" '
+                f'stroke="black" stroke-width="2"/>'
+                f'<text x="{at:.1f}" y="{TOP - 10}" text-anchor="{anchor}" font-weight="bold">'
+                f"lr = {lr:.2e}</text>"
+            )
+    return "".join([*parts, _caption(found.reason), "</svg>"])
+
+
+def _grid(axes: _Axes, *, log: bool) -> list[str]:
+    first, last = np.ceil(np.log10(axes.start)), np.floor(np.log10(axes.end))
+    decades = log and last > first
+    ticks = 10.0 ** np.arange(first, last + 1) if decades else round_ticks(axes.start, axes.end)
+    bottom = HEIGHT - BOTTOM
+    parts = []
+    for tick in ticks.tolist():
+        at = float(axes.x(tick))
+        parts.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{bottom}" stroke="#e0e0e0"/>'
+            f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle" fill="{_MUTED}">'
+            f"{tick:.{0 if decades else 1}e}</text>"
+        )
+    for tick in round_ticks(axes.low, axes.high).tolist():
+        at = float(axes.y(tick))
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#e0e0e0"/>'
+            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end" fill="{_MUTED}">'
+            f"{tick:.6g}</text>"
+        )
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(
+        f'<text x="{middle}" y="{bottom + 34}" text-anchor="middle">learning rate</text>'
+        f'<text x="16" y="{(TOP + bottom) / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 16 {(TOP + bottom) / 2})">loss</text>'
+    )
+    return parts
+
+
+def _caption(reason: str, width: int = 115) -> str:
+    """Write the sentence under the chart, in two lines if need be."""
+    split = reason.rfind(" ", 0, width) if len(reason) > width else len(reason)
+    lines = [reason[:split], reason[split:].strip()]
+    return "".join(
+        f'<text x="{LEFT}" y="{HEIGHT - 18 + 14 * i}" fill="{_MUTED}" font-size="11">'
+        f"{html.escape(line)}</text>"
+        for i, line in enumerate(lines)
+        if line
+    )

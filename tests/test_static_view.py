@@ -1,0 +1,81 @@
+"""The picture without a kernel: valid SVG, finite numbers only, users' words as text."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from lrfinder_widget import LossCurve
+from lrfinder_widget.static_view import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Picture
+
+SVG = "{http://www.w3.org/2000/svg}"
+_x = np.linspace(0.0, 1.0, 100)
+LOSSES = 2.3 - 1.6 / (1 + np.exp(-25 * (_x - 0.5))) + 40 * np.clip(_x - 0.85, 0, None)
+
+
+def picture(losses: object = LOSSES, lr: float | None = None, *, log: bool = True) -> ET.Element:
+    n = len(np.atleast_1d(np.asarray(losses)))
+    spaced = np.geomspace if log else np.linspace
+    svg = Picture(LossCurve(spaced(1e-6, 1.0, n), losses), lr, log=log)._repr_svg_()
+    return ET.fromstring(svg)
+
+
+def numbers(root: ET.Element) -> list[float]:
+    names = ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height")
+    found = [float(e.get(name, 0)) for e in root.iter() for name in names]
+    for line in root.iter(f"{SVG}polyline"):
+        found += [float(v) for point in line.get("points", "").split() for v in point.split(",")]
+    return found
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize(
+    "losses",
+    [
+        LOSSES,
+        [1.0, 2.0],
+        [1.0] * 50,
+        [math.nan] * 30,
+        [*LOSSES[:60], math.nan],
+        [*LOSSES[:60], math.inf, 1e300],
+        -LOSSES,
+    ],
+    ids=["usual", "two", "constant", "nan", "nan-last", "huge", "negative"],
+)
+def test_every_curve_gives_a_valid_picture_of_finite_numbers(losses: object, log: bool) -> None:
+    root = picture(losses, 0.01, log=log)
+    assert all(map(math.isfinite, numbers(root)))
+
+
+def test_an_empty_curve_gives_a_picture_with_its_sentence() -> None:
+    svg = Picture(LossCurve([], []), None, log=True)._repr_svg_()
+    assert "no finite loss" in "".join(ET.fromstring(svg).itertext())
+
+
+def test_the_pick_stands_where_the_axis_has_it() -> None:
+    root = picture(lr=1e-3)
+    (marker,) = (e for e in root.iter(f"{SVG}line") if e.get("stroke") == "black")
+    middle = LEFT + (WIDTH - LEFT - RIGHT) / 2  # of 1e-6 to 1
+    assert float(marker.get("x1", 0)) == pytest.approx(middle, abs=0.1)
+    assert "lr = 1.00e-03" in "".join(root.itertext())
+
+
+def test_the_band_and_the_reason_are_shown() -> None:
+    curve = LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES)
+    root = picture()
+    (band,) = (e for e in root.iter(f"{SVG}rect") if e.get("opacity") == "0.12")
+    assert float(band.get("width", 0)) > 10
+    assert (float(band.get("y", 0)), float(band.get("height", 0))) == (TOP, HEIGHT - TOP - BOTTOM)
+    words = " ".join(e.text or "" for e in root.iter(f"{SVG}text"))
+    assert curve.suggestion.reason in words
+
+
+def test_a_long_curve_is_thinned() -> None:
+    rng = np.random.default_rng(0)
+    svg = Picture(
+        LossCurve(np.geomspace(1e-6, 1, 50_000), rng.normal(size=50_000)), None, log=True
+    )._repr_svg_()
+    assert len(svg) < 400_000
