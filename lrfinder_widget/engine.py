@@ -82,15 +82,27 @@ class Sweep:
         LearningRate(optimizer)  # raises now what would stop it at the start
         self.model = model
         self.optimizer = optimizer
-        self.mode: Mode = mode
-        self.ladder = learning_rates(start_lr, end_lr, num_iter, mode)
-        self.repeats = check_count("repeats", repeats, at_least=1)
+        self.set_up(start_lr, end_lr, num_iter, mode, repeats)
         self._batches = batches
         self._step = step
         self._stop = stop
         self._val_batches = check_val_batches(val_batches)
         self._preserve = check_preserve(preserve)
         self._device = None if device is None else torch.device(device)
+
+    def set_up(
+        self, start_lr: float, end_lr: float, num_iter: int, mode: Mode, repeats: int
+    ) -> None:
+        """Choose the ladder of the next run, and how many times it is gone through.
+
+        Raises
+        ------
+        ValueError
+            For arguments that cannot work; then the ladder stays as it is.
+        """
+        checked = check_count("repeats", repeats, at_least=1)
+        self.ladder = learning_rates(start_lr, end_lr, num_iter, mode)
+        self.mode, self.repeats = mode, checked
 
     @property
     def device(self) -> torch.device | None:

@@ -85,11 +85,14 @@ class Runs:
         ------
         RuntimeError
             If the test is running or paused, or the finder is closed.
+        ValueError
+            If what was typed into the set-up boxes cannot work; nothing is begun then.
         """
         self._check_idle()  # before the lock, too: a step that starts its own finder must not wait
         with starting:
             self._check_idle()
             stop_others(self)
+            self._prepare()
             opened = threading.Event()
             test = RangeTest(self._sweep.points(opened))
             self._replace(test)
@@ -104,6 +107,9 @@ class Runs:
             raise RuntimeError("this LRFinder is closed; make a new one.")
         if self.state in (State.RUNNING, State.PAUSED):
             raise RuntimeError(f"the LR range test is {self.state.value}; call stop() first.")
+
+    def _prepare(self) -> None:
+        """Take up what has been set up for the next run."""
 
     def _replace(self, test: RangeTest) -> None:
         """Make `test` the latest run."""

@@ -13,6 +13,7 @@ from .controls import Controls, pace_text, sentence, status_text, written_text
 from .curve import LossCurve
 from .marker import LRMarker
 from .run import RangeTest
+from .setup import SetUp
 from .state import State
 from .suggest import Rule, Suggestion
 
@@ -50,6 +51,7 @@ class View:
         lr: float,
     ) -> None:
         self.lock = threading.RLock()
+        self._range = (ladder, log, repeats)
         self._total = repeats * len(ladder)
         self._device = device
         self._name = name
@@ -70,6 +72,8 @@ class View:
             layout={"grid_area": "1 / 1"},
         )
         self.controls = Controls(self._total)
+        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), "exp" if log else "linear", repeats)
+        self.controls.above.children = (*self.controls.above.children, self.setup.toggle)
         # The marker lies over the figure: both are in the same cell of a grid.
         self._stage = ipywidgets.Box(
             [self.chart.figure, self.marker], layout={"display": "grid", "width": "100%"}
@@ -77,6 +81,7 @@ class View:
         controls = self.controls
         self.children: list[Any] = [
             controls.above,
+            self.setup.row,
             controls.missing,
             self._stage,
             controls.below,
@@ -88,6 +93,21 @@ class View:
         for rule, button in controls.candidates.items():
             button.on_click(lambda _, rule=rule: self._place_by(rule))
         self.marker.observe(lambda change: controls.hide_missing(), "ready")
+
+    def set_range(self, ladder: list[float], *, log: bool, repeats: int) -> None:
+        """Take up the set-up of a new run; under `lock`."""
+        if self._range == (ladder, log, repeats):
+            return
+        self._range = (ladder, log, repeats)
+        self._total = repeats * len(ladder)
+        self.controls.progress.max = self._total
+        old, self.chart = self.chart, Chart(ladder[0], ladder[-1], log=log)
+        self._drawn, self._suggested = (None, 0), (None, None)
+        self._stage.children = (self.chart.figure, self.marker)
+        old.close()
+        with self.marker.hold_sync():
+            self.marker.low, self.marker.high = ladder[0], ladder[-1]
+            self.marker.scale = "log" if log else "linear"
 
     def show(
         self,
@@ -125,6 +145,7 @@ class View:
         self.controls.show_state(
             active=state in (State.RUNNING, State.PAUSED), paused=state is State.PAUSED
         )
+        self.setup.allow(editing=state not in (State.RUNNING, State.PAUSED))
         self.controls.progress.value = done
         self.controls.pace.value = self._pace(state, done)
         self.controls.status.value = status_text(

@@ -301,6 +301,13 @@ class LRFinder(Runs, ipywidgets.VBox):
         else:
             self.pause()
 
+    def _prepare(self) -> None:
+        """Take up what the set-up boxes say."""
+        with self._view.lock:
+            sweep = self._sweep
+            sweep.set_up(**self._view.setup.values())
+            self._view.set_range(sweep.ladder, log=sweep.mode == "exp", repeats=sweep.repeats)
+
     def _replace(self, test: RangeTest) -> None:
         with self._view.lock:
             super()._replace(test)

@@ -61,7 +61,11 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "chart": ({"curve", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
     "static_view": ({"chart", "curve"}, {"numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
-    "view": ({"chart", "controls", "curve", "marker", "run", "state", "suggest"}, {"ipywidgets"}),
+    "setup": (set(), {"ipywidgets"}),
+    "view": (
+        {"chart", "controls", "curve", "marker", "run", "setup", "state", "suggest"},
+        {"ipywidgets"},
+    ),
     "picker": ({"namespace", "view"}, set()),
     "runs": ({"curve", "engine", "run", "state", "suggest", "takeover"}, {"torch"}),
     "widget": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import html
 import itertools
 import math
 import threading
@@ -1458,3 +1459,70 @@ def test_plot_shows_the_pick(make: Any) -> None:
     finder = finished(make(namespace={}))
     finder.pick(0.01)
     assert "lr = 1.00e-02" in [line.get_label() for line in finder.plot().get_lines()]
+
+
+# -- set-up in place ------------------------------------------------------------------------------
+
+
+def test_the_set_up_starts_as_the_code_says_and_changes_the_next_run(make: Any) -> None:
+    finder = make(lambda batch: 1.0, start_lr=1.23456789e-5, end_lr=0.5, num_iter=12, namespace={})
+    setup, view = finder._view.setup, finder._view
+    assert setup.values() == {
+        "start_lr": 1.23456789e-5,
+        "end_lr": 0.5,
+        "num_iter": 12,
+        "mode": "exp",
+        "repeats": 1,
+    }
+    first = finished(finder).curve
+    figure = view.chart.figure
+    setup.start_lr.value, setup.num_iter.value, setup.repeats.value = "1e-3", "7", "2"
+    setup.mode.value = "linear"
+    second = finished(finder).curve
+    assert second.lrs.tolist() == np.linspace(1e-3, 0.5, 7).tolist()
+    assert len(second.repeats) == 2
+    assert finder.curves[0] == first
+    assert view.chart.figure is not figure
+    assert view._stage.children == (view.chart.figure, view.marker)
+    assert (view.marker.low, view.marker.high, view.marker.scale) == (1e-3, 0.5, "linear")
+    assert view.controls.progress.max == 14
+
+
+@pytest.mark.parametrize(
+    ("box", "typed", "message"),
+    [
+        ("start_lr", "small", "'from' must be a number; got 'small'"),
+        ("start_lr", "nan", "start_lr must be a positive, finite number"),
+        ("end_lr", "1e-9", "start_lr must be below end_lr"),
+        ("end_lr", "<b>1</b>", "'to' must be a number"),
+        ("num_iter", "1", "num_iter must be a whole number, at least 2"),
+        ("num_iter", "10.5", "'points' must be a whole number"),
+        ("num_iter", "999999999999", "'points' must be at most 1,000,000"),
+        ("repeats", "0", "repeats must be a whole number, at least 1"),
+        ("repeats", "1000", "'repeats' must be at most 100"),
+    ],
+)
+def test_a_set_up_that_cannot_work_is_told_and_nothing_begins(
+    make: Any, box: str, typed: str, message: str
+) -> None:
+    finder = finished(make(namespace={}))
+    curve = finder.curve
+    getattr(finder._view.setup, box).value = typed
+    with pytest.raises(ValueError, match=message):
+        finder.start()
+    assert (finder.state, finder.curve, len(finder.curves)) == (State.FINISHED, curve, 1)
+    finder._view.controls.start.click()
+    assert html.escape(message) in status(finder)
+
+
+def test_the_set_up_is_folded_and_cannot_be_changed_during_a_run(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    setup = finder._view.setup
+    assert setup.row.layout.display == "none"
+    setup.toggle.value = True
+    assert setup.row.layout.display == "flex"
+    finder.start()
+    assert all(box.disabled for box in setup.row.children)
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert not any(box.disabled for box in setup.row.children)

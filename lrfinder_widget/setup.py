@@ -1,0 +1,94 @@
+"""The set-up of the next run, editable in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+_BOX = {"width": "170px"}
+_WIDE = {"description_width": "80px"}
+
+
+class SetUp:
+    """A row of boxes, folded away until somebody asks for it.
+
+    Parameters
+    ----------
+    start_lr, end_lr : float
+        The ends of the range.
+    num_iter : int
+        How many learning rates.
+    mode : {"exp", "linear"}
+        How they are spaced.
+    repeats : int
+        How many times.
+    """
+
+    def __init__(
+        self, start_lr: float, end_lr: float, num_iter: int, mode: str, repeats: int
+    ) -> None:
+        self.start_lr = _text("from", repr(float(start_lr)))
+        self.end_lr = _text("to", repr(float(end_lr)))
+        self.num_iter = _text("points", str(num_iter))
+        self.repeats = _text("repeats", str(repeats))
+        self.mode = ipywidgets.Dropdown(
+            options=[("exponential", "exp"), ("linear", "linear")],
+            value=mode,
+            description="spacing",
+            layout={"width": "200px"},
+            style=_WIDE,
+        )
+        boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
+        self.row = ipywidgets.Box(
+            boxes, layout={"flex_flow": "row wrap", "width": "100%", "display": "none"}
+        )
+        self.toggle = ipywidgets.ToggleButton(
+            description="Set up",
+            icon="sliders",
+            tooltip="Range, number of points and repeats of the next run",
+            layout={"width": "104px"},
+        )
+        self.toggle.observe(self._fold, "value")
+        self._inputs: list[Any] = boxes
+
+    def _fold(self, change: Any) -> None:
+        self.row.layout.display = "flex" if change["new"] else "none"
+
+    def allow(self, *, editing: bool) -> None:
+        """Say whether the boxes may be edited: a run that has begun keeps its set-up."""
+        for box in self._inputs:
+            box.disabled = not editing
+
+    def values(self) -> dict[str, Any]:
+        """Return what the boxes say, as the arguments of the same names.
+
+        Raises
+        ------
+        ValueError
+            If one of them holds no number, or one that would stop the page or the kernel.
+        """
+        return {
+            "start_lr": _number("from", self.start_lr.value, float),
+            "end_lr": _number("to", self.end_lr.value, float),
+            "num_iter": _number("points", self.num_iter.value, int, at_most=1_000_000),
+            "mode": self.mode.value,
+            "repeats": _number("repeats", self.repeats.value, int, at_most=100),
+        }
+
+
+def _text(description: str, value: str) -> ipywidgets.Text:
+    return ipywidgets.Text(
+        value, description=description, continuous_update=False, layout=_BOX, style=_WIDE
+    )
+
+
+def _number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:
+    what = "whole number" if kind is int else "number"
+    try:
+        number = kind(typed)
+    except ValueError:
+        raise ValueError(f"{name!r} must be a {what}; got {typed!r}.") from None
+    if number > at_most:
+        raise ValueError(f"{name!r} must be at most {at_most:,.0f}; got {typed!r}.")
+    return number
