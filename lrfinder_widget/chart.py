@@ -46,7 +46,7 @@ class Chart:
         self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._scales = scales = {"x": self._x, "y": self._y}
         self._singles: list[Any] = []  # lines of repeats
-        self._loss_axis = _axis(
+        self._loss_axis = styled_axis(
             self._y,
             "loss",
             side="left",
@@ -110,14 +110,14 @@ class Chart:
         with self._loss_axis.hold_sync():
             self._loss_axis.visible = bool(len(losses))  # no numbers before there are any
             self._loss_axis.tick_values = round_ticks(low, high)
-        _put(self._raw, lrs, losses)
-        _put(self._smooth, smooth_lrs, smooth)
+        put(self._raw, lrs, losses)
+        put(self._smooth, smooth_lrs, smooth)
 
     def show_band(self, suggestion: Suggestion | None) -> None:
         """Shade the band of a suggestion, if it has one."""
         found = suggestion is not None and suggestion.lr is not None
         ends = [suggestion.low, suggestion.high] if suggestion is not None and found else []
-        _put(self._band, np.array(ends, dtype=np.float64), np.ones(len(ends)))
+        put(self._band, np.array(ends, dtype=np.float64), np.ones(len(ends)))
 
     def _draw_singles(self, singles: Sequence[LossCurve]) -> None:
         while len(self._singles) < len(singles):
@@ -128,7 +128,7 @@ class Chart:
         for i, line in enumerate(self._singles):
             lrs, _, smooth = _finite(singles[i]) if i < len(singles) else _NO_POINTS
             if len(line.x) != len(lrs):
-                _put(line, lrs, smooth)
+                put(line, lrs, smooth)
 
     def close(self) -> None:
         """Close every model behind the figure."""
@@ -144,7 +144,8 @@ def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
     return curve.lrs[finite], losses, smooth
 
 
-def _put(mark: Any, x: Array, y: Array) -> None:
+def put(mark: Any, x: Array, y: Array) -> None:
+    """Send the points of a mark, thinned out if they are many."""
     with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
         mark.x, mark.y = thin_out(x, y)
 
@@ -211,10 +212,11 @@ def _lr_axis(scale: Any, start_lr: float, end_lr: float, log: bool) -> Any:
         first, last = np.ceil(np.log10(start_lr) - 1e-9), np.floor(np.log10(end_lr) + 1e-9)
         if last > first:  # a tick a decade; bqplot's own choice crowds the axis
             ticks = {"tick_values": 10.0 ** np.arange(first, last + 1), "tick_format": ".0e"}
-    return _axis(scale, "learning rate", label_offset="34px", **ticks)
+    return styled_axis(scale, "learning rate", label_offset="34px", **ticks)
 
 
-def _axis(scale: Any, label: str, **options: Any) -> Any:
+def styled_axis(scale: Any, label: str, **options: Any) -> Any:
+    """Make an axis in the colours of the page."""
     return bqplot.Axis(
         scale=scale,
         label=label,

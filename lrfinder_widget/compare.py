@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from .arguments import check_count
 from .comparison import Comparison, Trial
 from .engine import Points, Sweep
+from .surroundings import Surroundings
 
 TrialPoints: TypeAlias = Generator[tuple[float, float], None, None]
 
@@ -76,17 +77,11 @@ def compare(
     >>> compare(model, optimizer, data, nn.MSELoss(), lrs=[1e-4, 1e-2], steps=50).winner
     0.01
     """
-    trials = Trials(
-        model,
-        optimizer,
-        batches,
-        criterion,
-        lrs=lrs,
-        steps=steps,
-        schedule=schedule,
-        halving=halving,
-        **options,
-    )
+    for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats"):
+        if name in options:
+            raise TypeError(f"compare takes no {name}: it trains with each of lrs for steps.")
+    sweep = Sweep(model, optimizer, batches, criterion, **options)
+    trials = Trials(sweep, lrs, steps, schedule=schedule, halving=halving)
     with closing(trials.points()) as points:
         for _ in points:
             pass
@@ -96,51 +91,57 @@ def compare(
 class Trials:
     """The checked arguments of `compare`; `points` runs the trials, one after another.
 
-    Takes what `compare` takes, with the same meaning and the same errors.
+    Parameters
+    ----------
+    sweep : Sweep
+        What is trained, on which batches, and what is put back.
+    lrs, steps, schedule, halving
+        As for `compare`, with the same errors.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        optimizer: Optimizer,
-        batches: Iterable[Any],
-        criterion: Callable[..., Tensor] | None = None,
-        *,
+        sweep: Sweep,
         lrs: Iterable[float],
-        steps: int = 500,
+        steps: int,
+        *,
         schedule: Callable[[int], float] | None = None,
         halving: bool = False,
-        **options: Any,
     ) -> None:
-        for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats"):
-            if name in options:
-                raise TypeError(f"compare takes no {name}: it trains with each of lrs for steps.")
         self.lrs = _check_lrs(lrs)
         self.steps = check_count("steps", steps, at_least=10)
         if schedule is not None and not callable(schedule):
             raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
-        if isinstance(batches, Iterator):
+        if isinstance(sweep.batches, Iterator):
             raise ValueError(
-                "compare shows each learning rate the same batches, so they must be there more "
-                f"than once; got a {type(batches).__name__}, which is used up by the first. Pass a "
-                "DataLoader or a list."
+                "trial runs show each learning rate the same batches, so they must be there more "
+                f"than once; got a {type(sweep.batches).__name__}, which is used up by the first. "
+                "Pass a DataLoader or a list."
             )
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
-        self._sweep = Sweep(model, optimizer, batches, criterion, stop=_Lost(), **options)
+        self._sweep = sweep.stopped_by(_Lost())
         self._trials: dict[float, Trial] = {}
+        self._running: tuple[float, list[float]] = (0.0, [])
 
     @property
     def comparison(self) -> Comparison:
-        """What the trials have shown so far."""
-        return Comparison(list(self._trials.values()))
+        """What the trials have shown so far; any thread may ask."""
+        trials = dict(self._trials)
+        lr, losses = self._running
+        if losses:
+            trials[lr] = Trial(lr, np.array(losses.copy()), completed=False)
+        return Comparison(list(trials.values()))
 
     def points(self) -> TrialPoints:
         """Run the trials; each learning rate comes with each loss measured under it."""
+        return self._points(self._sweep.surroundings())
+
+    def _points(self, surroundings: Surroundings) -> TrialPoints:
         left = list(self.lrs)
         for steps in self._rounds():
             for lr in left:
-                yield from self._run(lr, steps)
+                yield from self._run(lr, steps, surroundings)
             better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
             left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
 
@@ -151,12 +152,13 @@ class Trials:
             halvings += 1
         return [max(10, self.steps >> left) for left in reversed(range(halvings + 1))]
 
-    def _run(self, lr: float, steps: int) -> TrialPoints:
+    def _run(self, lr: float, steps: int, surroundings: Surroundings) -> TrialPoints:
         self._sweep.ladder = [lr * factor for factor in self._factors[:steps]]
         losses: list[float] = []
         reason = "stopped"
+        self._running = (lr, losses)
         try:
-            with closing(cast(Points, self._sweep.points())) as points:
+            with closing(cast(Points, self._sweep.points(None, surroundings))) as points:
                 while True:
                     try:
                         _, loss = next(points)
@@ -167,6 +169,7 @@ class Trials:
                     yield lr, loss
         finally:
             self._trials[lr] = Trial(lr, np.array(losses), reason == "completed")
+            self._running = (lr, [])
 
 
 class _Lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -83,7 +84,7 @@ class Sweep:
         self.model = model
         self.optimizer = optimizer
         self.set_up(start_lr, end_lr, num_iter, mode, repeats)
-        self._batches = batches
+        self.batches = batches
         self._step = step
         self._stop = stop
         self._val_batches = check_val_batches(val_batches)
@@ -104,6 +105,12 @@ class Sweep:
         self.ladder = learning_rates(start_lr, end_lr, num_iter, mode)
         self.mode, self.repeats = mode, checked
 
+    def stopped_by(self, stop: StopRule) -> Sweep:
+        """Return the same for a single run that is ended by another rule."""
+        other = copy.copy(self)
+        other.repeats, other._stop = 1, stop
+        return other
+
     @property
     def device(self) -> torch.device | None:
         """Where batches are moved; `None` where they are left as they are."""
@@ -111,13 +118,20 @@ class Sweep:
             return model_device(self.model)
         return self._device
 
-    def points(self, opened: threading.Event | None = None) -> Items:
+    def surroundings(self) -> Surroundings:
+        """Read what the calling thread has, for a run in another."""
+        return Surroundings(model_device(self.model))
+
+    def points(
+        self, opened: threading.Event | None = None, surroundings: Surroundings | None = None
+    ) -> Items:
         """Run once, when the generator is first asked.
 
         Yields the points; between two repeats the reason for which the earlier one ended, alone.
+        The surroundings are those of the calling thread, unless others are given.
         `opened` is set when the data has been opened, or at the latest at the end.
         """
-        return self._points(Surroundings(model_device(self.model)), opened)
+        return self._points(surroundings or self.surroundings(), opened)
 
     def _points(self, surroundings: Surroundings, opened: threading.Event | None) -> Items:
         try:
@@ -139,8 +153,8 @@ class Sweep:
         ranks: Ranks | None,
         opened: threading.Event | None,
     ) -> Items:
-        snapshot = Snapshot(objects, data=[self._batches])
-        batches = Batches(self._batches, self.device)
+        snapshot = Snapshot(objects, data=[self.batches])
+        batches = Batches(self.batches, self.device)
         # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
         # between, and these restore whatever it hits.
         try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Self
 
 from torch import Tensor
 
+from .compare import Trials
+from .comparison import Comparison
 from .curve import LossCurve, Reason
 from .engine import Sweep
 from .run import RangeTest
@@ -33,6 +36,9 @@ class Runs:
         self._sweep = sweep
         self._test = RangeTest(())  # until the first start, one that is ready
         self._earlier: list[LossCurve] = []
+        self._trials: Trials | None = None
+        self._trial_run = RangeTest(())
+        self._latest = self._test  # of both kinds
 
     def _show(self, test: RangeTest) -> None:
         """Draw what the run is now; called on any thread."""
@@ -69,6 +75,11 @@ class Runs:
     def suggestion(self) -> Suggestion:
         """What the latest curve suggests, or why it suggests nothing."""
         return self.curve.suggestion
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What the latest trial runs have shown so far; `None` before the first."""
+        return None if self._trials is None else self._trials.comparison
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that a run changes and puts back."""
@@ -107,6 +118,43 @@ class Runs:
             raise RuntimeError("this LRFinder is closed; make a new one.")
         if self.state in (State.RUNNING, State.PAUSED):
             raise RuntimeError(f"the LR range test is {self.state.value}; call stop() first.")
+        if self._trial_run.state is State.RUNNING:
+            raise RuntimeError("trial runs are under way; call stop() first.")
+
+    def compare(self, lrs: Iterable[float] | None = None, steps: int = 200) -> Self:
+        """Try a few learning rates in the background, as `lrfinder_widget.compare` does.
+
+        Parameters
+        ----------
+        lrs : iterable of float, optional
+            By default what the latest curve suggests to try.
+        steps : int, default 200
+            Optimizer steps of each.
+
+        Raises
+        ------
+        RuntimeError
+            If a test or trial runs are under way, the finder is closed, or there is nothing to try.
+        ValueError
+            For arguments that cannot work.
+        """
+        self._check_idle()
+        chosen = self.curve.trial_candidates() if lrs is None else list(lrs)
+        if lrs is None and not chosen:
+            raise RuntimeError("the curve shows nothing that is worth a trial: pass lrs=[…].")
+        with starting:
+            self._check_idle()
+            stop_others(self)
+            trials = Trials(self._sweep, chosen, steps)
+            run = RangeTest(trials.points())
+            run.listen(self._show_trials)
+            self._trials, self._trial_run, self._latest = trials, run, run
+            run.start()
+        return self
+
+    def _show_trials(self, run: RangeTest) -> None:
+        """Draw the trial runs as they are now; called on any thread."""
+        raise NotImplementedError
 
     def _prepare(self) -> None:
         """Take up what has been set up for the next run."""
@@ -114,7 +162,7 @@ class Runs:
     def _replace(self, test: RangeTest) -> None:
         """Make `test` the latest run."""
         self._earlier = self.curves
-        self._test = test
+        self._test = self._latest = test
 
     def _begin(self, test: RangeTest, opened: threading.Event) -> None:
         def let_go(test: RangeTest) -> None:
@@ -148,12 +196,13 @@ class Runs:
         self._test.resume()
 
     def stop(self) -> None:
-        """End the test after the step under way, and return when everything is put back."""
-        self._test.stop()
-        self._test.join()
+        """End what runs after the step under way, and return when everything is put back."""
+        for run in (self._test, self._trial_run):
+            run.stop()
+            run.join()
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Wait until the test has ended and everything is put back.
+        """Wait until what was started last has ended and everything is put back.
 
         Raises
         ------
@@ -164,7 +213,7 @@ class Runs:
         BaseException
             What made the test fail, as your code raised it.
         """
-        self._test.wait(timeout)
+        self._latest.wait(timeout)
         return self
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from .run import RangeTest
 from .setup import SetUp
 from .state import State
 from .suggest import Rule, Suggestion
+from .trial_view import TrialView
 
 
 class View:
@@ -73,7 +74,9 @@ class View:
         )
         self.controls = Controls(self._total)
         self.setup = SetUp(ladder[0], ladder[-1], len(ladder), "exp" if log else "linear", repeats)
-        self.controls.above.children = (*self.controls.above.children, self.setup.toggle)
+        self.trials = TrialView()
+        toggles = (self.setup.toggle, self.trials.toggle)
+        self.controls.above.children = (*self.controls.above.children, *toggles)
         # The marker lies over the figure: both are in the same cell of a grid.
         self._stage = ipywidgets.Box(
             [self.chart.figure, self.marker], layout={"display": "grid", "width": "100%"}
@@ -87,6 +90,7 @@ class View:
             controls.below,
             controls.rules,
             controls.status,
+            self.trials.box,
         ]
         self.show_number()
         self.marker.observe(lambda change: self.show_number(), "lr")
@@ -158,6 +162,8 @@ class View:
         self._found = {rule: lr for rule, lr in found.items() if lr is not None}
         self.controls.show_candidates(found)
         self.chart.show_band(suggestion)
+        if suggestion is not None:
+            self.trials.offer(curve.trial_candidates())
 
     def _place_by(self, rule: Rule) -> None:
         if (lr := self._found.get(rule)) is not None:

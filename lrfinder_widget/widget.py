@@ -276,6 +276,26 @@ class LRFinder(Runs, ipywidgets.VBox):
         controls.apply.on_click(self._guarded(self._click_apply))
         controls.number.observe(self._guarded(self._picker.read_number), "value")
 
+        trials = self._view.trials
+        trials.run.on_click(self._guarded(self._click_try))
+        trials.take.on_click(self._guarded(self._click_take))
+
+    def _click_try(self) -> None:
+        if self._trial_run.state is State.RUNNING:
+            self._trial_run.stop()
+        else:
+            self.compare(*self._view.trials.values())
+
+    def _click_take(self) -> None:
+        winner = None if self.comparison is None else self.comparison.winner
+        if winner is not None:
+            self._picker.pick(winner)
+
+    def _show_trials(self, run: RangeTest) -> None:
+        with self._view.lock:
+            if not self._closed and self._trials is not None and run is self._trial_run:
+                self._view.trials.show(run, self._trials.comparison, self._trials.steps)
+
     def _guarded(self, act: Callable[[], object]) -> Callable[[Any], None]:
         """Show in the status line what a click ran into: nobody else would see it."""
 

@@ -16,6 +16,7 @@ from torch import nn
 from lrfinder_widget import Comparison, compare
 from lrfinder_widget.compare import Trials
 from lrfinder_widget.comparison import Trial
+from lrfinder_widget.engine import Sweep
 
 CE = nn.CrossEntropyLoss()
 
@@ -100,7 +101,7 @@ def test_everything_is_put_back_when_a_trial_fails(at: int, error: Any) -> None:
 def test_it_can_be_stopped_at_any_time_and_keeps_what_it_has() -> None:
     model, optimizer = fresh()
     before = picture(model, optimizer)
-    trials = Trials(model, optimizer, loader(), CE, lrs=[0.01, 0.1], steps=12)
+    trials = Trials(Sweep(model, optimizer, loader(), CE), [0.01, 0.1], 12)
     with closing(trials.points()) as points:
         seen = [next(points)[0] for _ in range(17)]
     assert seen == [0.01] * 12 + [0.1] * 5

@@ -47,7 +47,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "apply": (set(), {"torch"}),
     "comparison": (set(), {"numpy"}),
-    "compare": ({"arguments", "comparison", "engine"}, {"numpy", "torch"}),
+    "compare": ({"arguments", "comparison", "engine", "surroundings"}, {"numpy", "torch"}),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
     # one run, of anything
     "state": (set(), set()),
@@ -62,12 +62,16 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "static_view": ({"chart", "curve"}, {"numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "setup": (set(), {"ipywidgets"}),
+    "trial_view": ({"chart", "comparison", "run", "state"}, {"bqplot", "ipywidgets", "numpy"}),
     "view": (
-        {"chart", "controls", "curve", "marker", "run", "setup", "state", "suggest"},
+        {"chart", "controls", "curve", "marker", "run", "setup", "state", "suggest", "trial_view"},
         {"ipywidgets"},
     ),
     "picker": ({"namespace", "view"}, set()),
-    "runs": ({"curve", "engine", "run", "state", "suggest", "takeover"}, {"torch"}),
+    "runs": (
+        {"compare", "comparison", "curve", "engine", "run", "state", "suggest", "takeover"},
+        {"torch"},
+    ),
     "widget": (
         {
             "apply",

@@ -1,0 +1,197 @@
+"""The part of the finder where a few learning rates are tried: what to try, curves, ranking."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import bqplot
+import ipywidgets
+import numpy as np
+
+from .chart import MARGIN, loss_limits, put, round_ticks, styled_axis
+from .comparison import Comparison
+from .run import RangeTest
+from .state import State
+
+# Told apart by colour and by dashes (Okabe and Ito's colours, which most eyes can tell).
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
+_STYLES = ("solid", "dashed", "dotted", "dash_dotted")
+_DASHES = {"solid": "", "dashed": "8 4", "dotted": "2 4", "dash_dotted": "8 3 2 3"}
+MOST = 12
+
+
+class TrialView:
+    """Folded away until somebody asks for it; the finder wires it and says what to show."""
+
+    def __init__(self) -> None:
+        self.toggle = ipywidgets.ToggleButton(
+            description="Try",
+            icon="flask",
+            tooltip="Train a few hundred steps with each of a few learning rates, and compare",
+            layout={"width": "84px"},
+        )
+        self.lrs = ipywidgets.Text(
+            description="learning rates",
+            continuous_update=False,
+            placeholder="1e-3, 3e-3, 1e-2",
+            style={"description_width": "initial"},
+            layout={"flex": "1 1 240px", "max_width": "480px"},
+        )
+        self.steps = ipywidgets.Text(
+            "200",
+            description="steps",
+            continuous_update=False,
+            style={"description_width": "initial"},
+            layout={"width": "110px"},
+        )
+        self.run = ipywidgets.Button(
+            description="Run", icon="play", button_style="primary", layout={"width": "84px"}
+        )
+        self.take = ipywidgets.Button(
+            icon="check",
+            tooltip="Pick the learning rate that did best",
+            layout={"width": "auto", "display": "none"},
+        )
+        self.text = ipywidgets.HTML(layout={"width": "100%"})
+        self.legend = ipywidgets.HTML(layout={"width": "100%"})
+        self._x = bqplot.LinearScale(min=0, max=1, allow_padding=False)
+        self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._axis = styled_axis(
+            self._y, "loss", side="left", label_offset="46px", visible=False, tick_format=".6~g"
+        )
+        self._lines: list[Any] = []
+        self.figure = bqplot.Figure(
+            marks=[],
+            axes=[
+                styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d"),
+                self._axis,
+            ],
+            fig_margin=MARGIN,
+            min_aspect_ratio=0.01,
+            max_aspect_ratio=100,
+            padding_x=0,
+            padding_y=0,
+            animation_duration=0,
+            display_toolbar=False,
+            layout={"width": "100%", "height": "280px", "display": "none"},
+        )
+        row = ipywidgets.Box(
+            [self.lrs, self.steps, self.run, self.take],
+            layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
+        )
+        self.box = ipywidgets.VBox(
+            [row, self.figure, self.legend, self.text],
+            layout={"width": "100%", "display": "none", "overflow": "hidden"},
+        )
+        self.toggle.observe(self._fold, "value")
+
+    def _fold(self, change: Any) -> None:
+        self.box.layout.display = "flex" if change["new"] else "none"
+
+    def offer(self, lrs: list[float]) -> None:
+        """Say what might be tried, unless somebody has written something there."""
+        if self.lrs.value in ("", self._offered):
+            self._offered = ", ".join(f"{lr:.2e}" for lr in lrs)
+            self.lrs.value = self._offered
+
+    _offered = ""
+
+    def values(self) -> tuple[list[float], int]:
+        """Return the learning rates and the number of steps that the boxes say.
+
+        Raises
+        ------
+        ValueError
+            If they are no numbers, or too many.
+        """
+        typed = [part for part in self.lrs.value.replace(";", ",").split(",") if part.strip()]
+        try:
+            lrs = [float(part) for part in typed]
+        except ValueError:
+            raise ValueError(
+                f"the learning rates must be numbers with commas between; got {self.lrs.value!r}."
+            ) from None
+        if not 1 <= len(lrs) <= MOST:
+            raise ValueError(f"try at least one learning rate, and at most {MOST}; got {len(lrs)}.")
+        try:
+            return lrs, int(self.steps.value)
+        except ValueError:
+            message = f"'steps' must be a whole number; got {self.steps.value!r}."
+            raise ValueError(message) from None
+
+    def show(self, run: RangeTest, found: Comparison, steps: int) -> None:
+        """Draw the trials as far as they are; under the view's lock."""
+        active = run.state in (State.RUNNING, State.PAUSED)
+        self.run.description = "Stop" if active else "Run"
+        self.run.icon = "stop" if active else "play"
+        self.run.button_style = "" if active else "primary"
+        self.lrs.disabled = self.steps.disabled = active
+        self.figure.layout.display = None
+        self._draw(found, steps)
+        winner = found.winner if run.state.ended else None
+        self.take.layout.display = "none" if winner is None else None
+        self.take.description = "" if winner is None else f"Use {winner:.2e}"
+        self.text.value = f'<div role="status">{html.escape(_sentence(run, found, steps))}</div>'
+
+    def _draw(self, found: Comparison, steps: int) -> None:
+        curves = found.losses
+        while len(self._lines) < len(curves):
+            i = len(self._lines)
+            self._lines.append(
+                bqplot.Lines(
+                    x=[],
+                    y=[],
+                    scales={"x": self._x, "y": self._y},
+                    colors=[_COLOURS[i % len(_COLOURS)]],
+                    line_style=_STYLES[i % len(_STYLES)],
+                    stroke_width=2,
+                )
+            )
+            self.figure.marks = list(self._lines)
+        self._x.max = max(1, steps - 1)
+        smooth = [_smoothed(losses) for losses in curves.values()]
+        seen = [y for y in smooth if len(y)]
+        if seen:
+            longest = max(seen, key=len)
+            lowest = min(seen, key=lambda y: float(y.min()))
+            low, high = loss_limits(np.concatenate([longest[:1], lowest]), lowest)
+            self._y.min, self._y.max = low, high
+            self._axis.tick_values = round_ticks(low, high)
+        self._axis.visible = bool(seen)
+        for i, line in enumerate(self._lines):
+            y = smooth[i] if i < len(smooth) else np.empty(0)
+            put(line, np.arange(len(y), dtype=np.float64), y)
+        self.legend.value = " ".join(_swatch(i, lr) for i, lr in enumerate(curves))
+
+
+def _smoothed(losses: Any) -> Any:
+    """Average over the steps before, a twentieth of all: what is drawn only grows, never moves."""
+    y = np.clip(losses[np.isfinite(losses)], -1e100, 1e100)
+    width = max(1, len(y) // 20)
+    sums = np.cumsum(np.concatenate([np.zeros(1), y]))
+    counts = np.minimum(np.arange(1, len(y) + 1), width)
+    return (sums[1:] - sums[np.arange(1, len(y) + 1) - counts]) / counts
+
+
+def _swatch(i: int, lr: float) -> str:
+    dashes = _DASHES[_STYLES[i % len(_STYLES)]]
+    return (
+        '<span style="white-space: nowrap; margin-right: 14px">'
+        '<svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" '
+        f'stroke="{_COLOURS[i % len(_COLOURS)]}" stroke-width="2.5" stroke-dasharray="{dashes}"/>'
+        f"</svg> {lr:.2e}</span>"
+    )
+
+
+def _sentence(run: RangeTest, found: Comparison, steps: int) -> str:
+    if run.state is State.FAILED:
+        return f"The trial runs failed, everything is put back. {run.exception!r}"
+    if not run.state.ended:
+        return (
+            f"Trial runs of {steps} steps each, from the same weights on the same batches: "
+            f"{len(run)} steps done."
+        )
+    stopped = "Stopped: " if run.state is State.STOPPED else ""
+    told = f"{stopped}{found.reason}"
+    return f"{told[0].upper()}{told[1:]} Everything is put back."
