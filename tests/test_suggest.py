@@ -451,7 +451,7 @@ def test_without_a_fall_the_learning_rates_before_the_turn_are_worth_a_trial():
     trials = curve.trial_candidates()
     assert len(trials) == 5
     assert steps_between(trials)
-    assert 1e-5 < trials[0] < trials[-1] < 0.03  # it has risen by its noise near 3e-3
+    assert 1e-4 < trials[-1] < 3e-3  # it has risen by its own noise near 3e-3
 
 
 def test_where_nothing_turns_the_end_of_the_range_is_worth_a_trial():
