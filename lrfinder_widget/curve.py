@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .smoothing import Array, count_before_turn, smooth
-from .suggest import RULES, Rule, Suggestion, suggest
+from .smoothing import Array, Part, count_before_turn, smooth
+from .suggest import RULES, Rule, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,23 +162,24 @@ class LossCurve:
         """
         return self._read[0]
 
-    def suggest(self, rule: Rule | None = None) -> Suggestion:
+    def suggest(self, rule: Rule | None = None, *, divisor: float | None = None) -> Suggestion:
         """Read a candidate learning rate off the curve, or refuse and say why.
 
         Parameters
         ----------
-        rule : {"minimum", "steepest", "valley"}, optional
+        rule : {"minimum", "steepest", "valley", "slide", "divergence"}, optional
             See `lrfinder_widget.suggest`; without one, the default rule.
+        divisor : float, optional
+            For ``"minimum"`` and ``"divergence"``, what the learning rate found is divided by:
+            ``curve.suggest("minimum", divisor=10)`` is Gugger's tenth.
+
+        Raises
+        ------
+        ValueError
+            If there is no such rule, it takes no divisor, or the divisor is not positive.
         """
-        smoothed, error, before_turn = self._read
-        return suggest(
-            self.lrs[before_turn],
-            smoothed[before_turn],
-            error[before_turn],
-            rule=rule,
-            turned=self.reason == "diverged" or before_turn[-1:].tolist() != [len(self) - 1],
-            completed=self.reason == "completed",
-        )
+        completed = self.reason == "completed"
+        return suggest(self._before_turn, rule=rule, divisor=divisor, completed=completed)
 
     @cached_property
     def suggestion(self) -> Suggestion:
@@ -197,6 +198,26 @@ class LossCurve:
     def candidates(self) -> dict[Rule, float | None]:
         """Return the learning rate that each rule reads off the curve, None where it cannot."""
         return {rule: self.suggest(rule).lr for rule in RULES}
+
+    def trial_candidates(self) -> list[float]:
+        """Return a few learning rates worth comparing by trial runs, ascending.
+
+        Returns
+        -------
+        list of float
+            At most five, half a decade apart, within the range: around the candidate, up to half
+            of the learning rate where the loss is lowest, since short trials flatter what is too
+            high. Where the curve shows no candidate, those before the turn, or up to the end where
+            it has none. Empty if fewer than ten points can be read: the loss is not finite, or it
+            rises at once.
+        """
+        return trial_candidates(self._before_turn, self.suggestion.lr)
+
+    @cached_property
+    def _before_turn(self) -> Part:
+        smoothed, error, seen = self._read
+        turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
+        return Part(self.lrs[seen], smoothed[seen], error[seen], turned)
 
     @cached_property
     def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:

@@ -1,16 +1,101 @@
-"""From raw losses to smoothed ones, with their errors, and to where they turn. NumPy only.
+"""From raw losses to smoothed ones, with their errors, and to where they fall and turn. NumPy only.
 
 Positions are indices: a ladder of learning rates is even in its own scale, logarithmic or linear.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
+
+CLEAR_FALL = 3.7  # in standard errors; noise alone stays below it
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a curve before it blows up; what every rule reads.
+
+    Attributes
+    ----------
+    lrs, smoothed, error : ndarray of float64, shape (n,)
+        Learning rates, smoothed losses and the standard error of those; all finite.
+    turned : bool
+        Whether the loss blew up or was back above its start after this part.
+    """
+
+    lrs: Array
+    smoothed: Array
+    error: Array
+    turned: bool = False
+
+    @cached_property
+    def log10_lr(self) -> Array:
+        """The axis on which everything here is measured."""
+        return np.log10(self.lrs)
+
+    @cached_property
+    def fall(self) -> Fall | None:
+        """The clear fall; None if noise could have made it."""
+        return _fall(self)
+
+
+@dataclass(frozen=True)
+class Fall:
+    """The clear fall of a curve, as indices."""
+
+    onset: int  # the loss has clearly begun to fall
+    first: int  # the first point at the bottom
+    lowest: int
+    last: int  # the last point at the bottom
+    height: float
+
+    def centre(self, log10_lr: Array) -> float:
+        """The middle, on the logarithmic axis, of the bottom or of the first decade of it."""
+        start, end = log10_lr[self.first], log10_lr[self.last]
+        return float(10 ** (start + min(end - start, 1.0) / 2))
+
+
+def _fall(part: Part) -> Fall | None:
+    """Find the fall from the start to the bottom; None if noise could have made it.
+
+    The start is the mean of the first points, of as many as make the fall clearest: a single one
+    says little where batches differ much, even if smoothed.
+    """
+    smoothed, error = part.smoothed, part.error
+    if len(smoothed) < 2:
+        return None
+    lowest = int(np.argmin(smoothed + 2 * error))  # not a lucky point where the noise is high
+    width = kernel_width(len(smoothed))
+    fewest = min(width, lowest + 1)
+    count = np.arange(fewest, lowest + 2)
+    start = np.cumsum(smoothed[: lowest + 1])[fewest - 1 :] / count
+    start_error = np.cumsum(error[: lowest + 1])[fewest - 1 :] / count
+    # Smoothed losses closer than the kernel's width share their errors, and further ones do not.
+    start_error *= np.sqrt(np.minimum(1, width / count))
+    least = CLEAR_FALL * np.hypot(start_error, error[lowest])
+    best = int(np.argmax(_ratio(start - smoothed[lowest], least)))
+    height = float(start[best] - smoothed[lowest])
+    if not height > least[best]:
+        return None
+    above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
+    first = lowest - int(np.argmax(above[lowest::-1])) + 1
+    last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1
+    level = start[best] - max(2 * start_error[best], 0.1 * height)
+    onset = lowest - int(np.argmax(smoothed[lowest::-1] > level)) + 1
+    return Fall(onset, first, lowest, last, height)
+
+
+def _ratio(values: Array, units: Array) -> Array:
+    """`values` in `units`; where those are zero, as on a curve without noise, by their sign."""
+    by_sign = np.where(values > 0, np.inf, -np.inf)
+    ratio: Array = np.divide(values, units, out=by_sign, where=units > 0)
+    return ratio
 
 
 def count_before_turn(y: Array) -> int:
@@ -40,7 +125,7 @@ def smooth(y: Array) -> Array:
     n = len(y)
     if n < 5:
         return np.stack([y, noise(y)])
-    half = max(2, round(0.05 * n))
+    half = kernel_width(n) // 2
     t = np.arange(-half, half + 1.0)
     kernel = 1 - (t / (half + 1)) ** 2
     powers = np.stack([np.ones_like(t), t, t**2])
@@ -63,6 +148,11 @@ def smooth(y: Array) -> Array:
     fitted = a * t0 - b * t1 + middle
     variance = q0 * a**2 - 2 * q1 * a * b + q2 * b**2
     return np.stack([fitted, np.sqrt(np.maximum(variance, 0.0)) * noise(y)])
+
+
+def kernel_width(n: int) -> int:
+    """Return how many of `n` losses a smoothed one is made of."""
+    return 2 * max(2, round(0.05 * n)) + 1
 
 
 def noise(y: Array) -> Array:

@@ -14,12 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from .smoothing import Array
+from .smoothing import CLEAR_FALL, Array, Part
 
-Rule = Literal["minimum", "steepest", "valley"]
+Rule = Literal["minimum", "steepest", "valley", "slide", "divergence"]
 
 FEWEST_POINTS = 10
-CLEAR_FALL = 4.0  # in standard errors; noise alone stays below it
 
 
 @dataclass(frozen=True)
@@ -50,159 +49,206 @@ class Suggestion:
 
 
 def suggest(
-    lrs: Array,
-    smoothed: Array,
-    error: Array,
+    part: Part,
     *,
     rule: Rule | None = None,
-    turned: bool = False,
+    divisor: float | None = None,
     completed: bool = True,
 ) -> Suggestion:
     """Read a candidate off a curve, or refuse and say why.
 
     Parameters
     ----------
-    lrs, smoothed, error : ndarray of float64, shape (n,)
-        The part of the curve before it blows up: learning rates, smoothed losses and the standard
-        error of those; all finite.
-    rule : {"minimum", "steepest", "valley"}, optional
+    part : Part
+        The part of the curve before it blows up.
+    rule : {"minimum", "steepest", "valley", "slide", "divergence"}, optional
         Default ``"minimum"``.
-    turned : bool
-        Whether the loss blew up or was back above its start after this part.
+    divisor : float, optional
+        What the learning rate that ``"minimum"`` or ``"divergence"`` finds is divided by; without
+        one, their own.
     completed : bool
         Whether the test went through its whole range.
 
     Raises
     ------
     ValueError
-        If there is no such rule.
+        If there is no such rule, it takes no divisor, or the divisor is not positive.
     """
     rule = rule or "minimum"
+    lr = _apply(rule, part, divisor)
+    refusal = _refusal(part, lr, completed)
+    if refusal or lr is None or part.fall is None:
+        reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, rule=rule)
+        return Suggestion(None, None, None, rule, reason)
+    lrs, fall = part.lrs, part.fall
+    onset, lowest, last = float(lrs[fall.onset]), fall.centre(part.log10_lr), float(lrs[-1])
+    reason = _REASONS[rule].format(
+        lr=lr, onset=onset, lowest=lowest, below_lowest=lowest / lr, last=last, below_last=last / lr
+    )
+    high = min(float(lrs[fall.first]), lowest / 2)
+    return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason)
+
+
+def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
     if rule not in RULES:
         raise ValueError(f"rule must be one of {sorted(RULES)}; got {rule!r}.")
-    fall = _fall(smoothed, error)
-    lr = RULES[rule](lrs, smoothed, error)
-    if not len(lrs):
+    if divisor is None:
+        return RULES[rule](part)
+    if rule not in DIVIDED:
+        raise ValueError(f"only the rules {sorted(DIVIDED)} take a divisor; got {rule!r}.")
+    if not 0 < divisor < np.inf:
+        raise ValueError(f"divisor must be a positive number; got {divisor!r}.")
+    return DIVIDED[rule](part, divisor)
+
+
+def _refusal(part: Part, lr: float | None, completed: bool) -> str:
+    """Why the curve has no candidate; empty where it has one."""
+    n, fall, refusal = len(part.lrs), part.fall, ""
+    if not n:
         refusal = _NOTHING
-    elif len(lrs) < FEWEST_POINTS:
-        refusal = _RISES_AT_ONCE if turned else _TOO_FEW
+    elif n < FEWEST_POINTS:
+        refusal = _RISES_AT_ONCE if part.turned else _TOO_FEW
     elif fall is None:
-        refusal = _RISES_ONLY if turned else _FLAT
-    elif not turned and fall.first > 0.9 * len(lrs) and fall.last == len(lrs) - 1:
+        refusal = _RISES_ONLY if part.turned else _FLAT
+    elif not part.turned and fall.first > 0.9 * n and fall.last == n - 1:
         refusal = _STILL_FALLING if completed else _CUT_SHORT
     elif lr is None:
         refusal = _NOT_BY_THIS_RULE
-    elif lr < lrs[0]:
+    elif lr < part.lrs[0]:
         refusal = _BELOW_THE_RANGE
+    return refusal
+
+
+def trial_candidates(part: Part, lr: float | None) -> list[float]:
+    """Return at most five learning rates worth trial runs, ascending, half a decade apart.
+
+    Around the candidate `lr`, up to half of the learning rate where the loss is lowest, as short
+    trials flatter what is too high. Without one, downwards from the end of the part, or from a
+    tenth of it if the loss turned there.
+    """
+    if len(part.lrs) < FEWEST_POINTS:
+        return []
+    if lr is None or part.fall is None:
+        middle = highest = float(part.lrs[-1]) / (10 if part.turned else 1)
     else:
-        onset, lowest = float(lrs[fall.onset]), fall.centre(lrs)
-        reason = _REASONS[rule].format(lr=lr, onset=onset, lowest=lowest, divisor=lowest / lr)
-        high = min(float(lrs[fall.first]), lowest / 2)
-        return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason)
-    reason = refusal.format(n=len(lrs), fewest=FEWEST_POINTS, rule=rule)
-    return Suggestion(None, None, None, rule, reason)
+        middle, highest = lr, max(lr, part.fall.centre(part.log10_lr) / 2)
+    ladder = middle * 10 ** (np.arange(-4, 3) / 2)
+    kept = ladder[(ladder >= part.lrs[0]) & (ladder <= 1.001 * highest)]
+    return [float(each) for each in kept[-5:]]
 
 
-def minimum(
-    lrs: Array, smoothed: Array, error: Array, divisor: float | None = None
-) -> float | None:
+def minimum(part: Part, divisor: float | None = None) -> float | None:
     """A fraction of the learning rate where the loss is lowest.
 
     The lowest place is the middle, on the logarithmic axis, of all that can hardly be told from the
     lowest point. Gugger's rule of thumb is ``divisor=10`` ("How do you find a good learning rate",
-    2018). Without one it is 30 / sqrt(n), between 2 and 16, with n points in the decade below the
+    2018). Without one it is 12 / sqrt(n), and 2 at least, with n points in the decade below the
     lowest place: the fewer steps a test spends on a decade, the later it sees what is too high.
-    (Measured: no constant did as well on thirteen small tasks, at 30 to 1,000 points.)
+    (`tests/benchmarks/regret.py`, its development half: the regret is smallest near 10 / sqrt(n) at
+    30, 100, 300 and 1,000 points. A little lower costs little, and the best learning rate of a
+    longer training is lower.)
     """
-    fall = _fall(smoothed, error)
-    if fall is None:
+    if part.fall is None:
         return None
-    lowest = fall.centre(lrs)
+    lowest = part.fall.centre(part.log10_lr)
     if divisor is None:
-        ends = np.interp(np.log10([lowest / 10, lowest]), np.log10(lrs), np.arange(len(lrs)))
-        divisor = float(np.clip(30 / np.sqrt(max(ends[1] - ends[0], 1.0)), 2, 16))
+        ends = np.interp(np.log10([lowest / 10, lowest]), part.log10_lr, np.arange(len(part.lrs)))
+        divisor = max(2.0, 12 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
     return lowest / divisor
 
 
-def steepest(lrs: Array, smoothed: Array, error: Array) -> float | None:
-    """Where the loss falls fastest per decade of learning rate, before its lowest place.
+def steepest(part: Part) -> float | None:
+    """Where the loss falls fastest per decade of learning rate, between onset and bottom.
 
     By log10(lr), as the derivative by lr favours the left end, and over half the width of the fall,
     as the difference of two neighbours is mostly noise.
     """
-    fall = _fall(smoothed, error)
+    fall = part.fall
     if fall is None:
         return None
-    log10_lr, losses = np.log10(lrs[: fall.lowest + 1]), smoothed[: fall.lowest + 1]
-    half = (log10_lr[fall.first] - log10_lr[fall.onset - 1]) / 4
-    before = np.interp(log10_lr - half, log10_lr, losses)
-    after = np.interp(log10_lr + half, log10_lr, losses)
-    return float(lrs[np.argmax(before - after)])
+    before = fall.onset - 1
+    half = (part.log10_lr[fall.first] - part.log10_lr[before]) / 4
+    slope = _slope(part, fall.lowest, half)[before : fall.first + 1]
+    return float(part.lrs[before + np.argmin(slope)])
 
 
-def valley(lrs: Array, smoothed: Array, error: Array) -> float | None:
+def valley(part: Part) -> float | None:
     """Two thirds through the longest run of falling losses, on the logarithmic axis.
 
     After the idea of fastai's rule of that name (``fastai.callback.schedule.valley``). Here a run
     is a stretch of the smoothed curve without a rise, and counts if its fall is clear.
     """
-    if _fall(smoothed, error) is None:
+    if part.fall is None:
         return None
+    smoothed, error = part.smoothed, part.error
     turns = np.flatnonzero(np.diff(smoothed) >= 0)
-    starts, ends = np.append(0, turns + 1), np.append(turns, len(lrs) - 1)
+    starts, ends = np.append(0, turns + 1), np.append(turns, len(smoothed) - 1)
     drop = smoothed[starts] - smoothed[ends]
     clear = drop > CLEAR_FALL * np.hypot(error[starts], error[ends])
     if not clear.any():
         return None
-    log10_lr = np.log10(lrs)
-    length = np.where(clear, log10_lr[ends] - log10_lr[starts], -1.0)
+    length = np.where(clear, part.log10_lr[ends] - part.log10_lr[starts], -1.0)
     longest = int(length.argmax())
-    return float(10 ** (log10_lr[starts[longest]] + 2 / 3 * length[longest]))
+    return float(10 ** (part.log10_lr[starts[longest]] + 2 / 3 * length[longest]))
 
 
-RULES: dict[Rule, Callable[[Array, Array, Array], float | None]] = {
+def slide(part: Part) -> float | None:
+    """Where a decade of learning rates, slid down from the bottom, has the same slope at both ends.
+
+    After the idea of fastai's rule of that name (``fastai.callback.schedule.slide``): begin at the
+    right, and go left while the slopes at the two ends of an interval differ; the left end is the
+    candidate. Here slopes are per decade, the interval begins at the bottom of the fall, and what
+    counts as equal is a tenth of the fall per decade, so that scale and blow-up do not matter.
+    """
+    fall = part.fall
+    if fall is None:
+        return None
+    slope = _slope(part, fall.lowest, 0.25)
+    right = part.log10_lr[: fall.first + 1]
+    steeper_left = slope[: len(right)] - np.interp(right - 1, right, slope[: len(right)])
+    alike = np.flatnonzero((right - 1 >= right[0]) & (steeper_left <= 0.1 * fall.height))
+    return float(10 ** (right[alike[-1]] - 1)) if len(alike) else None
+
+
+def divergence(part: Part, divisor: float = 20.0) -> float | None:
+    """A fraction of the last learning rate before the loss diverges; None if it did not.
+
+    A twentieth lost least among the tasks of the same half.
+    """
+    return float(part.lrs[-1]) / divisor if part.turned and part.fall is not None else None
+
+
+RULES: dict[Rule, Callable[[Part], float | None]] = {
     "minimum": minimum,
     "steepest": steepest,
     "valley": valley,
+    "slide": slide,
+    "divergence": divergence,
+}
+DIVIDED: dict[Rule, Callable[[Part, float], float | None]] = {
+    "minimum": minimum,
+    "divergence": divergence,
 }
 
 
-@dataclass(frozen=True)
-class _Fall:
-    """The clear fall of a curve, as indices."""
-
-    onset: int  # the loss has clearly begun to fall
-    first: int  # the first point at the bottom
-    lowest: int
-    last: int  # the last point at the bottom
-
-    def centre(self, lrs: Array) -> float:
-        """The middle, on the logarithmic axis, of the bottom or of the first decade of it."""
-        start, end = np.log10(lrs[self.first]), np.log10(lrs[self.last])
-        return float(10 ** (start + min(end - start, 1.0) / 2))
-
-
-def _fall(smoothed: Array, error: Array) -> _Fall | None:
-    """Find the fall from the start to the bottom; None if noise could have made it."""
-    if len(smoothed) < 2:
-        return None
-    lowest = int(np.argmin(smoothed + 2 * error))  # not a lucky point where the noise is high
-    fall = smoothed[0] - smoothed[lowest]
-    if not fall > CLEAR_FALL * np.hypot(error[0], error[lowest]):
-        return None
-    above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * fall)
-    first = lowest - int(np.argmax(above[lowest::-1])) + 1
-    last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1
-    level = smoothed[0] - max(2 * error[0], 0.1 * fall)
-    onset = lowest - int(np.argmax(smoothed[lowest::-1] > level)) + 1
-    return _Fall(onset, first, lowest, last)
+def _slope(part: Part, last: int, half: float) -> Array:
+    """The change of the smoothed loss per decade at the points up to `last`, over 2 `half`."""
+    log10_lr, losses = part.log10_lr[: last + 1], part.smoothed[: last + 1]
+    rise = np.interp(log10_lr + half, log10_lr, losses)
+    rise -= np.interp(log10_lr - half, log10_lr, losses)
+    slope: Array = rise / (2 * half)
+    return slope
 
 
 _REASONS = {
     "minimum": "The loss falls clearly from {onset:.1e} on and is lowest near {lowest:.1e}; the "
-    "candidate is that divided by {divisor:.2g}, well before the loss turns.",
+    "candidate is that divided by {below_lowest:.2g}, well before the loss turns.",
     "steepest": "The loss falls fastest, per decade of learning rate, near {lr:.1e}.",
     "valley": "{lr:.1e} is two thirds of the way through the longest run of falling losses.",
+    "slide": "A decade of learning rates, slid down from the bottom, is first as steep above as "
+    "below with {lr:.1e} as its lower end.",
+    "divergence": "The loss diverges after {last:.1e}; the candidate is that divided by "
+    "{below_last:.2g}.",
 }
 _NOTHING = (
     "The curve has no finite loss: run the LR range test, and look at the data and the model."
