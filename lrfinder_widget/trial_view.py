@@ -9,7 +9,7 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .chart import MARGIN, loss_limits, put, round_ticks, styled_axis
+from .chart import MARGIN, close_tree, loss_limits, put, round_ticks, styled_axis
 from .comparison import Comparison
 from .run import RangeTest
 from .state import State
@@ -74,20 +74,25 @@ class TrialView:
             padding_y=0,
             animation_duration=0,
             display_toolbar=False,
-            layout={"width": "100%", "height": "280px", "display": "none"},
+            layout={"width": "100%", "height": "280px"},
         )
-        row = ipywidgets.Box(
+        self._row = ipywidgets.Box(
             [self.lrs, self.steps, self.run, self.take],
             layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
         )
-        self.box = ipywidgets.VBox(
-            [row, self.figure, self.legend, self.text],
-            layout={"width": "100%", "display": "none", "overflow": "hidden"},
-        )
-        self.toggle.observe(self._fold, "value")
+        self.box = ipywidgets.VBox([], layout={"width": "100%", "overflow": "hidden"})
+        self._begun = False
+        self.toggle.observe(lambda change: self._fold(), "value")
 
-    def _fold(self, change: Any) -> None:
-        self.box.layout.display = "flex" if change["new"] else "none"
+    def _fold(self) -> None:
+        # A figure that is there but hidden has no size, which bqplot does not bear.
+        parts = [self._row, *([self.figure, self.legend, self.text] if self._begun else [])]
+        self.box.children = parts if self.toggle.value else []
+
+    def close(self) -> None:
+        """Close what is folded away as well."""
+        for part in (self.box, self._row, self.figure, self.legend, self.text):
+            close_tree(part)
 
     def offer(self, lrs: list[float]) -> None:
         """Say what might be tried, unless somebody has written something there."""
@@ -127,12 +132,15 @@ class TrialView:
         self.run.icon = "stop" if active else "play"
         self.run.button_style = "" if active else "primary"
         self.lrs.disabled = self.steps.disabled = active
-        self.figure.layout.display = None
+        if not self._begun:
+            self._begun = self.toggle.value = True
+            self._fold()
         self._draw(found, steps)
         winner = found.winner if run.state.ended else None
         self.take.layout.display = "none" if winner is None else None
         self.take.description = "" if winner is None else f"Use {winner:.2e}"
-        self.text.value = f'<div role="status">{html.escape(_sentence(run, found, steps))}</div>'
+        role = ' role="status"' if run.state.ended else ""  # read aloud once, not at each step
+        self.text.value = f"<div{role}>{html.escape(_sentence(run, found, steps))}</div>"
 
     def _draw(self, found: Comparison, steps: int) -> None:
         curves = found.losses
@@ -149,7 +157,7 @@ class TrialView:
                 )
             )
             self.figure.marks = list(self._lines)
-        self._x.max = max(1, steps - 1)
+        self._x.max = steps
         smooth = [_smoothed(losses) for losses in curves.values()]
         seen = [y for y in smooth if len(y)]
         if seen:

@@ -200,5 +200,6 @@ class View:
 
     def close(self) -> None:
         """Close every widget; under `lock`."""
+        self.trials.close()
         for child in self.children:
             close_tree(child)
