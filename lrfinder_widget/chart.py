@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import LossCurve
+from .styles import line_style
 from .suggest import Suggestion
 
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
@@ -46,6 +47,7 @@ class Chart:
         self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._scales = scales = {"x": self._x, "y": self._y}
         self._singles: list[Any] = []  # lines of repeats
+        self._others: dict[Any, Any] = {}  # lines of other runs, by what they are asked for by
         self._loss_axis = styled_axis(
             self._y,
             "loss",
@@ -119,12 +121,35 @@ class Chart:
         ends = [suggestion.low, suggestion.high] if suggestion is not None and found else []
         put(self._band, np.array(ends, dtype=np.float64), np.ones(len(ends)))
 
+    def show_others(self, others: Sequence[tuple[Any, LossCurve, int]]) -> None:
+        """Draw other runs behind this one: each with a key, its curve and the number of its style.
+
+        The limits of the loss axis stay those of this run.
+        """
+        keys = [key for key, _, _ in others]
+        for key, curve, style in others:
+            if key not in self._others:
+                line = bqplot.Lines(
+                    x=[], y=[], scales=self._scales, stroke_width=1.5, **line_style(style)
+                )
+                lrs, _, smooth = _finite(curve)
+                put(line, lrs, smooth)
+                self._others[key] = line
+        gone = [self._others.pop(key) for key in list(self._others) if key not in keys]
+        self._arrange()
+        for line in gone:
+            line.close()
+
+    def _arrange(self) -> None:
+        others = list(self._others.values())
+        self.figure.marks = [self._band, *others, *self._singles, self._raw, self._smooth]
+
     def _draw_singles(self, singles: Sequence[LossCurve]) -> None:
         while len(self._singles) < len(singles):
             line = bqplot.Lines(x=[], y=[], scales=self._scales, colors=[_LINE], stroke_width=1)
             line.opacities = [0.35]
             self._singles.append(line)
-            self.figure.marks = [self._band, *self._singles, self._raw, self._smooth]
+            self._arrange()
         for i, line in enumerate(self._singles):
             lrs, _, smooth = _finite(singles[i]) if i < len(singles) else _NO_POINTS
             if len(line.x) != len(lrs):

@@ -26,7 +26,8 @@ from .arguments import (
     check_values,
 )
 from .batches import Batches, Exhausted, check_batches, move
-from .curve import Divergence, Reason
+from .curve import Reason
+from .divergence import Divergence
 from .guard import Guard, guarded
 from .learning_rate import LearningRate, Mode, learning_rates
 from .preserve import Snapshot

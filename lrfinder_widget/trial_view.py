@@ -9,15 +9,19 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .chart import MARGIN, close_tree, loss_limits, put, round_ticks, styled_axis
+from .chart import (
+    MARGIN,
+    close_tree,
+    loss_limits,
+    put,
+    round_ticks,
+    styled_axis,
+)
 from .comparison import Comparison
 from .run import RangeTest
 from .state import State
+from .styles import line_style, swatch
 
-# Told apart by colour and by dashes (Okabe and Ito's colours, which most eyes can tell).
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
-_STYLES = ("solid", "dashed", "dotted", "dash_dotted")
-_DASHES = {"solid": "", "dashed": "8 4", "dotted": "2 4", "dash_dotted": "8 3 2 3"}
 MOST = 12
 
 
@@ -151,9 +155,8 @@ class TrialView:
                     x=[],
                     y=[],
                     scales={"x": self._x, "y": self._y},
-                    colors=[_COLOURS[i % len(_COLOURS)]],
-                    line_style=_STYLES[i % len(_STYLES)],
                     stroke_width=2,
+                    **line_style(i),
                 )
             )
             self.figure.marks = list(self._lines)
@@ -170,7 +173,10 @@ class TrialView:
         for i, line in enumerate(self._lines):
             y = smooth[i] if i < len(smooth) else np.empty(0)
             put(line, np.arange(len(y), dtype=np.float64), y)
-        self.legend.value = " ".join(_swatch(i, lr) for i, lr in enumerate(curves))
+        self.legend.value = " ".join(
+            f'<span style="white-space: nowrap; margin-right: 14px">{swatch(i)} {lr:.2e}</span>'
+            for i, lr in enumerate(curves)
+        )
 
 
 def _smoothed(losses: Any) -> Any:
@@ -180,16 +186,6 @@ def _smoothed(losses: Any) -> Any:
     sums = np.cumsum(np.concatenate([np.zeros(1), y]))
     counts = np.minimum(np.arange(1, len(y) + 1), width)
     return (sums[1:] - sums[np.arange(1, len(y) + 1) - counts]) / counts
-
-
-def _swatch(i: int, lr: float) -> str:
-    dashes = _DASHES[_STYLES[i % len(_STYLES)]]
-    return (
-        '<span style="white-space: nowrap; margin-right: 14px">'
-        '<svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" '
-        f'stroke="{_COLOURS[i % len(_COLOURS)]}" stroke-width="2.5" stroke-dasharray="{dashes}"/>'
-        f"</svg> {lr:.2e}</span>"
-    )
 
 
 def _sentence(run: RangeTest, found: Comparison, steps: int) -> str:

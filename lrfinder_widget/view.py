@@ -11,6 +11,7 @@ import ipywidgets
 from .chart import MARGIN, Chart, close_tree
 from .controls import Controls, pace_text, sentence, status_text, written_text
 from .curve import LossCurve
+from .legend import Legend
 from .marker import LRMarker
 from .run import RangeTest
 from .setup import SetUp
@@ -75,6 +76,7 @@ class View:
         self.controls = Controls(self._total)
         self.setup = SetUp(ladder[0], ladder[-1], len(ladder), "exp" if log else "linear", repeats)
         self.trials = TrialView()
+        self.legend = Legend(self._show_others)
         toggles = (self.setup.toggle, self.trials.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
         # The marker lies over the figure: both are in the same cell of a grid.
@@ -90,6 +92,7 @@ class View:
             controls.below,
             controls.rules,
             controls.status,
+            self.legend.box,
             self.trials.box,
         ]
         self.show_number()
@@ -107,6 +110,7 @@ class View:
         self.controls.progress.max = self._total
         old, self.chart = self.chart, Chart(ladder[0], ladder[-1], log=log)
         self._drawn, self._suggested = (None, 0), (None, None)
+        self._show_others()
         self._stage.children = (self.chart.figure, self.marker)
         old.close()
         with self.marker.hold_sync():
@@ -156,6 +160,16 @@ class View:
             sentence(test, curve, done, self._total, self._device, suggestion, problem),
             test.exception,
         )
+
+    def keep(self, curve: LossCurve, name: str) -> None:
+        """Keep a curve on the chart, beside the latest; under `lock`."""
+        self.legend.add(curve, name)
+        self._show_others()
+
+    def _show_others(self) -> None:
+        with self.lock:
+            shown = [one for one in self.legend.kept if one.shown]
+            self.chart.show_others([(one, one.curve, one.style) for one in shown])
 
     def _show_suggestion(self, curve: LossCurve, suggestion: Suggestion | None) -> None:
         found = {} if suggestion is None or suggestion.lr is None else curve.candidates()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import ipywidgets
 import torch
@@ -16,24 +16,19 @@ from .apply import apply_lr
 from .controls import MISSING
 from .curve import LossCurve
 from .engine import StopRule, Sweep
+from .export import Export
 from .learning_rate import Mode
 from .namespace import Namespace, Variable
 from .picker import Picker
 from .run import RangeTest
-from .runs import Runs
 from .state import State
-from .static_view import Picture
 from .takeover import take_over
 from .view import View
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 _DOUBLE_CLICK_S = 0.5  # the second click of two on Start is no Stop
 
 
-class LRFinder(Runs, ipywidgets.VBox):
+class LRFinder(Export, ipywidgets.VBox):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -118,7 +113,7 @@ class LRFinder(Runs, ipywidgets.VBox):
         )
         target = Variable(variable, namespace)
         held, ladder = target.read(), sweep.ladder
-        Runs.__init__(self, sweep)
+        Export.__init__(self, sweep)
         self._offered: RangeTest | None = None  # the run whose candidate has been offered
         self._view = View(
             ladder,
@@ -212,38 +207,9 @@ class LRFinder(Runs, ipywidgets.VBox):
             self._undo = apply_lr(self.lr, optimizer or self._sweep.optimizer, scheduler)
         self._show(self._test)
 
-    # -- taking it away ---------------------------------------------------------------------------
-
-    def snapshot(self) -> Picture:
-        """Return a static picture of the latest run: the last line of a cell shows and saves it."""
+    def _keep(self, curve: LossCurve, name: str | None) -> None:
         with self._view.lock:
-            return Picture(self.curve, self.lr, log=self._sweep.mode == "exp")
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the latest run by Matplotlib, with the pick, if there is one.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; without one, in a new figure.
-        """
-        ax = self.curve.plot(ax)
-        if self.lr is not None:
-            ax.axvline(self.lr, color="black", label=f"lr = {self.lr:.2e}")
-            ax.legend()
-        return ax
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame of all runs: ``run``, from 1, ``lr``, ``loss`` and ``smoothed``."""
-        import pandas as pd
-
-        frames = [curve.to_dataframe().assign(run=i) for i, curve in enumerate(self.curves, 1)]
-        columns = ["run", "lr", "loss", "smoothed"]
-        return (
-            pd.concat(frames, ignore_index=True)[columns]
-            if frames
-            else pd.DataFrame(columns=columns)
-        )
+            self._view.keep(curve, name or f"run {len(self._view.legend.kept) + 1}")
 
     def _picked(self) -> None:
         self._undo = None  # the next click applies the new pick
@@ -330,6 +296,8 @@ class LRFinder(Runs, ipywidgets.VBox):
 
     def _replace(self, test: RangeTest) -> None:
         with self._view.lock:
+            if len(earlier := self.curve):
+                self._keep(earlier, f"run {len(self.curves)}")
             super()._replace(test)
             self._picker.begin()
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lrfinder_widget.curve import Divergence, LossCurve
+from lrfinder_widget.curve import LossCurve
+from lrfinder_widget.divergence import Divergence
 
 mpl.use("Agg")
 

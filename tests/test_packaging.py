@@ -29,6 +29,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "smoothing": (set(), {"numpy"}),
     "suggest": ({"smoothing"}, {"numpy"}),
     "curve": ({"smoothing", "suggest"}, {"numpy"}),
+    "divergence": (set(), set()),
     # training: no widgets
     "arguments": (set(), {"torch"}),
     "batches": (set(), {"torch"}),
@@ -41,8 +42,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "step": ({"arguments", "read_back"}, {"torch"}),
     "ranks": ({"batches", "step"}, {"torch"}),
     "engine": (
-        {"arguments", "batches", "curve", "guard", "learning_rate", "preserve", "ranks"}
-        | {"read_back", "step", "surroundings"},
+        {"arguments", "batches", "curve", "divergence", "guard", "learning_rate", "preserve"}
+        | {"ranks", "read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),
     "apply": (set(), {"torch"}),
@@ -58,13 +59,19 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "marker": (set(), {"anywidget", "traitlets"}),
     "namespace": (set(), set()),
     "takeover": ({"namespace"}, {"torch"}),
-    "chart": ({"curve", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
+    "styles": (set(), set()),
+    "chart": ({"curve", "styles", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
     "static_view": ({"chart", "curve"}, {"numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "setup": (set(), {"ipywidgets"}),
-    "trial_view": ({"chart", "comparison", "run", "state"}, {"bqplot", "ipywidgets", "numpy"}),
+    "legend": ({"curve", "styles"}, {"ipywidgets"}),
+    "trial_view": (
+        {"chart", "comparison", "run", "state", "styles"},
+        {"bqplot", "ipywidgets", "numpy"},
+    ),
     "view": (
-        {"chart", "controls", "curve", "marker", "run", "setup", "state", "suggest", "trial_view"},
+        {"chart", "controls", "curve", "legend", "marker", "run", "setup", "state", "suggest"}
+        | {"trial_view"},
         {"ipywidgets"},
     ),
     "picker": ({"namespace", "view"}, set()),
@@ -72,19 +79,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"compare", "comparison", "curve", "engine", "run", "state", "suggest", "takeover"},
         {"torch"},
     ),
+    "export": ({"curve", "runs", "static_view"}, {"matplotlib", "pandas"}),
     "widget": (
-        {
-            "apply",
-            "controls",
-            "curve",
-            "engine",
-            "learning_rate",
-            "namespace",
-            "picker",
-            "run",
-            "runs",
-        }
-        | {"state", "static_view", "takeover", "view"},
+        {"apply", "controls", "curve", "engine", "export", "learning_rate", "namespace", "picker"}
+        | {"run", "state", "takeover", "view"},
         {"ipywidgets", "torch"},
     ),
 }

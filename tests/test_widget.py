@@ -1643,3 +1643,65 @@ def test_a_failing_trial_is_told_as_text(make: Any) -> None:
         finder.wait(WAIT_S)
     assert "&lt;b&gt;boom" in finder._view.trials.text.value
     assert finder._view.trials.take.layout.display == "none"
+
+
+# -- runs side by side ----------------------------------------------------------------------------
+
+
+def rows(finder: LRFinder) -> list[tuple[str, bool]]:
+    boxes = finder._view.legend.box.children
+    return [(row.children[2].value, row.children[1].value) for row in boxes]
+
+
+def behind(finder: LRFinder) -> list[list[float]]:
+    """What is drawn behind the latest run."""
+    return [line.x.tolist() for line in finder._view.chart._others.values()]
+
+
+def test_earlier_runs_stay_on_the_chart_and_can_be_named_hidden_and_removed(make: Any) -> None:
+    finder = make(namespace={})
+    assert rows(finished(finder)) == []
+    first = finder.curve
+    finished(finished(finder))
+    assert rows(finder) == [("run 1", True), ("run 2", True)]
+    assert behind(finder) == [first.lrs.tolist()] * 2
+    one, two = finder._view.legend.box.children
+    one.children[2].value = "<b>mine</b>"
+    assert finder._view.legend.kept[0].name == "<b>mine</b>"
+    two.children[1].value = False
+    assert len(behind(finder)) == 1
+    two.children[1].value = True
+    assert len(behind(finder)) == 2
+    one.children[3].click()
+    assert rows(finder) == [("run 2", True)]
+    assert len(behind(finder)) == 1
+    assert len(finder.curves) == 3  # taken off the chart, not out of the record
+
+
+def test_curves_of_other_finders_can_be_added(make: Any) -> None:
+    other = finished(make(namespace={}))
+    finder = make(namespace={})
+    finder.add(other.curve, name="AdamW, batch 64")
+    finder.add(other.curve)
+    assert rows(finder) == [("AdamW, batch 64", True), ("run 2", True)]
+    with pytest.raises(TypeError, match="curve must be a LossCurve"):
+        finder.add(other)
+    finder.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        finder.add(other.curve)
+
+
+def test_only_so_many_runs_are_kept_on_the_chart(make: Any) -> None:
+    finder = make(namespace={})
+    curve = finished(make(namespace={})).curve
+    for i in range(15):
+        finder.add(curve, name=str(i))
+    assert [name for name, _ in rows(finder)] == [str(i) for i in range(3, 15)]
+    assert len(behind(finder)) == 12
+
+
+def test_a_new_range_keeps_the_other_runs_on_the_chart(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    finder._view.setup.end_lr.value = "0.5"
+    finished(finder)
+    assert len(behind(finder)) == 1
