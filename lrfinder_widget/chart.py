@@ -48,6 +48,8 @@ class Chart:
         self._scales = scales = {"x": self._x, "y": self._y}
         self._singles: list[Any] = []  # lines of repeats
         self._others: dict[Any, Any] = {}  # lines of other runs, by what they are asked for by
+        self._own_limits: tuple[float, float] | None = None  # of the loss
+        self._other_limits: list[tuple[float, float]] = []
         self._loss_axis = styled_axis(
             self._y,
             "loss",
@@ -106,12 +108,9 @@ class Chart:
         lrs, losses, _ = _finite(latest)
         smooth_lrs, _, smooth = _finite(curve)
         self._draw_singles(singles if len(singles) > 1 else ())
-        low, high = loss_limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
-        with self._y.hold_sync():
-            self._y.min, self._y.max = low, high
-        with self._loss_axis.hold_sync():
-            self._loss_axis.visible = bool(len(losses))  # no numbers before there are any
-            self._loss_axis.tick_values = round_ticks(low, high)
+        own = loss_limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
+        self._own_limits = own if len(losses) else None
+        self._limit()
         put(self._raw, lrs, losses)
         put(self._smooth, smooth_lrs, smooth)
 
@@ -122,11 +121,10 @@ class Chart:
         put(self._band, np.array(ends, dtype=np.float64), np.ones(len(ends)))
 
     def show_others(self, others: Sequence[tuple[Any, LossCurve, int]]) -> None:
-        """Draw other runs behind this one: each with a key, its curve and the number of its style.
-
-        The limits of the loss axis stay those of this run.
-        """
+        """Draw other runs behind this one; of each a key, its curve and the number of its style."""
         keys = [key for key, _, _ in others]
+        self._other_limits = [loss_limits(*_finite(curve)[1:]) for _, curve, _ in others]
+        self._limit()
         for key, curve, style in others:
             if key not in self._others:
                 line = bqplot.Lines(
@@ -139,6 +137,17 @@ class Chart:
         self._arrange()
         for line in gone:
             line.close()
+
+    def _limit(self) -> None:
+        """Let the loss axis hold every run."""
+        limits = [*self._other_limits, *([] if self._own_limits is None else [self._own_limits])]
+        low = min((low for low, _ in limits), default=0.0)
+        high = max((high for _, high in limits), default=1.0)
+        with self._y.hold_sync():
+            self._y.min, self._y.max = low, high
+        with self._loss_axis.hold_sync():
+            self._loss_axis.visible = bool(limits)  # no numbers before there are any
+            self._loss_axis.tick_values = round_ticks(low, high)
 
     def _arrange(self) -> None:
         others = list(self._others.values())

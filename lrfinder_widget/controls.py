@@ -170,13 +170,16 @@ def _own_traceback(exception: BaseException) -> list[str]:
     return traceback.format_exception(type(exception), exception, trace or exception.__traceback__)
 
 
-def written_text(name: str | None, value: float | None, *, picked: bool) -> str:
-    """Say what the variable holds, and whether that was picked."""
+def written_text(name: str | None, value: float | None, about: str | None) -> str:
+    """Say what the variable holds; if it was picked, as code with a comment on where it is from."""
     if value is None:
         return "<span>nothing picked yet</span>"
     shown = f"{value:.2e}" if name is None else f"{html.escape(name)} = {value:.2e}"
-    code = f'<code style="font-size: 14px; padding: 2px 8px">{shown}</code>'
-    return code if picked else f"{code} <span>as it was; nothing picked yet</span>"
+    if about is not None:  # one click selects all of it, to be copied
+        muted = 'style="color: var(--jp-ui-font-color2, #616161); font-size: 12px"'
+        shown += f"<span {muted}>&nbsp; # {html.escape(about)}</span>"
+    code = f'<code style="font-size: 14px; padding: 2px 8px; user-select: all">{shown}</code>'
+    return code if about is not None else f"{code} <span>as it was; nothing picked yet</span>"
 
 
 def pace_text(done: int, total: int, per_second: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from .curve import LossCurve
@@ -20,6 +21,24 @@ class Export(Runs):
     def lr(self) -> float | None:
         """The pick; `None` while there is none."""
         raise NotImplementedError
+
+    @property
+    def code(self) -> str | None:
+        """The pick as a line of code, so that the notebook can be run again without the widget."""
+        return (
+            None if self.lr is None else f"{self._name or 'lr'} = {self.lr:.2e}  # {self._about()}"
+        )
+
+    _name: str | None = "lr"
+
+    def _about(self) -> str:
+        """Say what a pick comes from, in a comment's words."""
+        sweep = self._sweep
+        parts = ["LR range test", type(sweep.optimizer).__name__]
+        size = getattr(sweep.batches, "batch_size", None)
+        if isinstance(size, int):
+            parts.append(f"batch {size}")
+        return ", ".join([*parts, dt.date.today().isoformat()])
 
     def add(self, curve: LossCurve, name: str | None = None) -> None:
         """Show another curve on the chart, such as that of another finder.

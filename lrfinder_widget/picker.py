@@ -89,6 +89,8 @@ class Picker:
         """Note where the marker stands as a run begins."""
         self.problem = None
         self._moved = False
+        if self._view.marker.kind == "candidate":
+            self._view.marker.kind = "start"  # what an earlier curve showed
         self._view.note_place()
 
     def offer(self, lr: float) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# Okabe and Ito's colours, which most eyes can tell; none is the colour of the page's own line.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
+# Okabe and Ito's colours, which most eyes can tell; the one like the latest run's comes last.
+_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2")
 _DASHES = {"solid": "", "dashed": "8 4", "dotted": "2 4", "dash_dotted": "8 3 2 3"}
 _STYLES = tuple(_DASHES)
 

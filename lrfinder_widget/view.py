@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 import ipywidgets
@@ -40,6 +41,8 @@ class View:
         The variable's name.
     lr : float
         Where the marker stands at first.
+    about : callable
+        Says what a pick comes from.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class View:
         device: str | None,
         name: str | None,
         lr: float,
+        about: Callable[[], str],
     ) -> None:
+        self.about = about
         self.lock = threading.RLock()
         self._range = (ladder, log, repeats)
         self._total = repeats * len(ladder)
@@ -191,7 +196,8 @@ class View:
 
     def show_variable(self, value: float | None, *, picked: bool) -> None:
         """Show what the variable holds; under `lock`."""
-        self.controls.written.value = written_text(self._name, value, picked=picked)
+        about = self.about() if picked else None
+        self.controls.written.value = written_text(self._name, value, about)
 
     def show_number(self) -> None:
         """Show in the number box where the marker stands."""

@@ -114,6 +114,7 @@ class LRFinder(Export, ipywidgets.VBox):
         target = Variable(variable, namespace)
         held, ladder = target.read(), sweep.ladder
         Export.__init__(self, sweep)
+        self._name = target.name
         self._offered: RangeTest | None = None  # the run whose candidate has been offered
         self._view = View(
             ladder,
@@ -122,6 +123,7 @@ class LRFinder(Export, ipywidgets.VBox):
             device=None if sweep.device is None else str(sweep.device),
             name=target.name,
             lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
+            about=self._about,
         )
         ipywidgets.VBox.__init__(
             self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import html
 import itertools
@@ -1705,3 +1706,37 @@ def test_a_new_range_keeps_the_other_runs_on_the_chart(make: Any) -> None:
     finder._view.setup.end_lr.value = "0.5"
     finished(finder)
     assert len(behind(finder)) == 1
+
+
+def test_the_loss_axis_holds_every_run_that_is_shown(make: Any) -> None:
+    low = finished(make([loss - 5 for loss in DESCENT], namespace={})).curve
+    finder = finished(make(namespace={}))
+    scale = finder._view.chart._y
+    own = scale.min, scale.max
+    finder.add(low)
+    assert scale.min < float(low.losses.min())
+    assert scale.max == own[1]
+    finder._view.legend.box.children[0].children[1].value = False
+    assert (scale.min, scale.max) == own
+
+
+def test_a_candidate_of_an_earlier_run_is_none_of_the_next(make: Any) -> None:
+    losses = [*DESCENT, *RISE]
+    finder = finished(make(losses, namespace={}))
+    assert finder._view.marker.kind == "candidate"
+    assert finished(finder).suggestion.lr is None
+    assert finder._view.marker.kind == "start"
+
+
+def test_the_pick_as_code_says_where_it_comes_from(make: Any) -> None:
+    model = linear()
+    finder = LRFinder(model, sgd_momentum(model), loader(), nn.CrossEntropyLoss(), namespace={})
+    assert finder.code is None
+    finder.pick(0.00316)
+    today = dt.date.today().isoformat()
+    assert finder.code == f"lr = 3.16e-03  # LR range test, SGD, batch 8, {today}"
+    assert f"# LR range test, SGD, batch 8, {today}" in written(finder)
+    finder.close()
+    namespace: dict[str, Any] = {}
+    exec(finder.code, namespace)
+    assert namespace["lr"] == 0.00316
