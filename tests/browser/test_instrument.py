@@ -1,0 +1,122 @@
+"""What a person does with a curve beyond the first pick, in a real JupyterLab, light and dark."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from finder import Finder
+from host import Host
+from playwright.sync_api import expect
+
+# A task of a few seconds: a fall that can be read, and data that cost nothing.
+TASK = """import torch
+from torch import nn
+from lrfinder_widget import LRFinder
+
+def small_finder(**options):
+    torch.manual_seed(0)
+    x = torch.randn(512, 8)
+    y = (x[:, :1] * x[:, 1:2] > 0).long().squeeze(1)
+    data = torch.utils.data.TensorDataset(x, y)
+    loader = torch.utils.data.DataLoader(data, batch_size=64, shuffle=True)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return LRFinder(model, optimizer, loader, nn.CrossEntropyLoss(), **options)
+"""
+SHOWN = [TASK, "lr = 1e-3\nfinder = small_finder()\nfinder"]
+
+
+def ended(finder: Finder, steps: str) -> None:
+    expect(finder.root).to_contain_text(re.compile(steps))
+    finder.wait_until_ended()
+
+
+def test_the_set_up_of_the_next_run_is_edited_in_place(lab: Host) -> None:
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    finder.root.get_by_role("button", name="Set up").click()
+    finder.root.get_by_role("textbox", name="from").fill("1e-4")
+    finder.root.get_by_role("textbox", name="points").fill("60")
+    finder.root.get_by_role("textbox", name="repeats").fill("2")
+    finder.root.get_by_role("textbox", name="repeats").press("Enter")
+    lab.screenshot("set-up", finder.root)
+    finder.start.click()
+    ended(finder, r"\d+ / 120")
+    said = "print(finder.curve.lrs[0], len(finder.curve.repeats))"
+    assert lab.append_and_run(said) == "0.0001 2"
+    assert finder.gap("1e-3") >= 0  # the axis is there, with its ticks
+    finder.root.get_by_role("textbox", name="to").fill("1e-9")
+    finder.root.get_by_role("textbox", name="to").press("Enter")
+    finder.start.click()
+    expect(finder.status).to_contain_text("start_lr must be below end_lr")
+    lab.screenshot("set-up-refused", finder.root)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_trial_runs_rank_and_one_click_takes_the_winner(lab: Host, dark: bool) -> None:
+    lab.open(SHOWN).run_all()
+    lab.theme(dark=dark)
+    finder = Finder(lab)
+    finder.root.get_by_role("button", name="Try").click()
+    finder.root.get_by_role("textbox", name="learning rates").fill("1e-4, 1e-2, 0.1")
+    finder.root.get_by_role("textbox", name="steps").fill("150")
+    finder.root.get_by_role("textbox", name="steps").press("Enter")
+    finder.root.get_by_role("button", name="Run").click()
+    expect(finder.root).to_contain_text("has the lowest loss", timeout=60_000)
+    take = finder.root.get_by_role("button", name=re.compile("Use .*e-"))
+    lab.screenshot(f"trial-runs-{'dark' if dark else 'light'}", finder.root)
+    take.click()
+    expect(finder.root.locator("code")).to_contain_text("# LR range test, SGD, batch 64")
+    assert lab.append_and_run("print(lr == finder.comparison.winner)") == "True"
+    lab.theme(dark=False)
+
+
+def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    for run in range(3):
+        finder.start.click()
+        if run < 2:
+            lab.append_and_run("finder.wait().state")
+    finder.wait_until_ended()
+    lab.append_and_run("finder.add(finder.curves[0], name='<i>of another</i>')")
+    names = finder.root.get_by_placeholder("name of this run")
+    expect(names).to_have_count(3)
+    expect(names.last).to_have_value("<i>of another</i>")
+    lines = finder.root.locator(".lrf-figure path.line")
+    before = lines.count()
+    lab.screenshot("side-by-side", finder.root)
+    finder.root.get_by_label("show").first.uncheck()
+    expect(lines).to_have_count(before - 1)
+    finder.root.get_by_title(re.compile("Remove .* from the chart")).last.click()
+    expect(names).to_have_count(2)
+    expect(lines).to_have_count(before - 2)
+
+
+def test_a_candidate_is_a_click_away_and_apply_is_undone_by_another(lab: Host) -> None:
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    button = finder.root.get_by_role("button", name=re.compile("^steepest"))
+    number = button.inner_text().split()[-1]
+    button.click()
+    expect(finder.handle).to_have_attribute(
+        "aria-valuetext", re.compile(f"^{re.escape(number)}, candidate")
+    )
+    finder.use.click()
+    expect(finder.root.locator("code")).to_contain_text(f"lr = {number}")
+    ask = "print(f\"{finder._sweep.optimizer.param_groups[0]['lr']:.2e}\")"
+    assert lab.append_and_run(ask) == "1.00e-01"
+    finder.root.get_by_role("button", name="Apply").click()
+    lab.wait_until_kernel_says(ask, number)
+    finder.root.get_by_role("button", name="Undo").click()
+    lab.wait_until_kernel_says(ask, "1.00e-01")
+
+
+def test_a_picture_stays_in_the_notebook(lab: Host) -> None:
+    lab.open([*SHOWN, "finder.start().wait().pick(0.01)\nfinder.snapshot()"]).run_all()
+    picture = lab.page.locator(".jp-OutputArea-output svg[role=img], .jp-RenderedSVG img")
+    expect(picture.last).to_be_visible()
+    lab.screenshot("snapshot", picture.last)
