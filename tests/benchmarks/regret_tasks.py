@@ -6,6 +6,13 @@ Constants of the rules may be chosen on the DEVELOPMENT half, never on the other
 from __future__ import annotations
 
 import argparse
+import collections
+import decimal
+import difflib
+import doctest
+import optparse
+import statistics
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
@@ -123,13 +130,26 @@ def digits() -> Data:
     return torch.tensor(inputs / 8 - 1, dtype=torch.float32), torch.tensor(targets)
 
 
+def windows(text: str) -> Data:
+    """Eight characters at each place, and the ninth."""
+    codes = torch.tensor(list(text.encode("ascii", "replace")[:40_000])).clamp(9, 126) - 9
+    each = codes.unfold(0, 9, 1)
+    return each[:, :8].contiguous(), each[:, 8].contiguous()
+
+
 @cache
 def characters() -> Data:
-    """Eight characters of Python's own `argparse` and the ninth."""
-    text = Path(argparse.__file__).read_text(encoding="utf-8")
-    codes = torch.tensor(list(text.encode("ascii", "replace")[:40_000])).clamp(9, 126) - 9
-    windows = codes.unfold(0, 9, 1)
-    return windows[:, :8].contiguous(), windows[:, 8].contiguous()
+    """The source of Python's own `argparse`."""
+    return windows(Path(argparse.__file__).read_text(encoding="utf-8"))
+
+
+@cache
+def prose() -> Data:
+    """What Python's own modules say about themselves."""
+    modules = (collections, decimal, difflib, doctest, optparse, statistics, typing)
+    things = [thing for module in modules for _, thing in sorted(vars(module).items())]
+    texts = [thing.__doc__ for thing in things if isinstance(thing.__doc__, str)]
+    return windows("\n".join(texts))
 
 
 @cache
@@ -158,6 +178,26 @@ def ill_conditioned() -> Data:
     inputs = torch.randn(4096, 20, generator=generator) * torch.logspace(0, -1, 20)
     targets = inputs @ torch.randn(20, 1, generator=generator)
     return inputs, targets + 0.1 * torch.randn(4096, 1, generator=generator)
+
+
+@cache
+def ripples() -> Data:
+    """A wave that runs outwards, with heavy-tailed noise."""
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(4096, 4, generator=generator)
+    noise = torch.randn(4096, 1, generator=generator)
+    radius = inputs.norm(dim=1, keepdim=True)
+    return inputs, 1.5 * torch.cos(2 * radius) + 0.5 * inputs[:, :1] + 0.1 * noise**3
+
+
+@cache
+def rotated() -> Data:
+    """A line in forty features that hang together, with as much noise as a third of it."""
+    generator = torch.Generator().manual_seed(4)
+    mixing = torch.linalg.qr(torch.randn(40, 40, generator=generator))[0]
+    inputs = torch.randn(4096, 40, generator=generator) * torch.logspace(0.3, -1, 40) @ mixing
+    targets = inputs @ torch.randn(40, 1, generator=generator)
+    return inputs, targets / targets.std() + 0.3 * torch.randn(4096, 1, generator=generator)
 
 
 def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
@@ -195,8 +235,7 @@ DEVELOPMENT = {
     "trained-reader-adamw-64": Task(
         characters, partial(reader, 64), CLASSES, "adamw", 64, 1500, 3e-3
     ),
-}
-JUDGING = {
+    # These judged an earlier version of the default rule, so they cannot judge another.
     "mlp-momentum-16": Task(digits, partial(mlp, 64, 48, 48, 10), CLASSES, "momentum", 16),
     "conv-adamw-64": Task(digits, partial(conv, 6), CLASSES, "adamw", 64),
     "normed-sgd-32": Task(digits, partial(mlp, 64, 64, 10, norm=True), CLASSES, "sgd", 32),
@@ -209,6 +248,27 @@ JUDGING = {
     ),
     "trained-surface-sgd-32": Task(
         surface, partial(mlp, 16, 64, 1), SQUARES, "sgd", 32, 2000, 0.05
+    ),
+}
+JUDGING = {
+    "wide-momentum-64": Task(digits, partial(mlp, 64, 128, 10), CLASSES, "momentum", 64),
+    "conv-sgd-32": Task(digits, partial(conv, 4), CLASSES, "sgd", 32),
+    "deep-normed-momentum-64": Task(
+        digits, partial(mlp, 64, 48, 48, 10, norm=True), CLASSES, "momentum", 64
+    ),
+    "ripple-adam-32": Task(ripples, partial(mlp, 4, 64, 32, 1), SQUARES, "adam", 32),
+    "ripple-momentum-16": Task(
+        ripples, partial(mlp, 4, 96, 1, act=nn.Tanh), SQUARES, "momentum", 16
+    ),
+    "rotated-linear-sgd-32": Task(rotated, partial(mlp, 40, 1), SQUARES, "sgd", 32),
+    "writer-adamw-128": Task(prose, partial(reader, 48), CLASSES, "adamw", 128),
+    "writer-sgd-32": Task(prose, partial(reader, 64), CLASSES, "sgd", 32),
+    "trained-wide-adamw-32": Task(
+        digits, partial(mlp, 64, 128, 10), CLASSES, "adamw", 32, 1500, 2e-3
+    ),
+    "trained-writer-adam-64": Task(prose, partial(reader, 48), CLASSES, "adam", 64, 2000, 3e-3),
+    "trained-ripple-momentum-32": Task(
+        ripples, partial(mlp, 4, 64, 1), SQUARES, "momentum", 32, 2000, 0.02
     ),
 }
 TASKS = {**DEVELOPMENT, **JUDGING}
