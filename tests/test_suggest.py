@@ -117,6 +117,16 @@ def test_a_fall_hardly_larger_than_the_noise_is_found(n, noise):
     assert found.count(None) <= 4
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_wild_end_hides_no_clear_fall_before_it(seed):
+    lrs = np.geomspace(1e-7, 1, 90)
+    rng = np.random.default_rng(seed)
+    losses = np.interp(np.arange(90), [0, 60, 76, 90], [2.3, 2.3, 1.9, 1.9])
+    losses += np.where(np.arange(90) < 74, 0.03, 0.5) * rng.normal(size=90)
+    found = LossCurve([*lrs, 1.1, 1.2, 1.3], [*losses, 40.0, 900.0, 2e4], "diverged").suggestion
+    assert 1e-3 < found.lr < 0.11
+
+
 @pytest.mark.parametrize("factor", [1.5, 0.7])
 def test_batches_at_the_start_that_are_unlike_the_others_hide_no_fall(factor):
     lrs, losses = known(100, noise=0.03)
@@ -422,7 +432,7 @@ def test_a_floor_that_never_turns_still_gives_a_candidate():
     losses = np.interp(np.log10(lrs), [-7, -3, -2, 1], [2.0, 2.0, 1.0, 1.0])
     losses += 0.02 * np.random.default_rng(0).normal(size=100)
     found = LossCurve(lrs, losses).suggestion
-    assert 1e-3 < found.lr < 0.1
+    assert 1e-3 < found.lr < 0.11
     assert found.high <= max(0.02, found.lr)  # the floor begins at 1e-2
 
 
