@@ -86,6 +86,7 @@ def _fall(part: Part) -> Fall | None:
     drop = start[best] - smoothed[way]
     if not np.any(drop > CLEAR_FALL * np.hypot(start_error[best], error[way])):
         return None
+    # As the fall is clear, its height is more than two standard errors of its start and its lowest.
     above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
     first = lowest - int(np.argmax(above[lowest::-1])) + 1
     last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1

@@ -1,9 +1,10 @@
 """From a smoothed curve to a candidate learning rate, or to a refusal with its reason. NumPy only.
 
-Every rule takes the part of a curve that precedes its blow-up, as three arrays: the learning rates,
-the smoothed losses, and the standard error of those. Only differences of losses, ratios of
-learning rates and their ratio to the error count, so that neither an offset nor a positive factor
-of the loss changes a candidate, and a factor on the learning rates is a factor on the candidate.
+Every rule takes the part of a curve that precedes its blow-up: the learning rates, the smoothed
+losses, and the standard error of those. Only differences of losses, ratios of learning rates and
+their ratio to the error count, so that neither an offset nor a positive factor of the loss changes
+a candidate, and a factor on the learning rates is a factor on the candidate. What was lost by
+following each rule on small tasks stands in `tests/benchmarks/README.md`.
 """
 
 from __future__ import annotations

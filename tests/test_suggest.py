@@ -117,6 +117,29 @@ def test_a_fall_hardly_larger_than_the_noise_is_found(n, noise):
     assert found.count(None) <= 4
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(10, 150),
+    st.floats(0, 3),
+    st.floats(0, 4),
+    st.floats(0, 4),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_parts_of_a_fall_follow_each_other(n, height, quiet, wild, seed):
+    rng = np.random.default_rng(seed)
+    turn = rng.integers(2, n)
+    smoothed = np.interp(np.arange(n), [0, turn // 2, turn, n], [2.0, 2.0, 2.0 - height, 3.0])
+    error = np.where(np.arange(n) < rng.integers(n), 10**-quiet, 10 ** (wild - 2))
+    part = Part(np.geomspace(1e-7, 10, n), smoothed + error * rng.normal(size=n), error, True)
+    fall = part.fall
+    if fall is not None:
+        assert 0 < fall.onset <= fall.lowest
+        assert 0 < fall.first <= fall.lowest <= fall.last < n
+        assert fall.height > 0
+    for rule in RULES:
+        assert suggest(part, rule=rule).reason
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_wild_end_hides_no_clear_fall_before_it(seed):
     lrs = np.geomspace(1e-7, 1, 90)
