@@ -62,7 +62,7 @@ class LossCurve:
     >>> lrs = np.geomspace(1e-5, 1.0, 50)
     >>> curve = LossCurve(lrs, 2.0 - np.tanh(np.log10(lrs) + 3.0) + 9.0 * lrs**2)
     >>> f"{curve.suggestion.lr:.1e}"
-    '4.4e-03'
+    '1.3e-02'
     """
 
     lrs: Array
@@ -203,11 +203,11 @@ class LossCurve:
         Returns
         -------
         list of float
-            At most five, half a decade apart, within the range: around the candidate, up to half
-            of the learning rate where the loss is lowest, since short trials flatter what is too
-            high. Where the curve shows no candidate, those before the turn, or up to the end where
-            it has none. Empty if fewer than ten points can be read: the loss is not finite, or it
-            rises at once.
+            At most five, within the range: a quarter of a decade apart around the candidate and
+            below the learning rate where the loss is lowest, since short trials flatter what is too
+            high. Where the curve shows no candidate, half a decade apart before the turn, or up to
+            the end where it has none. Empty if fewer than ten points can be read: the loss is not
+            finite, or it rises at once.
         """
         return trial_candidates(self._before_turn, self.suggestion.lr)
 

@@ -78,11 +78,15 @@ def _fall(part: Part) -> Fall | None:
     start_error = np.cumsum(error[: lowest + 1])[fewest - 1 :] / count
     # Smoothed losses closer than the kernel's width share their errors, and further ones do not.
     start_error *= np.sqrt(np.minimum(1, width / count))
-    least = CLEAR_FALL * np.hypot(start_error, error[lowest])
-    best = int(np.argmax(_ratio(start - smoothed[lowest], least)))
+    spread = np.hypot(start_error, error[lowest])
+    best = int(np.argmax(_ratio(start - smoothed[lowest], spread)))
     height = float(start[best] - smoothed[lowest])
-    if not height > least[best]:
+    # Near a blow-up the noise grows, so the way down may be clearer than the lowest point.
+    way = slice(min(best + fewest, lowest), lowest + 1)
+    drop = start[best] - smoothed[way]
+    if not np.any(drop > CLEAR_FALL * np.hypot(start_error[best], error[way])):
         return None
+    # As the fall is clear, its height is more than two standard errors of its start and its lowest.
     above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
     first = lowest - int(np.argmax(above[lowest::-1])) + 1
     last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1

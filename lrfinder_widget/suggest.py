@@ -1,9 +1,10 @@
 """From a smoothed curve to a candidate learning rate, or to a refusal with its reason. NumPy only.
 
-Every rule takes the part of a curve that precedes its blow-up, as three arrays: the learning rates,
-the smoothed losses, and the standard error of those. Only differences of losses, ratios of
-learning rates and their ratio to the error count, so that neither an offset nor a positive factor
-of the loss changes a candidate, and a factor on the learning rates is a factor on the candidate.
+Every rule takes the part of a curve that precedes its blow-up: the learning rates, the smoothed
+losses, and the standard error of those. Only differences of losses, ratios of learning rates and
+their ratio to the error count, so that neither an offset nor a positive factor of the loss changes
+a candidate, and a factor on the learning rates is a factor on the candidate. What was lost by
+following each rule on small tasks stands in `tests/benchmarks/README.md`.
 """
 
 from __future__ import annotations
@@ -120,19 +121,21 @@ def _refusal(part: Part, lr: float | None, completed: bool) -> str:
 
 
 def trial_candidates(part: Part, lr: float | None) -> list[float]:
-    """Return at most five learning rates worth trial runs, ascending, half a decade apart.
+    """Return at most five learning rates worth trial runs, ascending.
 
-    Around the candidate `lr`, up to half of the learning rate where the loss is lowest, as short
-    trials flatter what is too high. Without one, downwards from the end of the part, or from a
-    tenth of it if the loss turned there.
+    Around the candidate `lr`, a quarter of a decade apart, about as far as the candidate itself is
+    off by chance; below the learning rate where the loss is lowest, as short trials flatter what is
+    too high. Without a candidate, half a decade apart, downwards from the end of the part, or from
+    a tenth of it if the loss turned there.
     """
     if len(part.lrs) < FEWEST_POINTS:
         return []
     if lr is None or part.fall is None:
-        middle = highest = float(part.lrs[-1]) / (10 if part.turned else 1)
+        highest = float(part.lrs[-1]) / (10 if part.turned else 1)
+        ladder = highest * 10 ** (np.arange(-4, 1) / 2)
     else:
-        middle, highest = lr, max(lr, part.fall.centre(part.log10_lr) / 2)
-    ladder = middle * 10 ** (np.arange(-4, 3) / 2)
+        highest = max(lr, 0.8 * part.fall.centre(part.log10_lr))
+        ladder = lr * 10 ** (np.arange(-4, 3) / 4)
     kept = ladder[(ladder >= part.lrs[0]) & (ladder <= 1.001 * highest)]
     return [float(each) for each in kept[-5:]]
 
@@ -142,19 +145,21 @@ def minimum(part: Part, divisor: float | None = None) -> float | None:
 
     The lowest place is the middle, on the logarithmic axis, of all that can hardly be told from the
     lowest point. Gugger's rule of thumb is ``divisor=10`` ("How do you find a good learning rate",
-    2018). Without one it is 12 / sqrt(n), and 2 at least, with n points in the decade below the
-    lowest place: the fewer steps a test spends on a decade, the later it sees what is too high.
-    (`tests/benchmarks/regret.py`, its development half: the regret is smallest near 10 / sqrt(n) at
-    30, 100, 300 and 1,000 points. A little lower costs little, and the best learning rate of a
-    longer training is lower.)
+    2018). Without one it is 9 / sqrt(n), and 2 at least, with n points in the decade below the
+    lowest place: the fewer steps a test spends on a decade, the later it sees what is too high. And
+    if the loss diverges, the candidate is at most a tenth of the learning rate where it does.
+
+    Measured by `tests/benchmarks/regret.py` on the tasks of its development half: at 30, 100, 300
+    and 1,000 points no constant divisor does as well, and no divisor as well as with that bound.
     """
     if part.fall is None:
         return None
     lowest = part.fall.centre(part.log10_lr)
-    if divisor is None:
-        ends = np.interp(np.log10([lowest / 10, lowest]), part.log10_lr, np.arange(len(part.lrs)))
-        divisor = max(2.0, 12 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
-    return lowest / divisor
+    if divisor is not None:
+        return lowest / divisor
+    ends = np.interp(np.log10([lowest / 10, lowest]), part.log10_lr, np.arange(len(part.lrs)))
+    lr = lowest / max(2.0, 9 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
+    return min(lr, float(part.lrs[-1]) / 10) if part.turned else lr
 
 
 def steepest(part: Part) -> float | None:

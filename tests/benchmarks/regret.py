@@ -66,11 +66,8 @@ def main() -> None:
     torch.set_num_threads(1)
     names, horizons = chosen.tasks, HORIZONS
     if chosen.quick:
-        names, horizons, chosen.seeds = (
-            ["linear-momentum-16", "trained-surface-sgd-32"],
-            (10, 40),
-            2,
-        )
+        names, horizons = ["linear-momentum-16", "trained-ripple-momentum-32"], (10, 40)
+        chosen.seeds = 2
     print(
         f"{chosen.seeds} LR range tests of {chosen.points} steps for each task; "
         f"Python {platform.python_version()}, torch {torch.__version__}, one thread."

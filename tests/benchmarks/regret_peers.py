@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,9 +22,10 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 RANGE = (1e-7, 10.0)
+FASTAI = ("valley", "slide", "minimum", "steep")
 
 
-def torch_lr_finder(task: Task, seed: int, points: int) -> float:
+def torch_lr_finder(task: Task, seed: int, points: int) -> list[float]:
     import matplotlib as mpl
     from matplotlib import pyplot as plt
     from torch_lr_finder import LRFinder
@@ -35,10 +37,10 @@ def torch_lr_finder(task: Task, seed: int, points: int) -> float:
     finder.range_test(loader, end_lr=RANGE[1], num_iter=points)
     suggested = finder.plot()[1]
     plt.close("all")
-    return float(suggested)
+    return [suggested]
 
 
-def fastai(rule: str, task: Task, seed: int, points: int) -> float:
+def fastai(task: Task, seed: int, points: int) -> list[float]:
     from fastai.callback import schedule
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
@@ -51,12 +53,13 @@ def fastai(rule: str, task: Task, seed: int, points: int) -> float:
         loss_func=task.criterion,
         opt_func=partial(OptimWrapper, opt=OPTIMIZERS[task.optimizer]),
     )
-    rules = (getattr(schedule, rule),)
-    found = learner.lr_find(*RANGE, num_it=points, show_plot=False, suggest_funcs=rules)
-    return float(found[0])
+    rules = [getattr(schedule, rule) for rule in FASTAI]
+    with learner.no_bar():
+        found = learner.lr_find(*RANGE, num_it=points, show_plot=False, suggest_funcs=rules)
+    return list(found)
 
 
-def lightning(task: Task, seed: int, points: int) -> float:
+def lightning(task: Task, seed: int, points: int) -> list[float]:
     from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.tuner import Tuner
 
@@ -85,10 +88,10 @@ def lightning(task: Task, seed: int, points: int) -> float:
         finder = Tuner(trainer).lr_find(
             Module(), loader, None, None, None, "fit", *RANGE, points, update_attr=False
         )
-    return float(finder.suggestion())
+    return [finder.suggestion()]
 
 
-def ignite(task: Task, seed: int, points: int) -> float:
+def ignite(task: Task, seed: int, points: int) -> list[float]:
     from ignite.engine import create_supervised_trainer
     from ignite.handlers import FastaiLRFinder
 
@@ -98,18 +101,16 @@ def ignite(task: Task, seed: int, points: int) -> float:
     options = {"num_iter": points, "start_lr": RANGE[0], "end_lr": RANGE[1]}
     with finder.attach(trainer, to_save=kept, **options) as trainer_with_finder:
         trainer_with_finder.run(loader, max_epochs=1 + points // len(loader))
-    return float(finder.lr_suggestion())
+    return [finder.lr_suggestion()]
 
 
-PEERS: dict[str, tuple[str, Callable[[Task, int, int], float]]] = {
-    "torch-lr-finder": ("torch_lr_finder", torch_lr_finder),
-    "fastai, valley": ("fastai", partial(fastai, "valley")),
-    "fastai, slide": ("fastai", partial(fastai, "slide")),
-    "fastai, minimum": ("fastai", partial(fastai, "minimum")),
-    "fastai, steep": ("fastai", partial(fastai, "steep")),
-    "Lightning": ("lightning", lightning),
-    "ignite": ("ignite", ignite),
-}
+# The module, its suggestions, and how to get them.
+PEERS: list[tuple[str, list[str], Callable[[Task, int, int], list[float]]]] = [
+    ("torch_lr_finder", ["torch-lr-finder"], torch_lr_finder),
+    ("fastai", [f"fastai, {rule}" for rule in FASTAI], fastai),
+    ("lightning", ["Lightning"], lightning),
+    ("ignite", ["ignite"], ignite),
+]
 
 
 def begin(task: Task, seed: int) -> tuple[nn.Module, Optimizer, DataLoader[Any]]:
@@ -120,18 +121,37 @@ def begin(task: Task, seed: int) -> tuple[nn.Module, Optimizer, DataLoader[Any]]
 
 
 def peers(task: Task, seed: int, points: int) -> dict[str, float | None]:
-    """The suggestion of each installed package, None where it has none."""
+    """The suggestions of the installed packages, None where there is none."""
     found: dict[str, float | None] = {}
-    for name, (module, suggest) in PEERS.items():
+    for module, names, suggest in PEERS:
         if importlib.util.find_spec(module):
-            found[name] = None
-            silence = (contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings())
-            with silence[0], silence[1], contextlib.suppress(Exception):
-                warnings.simplefilter("ignore")
-                lr = suggest(task, seed, points)
-                found[name] = lr if 0 < lr < float("inf") else None
+            try:
+                with silence():
+                    lrs = suggest(task, seed, points)
+            except ImportError:
+                raise  # it is not installed as it should be, which says nothing about its rules
+            except Exception:  # noqa: BLE001
+                lrs = [float("nan")] * len(names)
+            for name, lr in zip(names, lrs, strict=True):
+                found[name] = float(lr) if 0 < lr < float("inf") else None
     return found
 
 
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    logging.disable(logging.WARNING)
+    nowhere = io.StringIO()
+    try:
+        with (
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def not_installed() -> list[str]:
-    return [name for name, (module, _) in PEERS.items() if not importlib.util.find_spec(module)]
+    return [module for module, _, _ in PEERS if not importlib.util.find_spec(module)]

@@ -5,12 +5,19 @@ Constants of the rules may be chosen on the DEVELOPMENT half, never on the other
 
 from __future__ import annotations
 
-import argparse
+import collections
+import decimal
+import difflib
+import doctest
+import importlib
+import inspect
+import optparse
+import statistics
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -123,13 +130,32 @@ def digits() -> Data:
     return torch.tensor(inputs / 8 - 1, dtype=torch.float32), torch.tensor(targets)
 
 
-@cache
-def characters() -> Data:
-    """Eight characters of Python's own `argparse` and the ninth."""
-    text = Path(argparse.__file__).read_text(encoding="utf-8")
+def windows(text: str) -> Data:
+    """Eight characters at each place, and the ninth."""
     codes = torch.tensor(list(text.encode("ascii", "replace")[:40_000])).clamp(9, 126) - 9
-    windows = codes.unfold(0, 9, 1)
-    return windows[:, :8].contiguous(), windows[:, 8].contiguous()
+    each = codes.unfold(0, 9, 1)
+    return each[:, :8].contiguous(), each[:, 8].contiguous()
+
+
+@cache
+def source(module: str) -> Data:
+    """The source of a module of Python's own."""
+    return windows(inspect.getsource(importlib.import_module(module)))
+
+
+@cache
+def prose() -> Data:
+    """What Python's own modules say about themselves."""
+    modules = (collections, decimal, difflib, doctest, optparse, statistics, typing)
+    things = [thing for module in modules for _, thing in sorted(vars(module).items())]
+    texts = [thing.__doc__ for thing in things if isinstance(thing.__doc__, str)]
+    return windows("\n".join(texts))
+
+
+@cache
+def images() -> Data:
+    """The digits as what is to be reproduced."""
+    return digits()[0], digits()[0]
 
 
 @cache
@@ -160,6 +186,35 @@ def ill_conditioned() -> Data:
     return inputs, targets + 0.1 * torch.randn(4096, 1, generator=generator)
 
 
+@cache
+def ripples() -> Data:
+    """A wave that runs outwards, with heavy-tailed noise."""
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(4096, 4, generator=generator)
+    noise = torch.randn(4096, 1, generator=generator)
+    radius = inputs.norm(dim=1, keepdim=True)
+    return inputs, 1.5 * torch.cos(2 * radius) + 0.5 * inputs[:, :1] + 0.1 * noise**3
+
+
+@cache
+def saddle() -> Data:
+    """Products and squares of a few features."""
+    generator = torch.Generator().manual_seed(5)
+    inputs = torch.randn(4096, 6, generator=generator)
+    targets = inputs[:, :1] * inputs[:, 1:2] + 0.5 * inputs[:, 2:3] ** 2 - inputs[:, 3:4]
+    return inputs, targets + 0.2 * torch.randn(4096, 1, generator=generator)
+
+
+@cache
+def rotated() -> Data:
+    """A line in forty features that hang together, with as much noise as a third of it."""
+    generator = torch.Generator().manual_seed(4)
+    mixing = torch.linalg.qr(torch.randn(40, 40, generator=generator))[0]
+    inputs = torch.randn(4096, 40, generator=generator) * torch.logspace(0.3, -1, 40) @ mixing
+    targets = inputs @ torch.randn(40, 1, generator=generator)
+    return inputs, targets / targets.std() + 0.3 * torch.randn(4096, 1, generator=generator)
+
+
 def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
@@ -188,27 +243,62 @@ DEVELOPMENT = {
     "normed-adam-128": Task(digits, partial(mlp, 64, 96, 10, norm=True), CLASSES, "adam", 128),
     "surface-adamw-32": Task(surface, partial(mlp, 16, 64, 1), SQUARES, "adamw", 32),
     "linear-momentum-16": Task(ill_conditioned, partial(mlp, 20, 1), SQUARES, "momentum", 16),
-    "reader-adam-64": Task(characters, partial(reader, 64), CLASSES, "adam", 64),
+    "reader-adam-64": Task(partial(source, "argparse"), partial(reader, 64), CLASSES, "adam", 64),
     "trained-mlp-momentum-32": Task(
         digits, partial(mlp, 64, 64, 10), CLASSES, "momentum", 32, 1500, 0.03
     ),
     "trained-reader-adamw-64": Task(
-        characters, partial(reader, 64), CLASSES, "adamw", 64, 1500, 3e-3
+        partial(source, "argparse"), partial(reader, 64), CLASSES, "adamw", 64, 1500, 3e-3
     ),
-}
-JUDGING = {
+    # The following judged the first version of the default rule, so they cannot judge another.
     "mlp-momentum-16": Task(digits, partial(mlp, 64, 48, 48, 10), CLASSES, "momentum", 16),
     "conv-adamw-64": Task(digits, partial(conv, 6), CLASSES, "adamw", 64),
     "normed-sgd-32": Task(digits, partial(mlp, 64, 64, 10, norm=True), CLASSES, "sgd", 32),
     "waves-sgd-64": Task(waves, partial(mlp, 6, 64, 1), SQUARES, "sgd", 64),
     "tanh-adam-256": Task(waves, partial(mlp, 6, 48, 48, 1, act=nn.Tanh), SQUARES, "adam", 256),
     "softmax-adam-32": Task(digits, partial(mlp, 64, 10), CLASSES, "adam", 32),
-    "reader-momentum-32": Task(characters, partial(reader, 96), CLASSES, "momentum", 32),
+    "reader-momentum-32": Task(
+        partial(source, "argparse"), partial(reader, 96), CLASSES, "momentum", 32
+    ),
     "trained-normed-adam-64": Task(
         digits, partial(mlp, 64, 64, 10, norm=True), CLASSES, "adam", 64, 1500, 3e-3
     ),
     "trained-surface-sgd-32": Task(
         surface, partial(mlp, 16, 64, 1), SQUARES, "sgd", 32, 2000, 0.05
     ),
+}
+JUDGING = {
+    "wide-momentum-64": Task(digits, partial(mlp, 64, 128, 10), CLASSES, "momentum", 64),
+    "conv-sgd-32": Task(digits, partial(conv, 4), CLASSES, "sgd", 32),
+    "deep-normed-momentum-64": Task(
+        digits, partial(mlp, 64, 48, 48, 10, norm=True), CLASSES, "momentum", 64
+    ),
+    "ripple-adam-32": Task(ripples, partial(mlp, 4, 64, 32, 1), SQUARES, "adam", 32),
+    "ripple-momentum-16": Task(
+        ripples, partial(mlp, 4, 96, 1, act=nn.Tanh), SQUARES, "momentum", 16
+    ),
+    "rotated-linear-sgd-32": Task(rotated, partial(mlp, 40, 1), SQUARES, "sgd", 32),
+    "writer-adamw-128": Task(prose, partial(reader, 48), CLASSES, "adamw", 128),
+    "writer-sgd-32": Task(prose, partial(reader, 64), CLASSES, "sgd", 32),
+    "trained-wide-adamw-32": Task(
+        digits, partial(mlp, 64, 128, 10), CLASSES, "adamw", 32, 1500, 2e-3
+    ),
+    "trained-writer-adam-64": Task(prose, partial(reader, 48), CLASSES, "adam", 64, 2000, 3e-3),
+    "trained-ripple-momentum-32": Task(
+        ripples, partial(mlp, 4, 64, 1), SQUARES, "momentum", 32, 2000, 0.02
+    ),
+    "narrow-momentum-32": Task(digits, partial(mlp, 64, 32, 10), CLASSES, "momentum", 32),
+    "deep-normed-adamw-32": Task(
+        digits, partial(mlp, 64, 48, 48, 10, norm=True), CLASSES, "adamw", 32
+    ),
+    "saddle-adam-64": Task(saddle, partial(mlp, 6, 64, 1), SQUARES, "adam", 64),
+    "saddle-sgd-16": Task(saddle, partial(mlp, 6, 48, 1, act=nn.Tanh), SQUARES, "sgd", 16),
+    "softmax-momentum-64": Task(digits, partial(mlp, 64, 10), CLASSES, "momentum", 64),
+    "coder-adam-32": Task(partial(source, "typing"), partial(reader, 40), CLASSES, "adam", 32),
+    "autoencoder-adamw-64": Task(images, partial(mlp, 64, 16, 64), SQUARES, "adamw", 64),
+    "trained-saddle-adamw-64": Task(
+        saddle, partial(mlp, 6, 64, 1), SQUARES, "adamw", 64, 1500, 5e-3
+    ),
+    "trained-narrow-sgd-32": Task(digits, partial(mlp, 64, 32, 10), CLASSES, "sgd", 32, 1500, 0.1),
 }
 TASKS = {**DEVELOPMENT, **JUDGING}
