@@ -39,12 +39,18 @@ class Chart:
         The ends of the learning-rate axis.
     log : bool
         Whether the axis is logarithmic, or linear.
+    log_loss : bool
+        The same of the loss axis; there is no place on a logarithmic one for what is not positive.
     """
 
-    def __init__(self, start_lr: float, end_lr: float, *, log: bool) -> None:
+    def __init__(
+        self, start_lr: float, end_lr: float, *, log: bool, log_loss: bool = False
+    ) -> None:
         scale: Any = bqplot.LogScale if log else bqplot.LinearScale
         self._x = scale(min=start_lr, max=end_lr, allow_padding=False)
-        self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._log_loss = log_loss
+        loss_scale: Any = bqplot.LogScale if log_loss else bqplot.LinearScale
+        self._y = loss_scale(min=0.1 if log_loss else 0.0, max=1.0, allow_padding=False)
         self._scales = scales = {"x": self._x, "y": self._y}
         self._singles: list[Any] = []  # lines of repeats
         self._others: dict[Any, Any] = {}  # lines of other runs, by what they are asked for by
@@ -105,10 +111,10 @@ class Chart:
             Its repeats, the latest last; of several, each has a faint line.
         """
         latest = singles[-1] if len(singles) > len(curve.repeats) else curve
-        lrs, losses, _ = _finite(latest)
-        smooth_lrs, _, smooth = _finite(curve)
+        lrs, losses, _ = self._drawn(latest)
+        smooth_lrs, _, smooth = self._drawn(curve)
         self._draw_singles(singles if len(singles) > 1 else ())
-        own = loss_limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
+        own = self._limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
         self._own_limits = own if len(losses) else None
         self._limit()
         put(self._raw, lrs, losses)
@@ -123,14 +129,15 @@ class Chart:
     def show_others(self, others: Sequence[tuple[Any, LossCurve, int]]) -> None:
         """Draw other runs behind this one; of each a key, its curve and the number of its style."""
         keys = [key for key, _, _ in others]
-        self._other_limits = [loss_limits(*_finite(curve)[1:]) for _, curve, _ in others]
+        drawn = {key: self._drawn(curve) for key, curve, _ in others}
+        self._other_limits = [self._limits(*part[1:]) for part in drawn.values() if len(part[0])]
         self._limit()
-        for key, curve, style in others:
+        for key, _, style in others:
             if key not in self._others:
                 line = bqplot.Lines(
                     x=[], y=[], scales=self._scales, stroke_width=1.5, **line_style(style)
                 )
-                lrs, _, smooth = _finite(curve)
+                lrs, _, smooth = drawn[key]
                 put(line, lrs, smooth)
                 self._others[key] = line
         gone = [self._others.pop(key) for key in list(self._others) if key not in keys]
@@ -141,13 +148,30 @@ class Chart:
     def _limit(self) -> None:
         """Let the loss axis hold every run."""
         limits = [*self._other_limits, *([] if self._own_limits is None else [self._own_limits])]
-        low = min((low for low, _ in limits), default=0.0)
+        low = min((low for low, _ in limits), default=0.1 if self._log_loss else 0.0)
         high = max((high for _, high in limits), default=1.0)
         with self._y.hold_sync():
             self._y.min, self._y.max = low, high
         with self._loss_axis.hold_sync():
             self._loss_axis.visible = bool(limits)  # no numbers before there are any
-            self._loss_axis.tick_values = round_ticks(low, high)
+            self._loss_axis.tick_values = (log_ticks if self._log_loss else round_ticks)(low, high)
+
+    def _drawn(self, curve: LossCurve) -> tuple[Array, Array, Array]:
+        """Return the learning rates, losses and smoothed losses that can be drawn."""
+        smooth = curve.smooth()
+        good = np.isfinite(curve.losses)
+        if self._log_loss:
+            good &= (curve.losses > 0) & (smooth > 0)
+        losses, smooth = (np.clip(y[good], -_LARGEST, _LARGEST) for y in (curve.losses, smooth))
+        return curve.lrs[good], losses, smooth
+
+    def _limits(self, losses: Array, smooth: Array) -> tuple[float, float]:
+        if not self._log_loss:
+            return loss_limits(losses, smooth)
+        if not len(losses):
+            return 0.1, 1.0
+        low, high = loss_limits(np.log10(losses), np.log10(smooth))
+        return 10.0 ** max(low, -300), 10.0 ** min(high, 300)
 
     def _arrange(self) -> None:
         others = list(self._others.values())
@@ -160,22 +184,13 @@ class Chart:
             self._singles.append(line)
             self._arrange()
         for i, line in enumerate(self._singles):
-            lrs, _, smooth = _finite(singles[i]) if i < len(singles) else _NO_POINTS
+            lrs, _, smooth = self._drawn(singles[i]) if i < len(singles) else _NO_POINTS
             if len(line.x) != len(lrs):
                 put(line, lrs, smooth)
 
     def close(self) -> None:
         """Close every model behind the figure."""
         close_tree(self.figure)
-
-
-def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
-    """Return the learning rates, losses and smoothed losses that can be drawn."""
-    finite = np.isfinite(curve.losses)
-    losses, smooth = (
-        np.clip(y[finite], -_LARGEST, _LARGEST) for y in (curve.losses, curve.smooth())
-    )
-    return curve.lrs[finite], losses, smooth
 
 
 def put(mark: Any, x: Array, y: Array) -> None:
@@ -227,6 +242,17 @@ def round_ticks(low: float, high: float, most: int = 6) -> Array:
     step = min((s * power for s in (1, 2, 5, 10)), key=lambda s: (s < rough, s))
     ticks: Array = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     return ticks
+
+
+def log_ticks(low: float, high: float) -> Array:
+    """Choose powers of ten between the limits, with 2 and 5 times these if there are few."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for factors in ([1], [1, 2, 5], range(1, 10)):
+        ticks: Array = np.sort(np.outer(powers, factors).ravel())
+        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        if len(ticks) > 2:
+            return ticks[:: 1 + len(ticks) // 9]
+    return round_ticks(low, high)
 
 
 def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:

@@ -39,9 +39,13 @@ class SetUp:
             layout={"width": "200px"},
             style=_WIDE,
         )
+        self.log_loss = ipywidgets.Checkbox(
+            description="logarithmic loss axis", indent=False, layout={"width": "200px"}
+        )
         boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
         self.row = ipywidgets.Box(
-            boxes, layout={"flex_flow": "row wrap", "width": "100%", "display": "none"}
+            [*boxes, self.log_loss],
+            layout={"flex_flow": "row wrap", "width": "100%", "display": "none"},
         )
         self.toggle = ipywidgets.ToggleButton(
             description="Set up",

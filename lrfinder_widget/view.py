@@ -43,6 +43,8 @@ class View:
         Where the marker stands at first.
     about : callable
         Says what a pick comes from.
+    redraw : callable
+        Has `show` called with what there is.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class View:
         name: str | None,
         lr: float,
         about: Callable[[], str],
+        redraw: Callable[[], object],
     ) -> None:
         self.about = about
+        self.redraw = redraw
         self.lock = threading.RLock()
         self._range = (ladder, log, repeats)
         self._total = repeats * len(ladder)
@@ -100,6 +104,7 @@ class View:
             self.legend.box,
             self.trials.box,
         ]
+        self.setup.log_loss.observe(lambda change: self._change_loss_axis(), "value")
         self.show_number()
         self.marker.observe(lambda change: self.show_number(), "lr")
         for rule, button in controls.candidates.items():
@@ -113,14 +118,24 @@ class View:
         self._range = (ladder, log, repeats)
         self._total = repeats * len(ladder)
         self.controls.progress.max = self._total
-        old, self.chart = self.chart, Chart(ladder[0], ladder[-1], log=log)
+        self._chart_anew()
+        with self.marker.hold_sync():
+            self.marker.low, self.marker.high = ladder[0], ladder[-1]
+            self.marker.scale = "log" if log else "linear"
+
+    def _chart_anew(self) -> None:
+        ladder, log, _ = self._range
+        log_loss = self.setup.log_loss.value
+        old, self.chart = self.chart, Chart(ladder[0], ladder[-1], log=log, log_loss=log_loss)
         self._drawn, self._suggested = (None, 0), (None, None)
         self._show_others()
         self._stage.children = (self.chart.figure, self.marker)
         old.close()
-        with self.marker.hold_sync():
-            self.marker.low, self.marker.high = ladder[0], ladder[-1]
-            self.marker.scale = "log" if log else "linear"
+
+    def _change_loss_axis(self) -> None:
+        with self.lock:
+            self._chart_anew()
+        self.redraw()
 
     def show(
         self,

@@ -124,6 +124,7 @@ class LRFinder(Export, ipywidgets.VBox):
             name=target.name,
             lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
             about=self._about,
+            redraw=lambda: self._show(self._test),
         )
         ipywidgets.VBox.__init__(
             self,

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lrfinder_widget import LossCurve, Suggestion
-from lrfinder_widget.chart import DRAWN_POINTS, Chart, loss_limits, round_ticks, thin_out
+from lrfinder_widget.chart import (
+    DRAWN_POINTS,
+    Chart,
+    log_ticks,
+    loss_limits,
+    round_ticks,
+    thin_out,
+)
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -372,3 +379,26 @@ def test_the_band_of_a_suggestion_is_shaded_over_all_the_height() -> None:
     for refused in (None, Suggestion(None, None, None, "minimum", "refused")):
         chart.show_band(refused)
         assert len(chart._band.x) == len(chart._band.y) == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.01, 3.0), (0.5, 2.5), (1e-9, 1e9), (2.1, 2.4), (1e-300, 1e300)]
+)
+def test_ticks_of_a_logarithmic_loss_axis_lie_within_it(low: float, high: float) -> None:
+    ticks = log_ticks(low, high)
+    assert 2 <= len(ticks) <= 12
+    assert low <= ticks.min() < ticks.max() <= high
+    assert np.all(np.diff(ticks) > 0)
+
+
+def test_a_logarithmic_loss_axis_leaves_out_what_is_not_positive() -> None:
+    lrs = np.geomspace(1e-5, 1.0, 40)
+    losses = np.where(np.arange(40) % 7 == 3, -1.0, 1.0 / (1 + np.arange(40)))
+    chart = Chart(1e-5, 1.0, log=True, log_loss=True)
+    chart.draw(LossCurve(lrs, losses))
+    assert 0 < len(chart._raw.x) < 40
+    assert chart._raw.y.min() > 0
+    assert 0 < chart._y.min < chart._y.max
+    chart.draw(LossCurve(lrs, -np.abs(losses)))
+    assert len(chart._raw.x) == 0
+    assert 0 < chart._y.min < chart._y.max

@@ -1523,10 +1523,11 @@ def test_the_set_up_is_folded_and_cannot_be_changed_during_a_run(make: Any, gate
     setup.toggle.value = True
     assert setup.row.layout.display == "flex"
     finder.start()
-    assert all(box.disabled for box in setup.row.children)
+    assert all(box.disabled for box in setup._inputs)
+    assert not setup.log_loss.disabled
     gate.let_all()
     finder.wait(WAIT_S)
-    assert not any(box.disabled for box in setup.row.children)
+    assert not any(box.disabled for box in setup._inputs)
 
 
 # -- trial runs -----------------------------------------------------------------------------------
@@ -1740,3 +1741,16 @@ def test_the_pick_as_code_says_where_it_comes_from(make: Any) -> None:
     namespace: dict[str, Any] = {}
     exec(finder.code, namespace)
     assert namespace["lr"] == 0.00316
+
+
+def test_the_loss_axis_can_be_logarithmic_and_linear_again(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    finished(finder)
+    for log_loss in (True, False):
+        finder._view.setup.log_loss.value = log_loss
+        chart = finder._view.chart
+        assert (type(chart._y).__name__ == "LogScale") == log_loss
+        assert chart._smooth.y.tolist() == finder.curve.smooth().tolist()
+        assert chart._band.x.tolist() == [finder.suggestion.low, finder.suggestion.high]
+        assert len(behind(finder)) == 1
+        assert finder._view._stage.children[0] is chart.figure

@@ -75,11 +75,11 @@ def test_trial_runs_rank_and_one_click_takes_the_winner(lab: Host, dark: bool) -
 def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
     lab.open(SHOWN).run_all()
     finder = Finder(lab)
-    for run in range(3):
+    for _ in range(3):
         finder.start.click()
-        if run < 2:
-            lab.append_and_run("finder.wait().state")
-    finder.wait_until_ended()
+        expect(finder.stop).to_be_visible()
+        lab.append_and_run("finder.wait().state")
+    expect(finder.start).to_be_visible()
     lab.append_and_run("finder.add(finder.curves[0], name='<i>of another</i>')")
     names = finder.root.get_by_placeholder("name of this run")
     expect(names).to_have_count(3)
