@@ -144,6 +144,12 @@ def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
     return curve.lrs[finite], losses, smooth
 
 
+def smooth_line(curve: LossCurve, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:
+    """Return the learning rates and losses of the smoothed line as it is drawn."""
+    lrs, _, smooth = _finite(curve)
+    return thin_out(lrs, smooth, limit)
+
+
 def _put(mark: Any, x: Array, y: Array) -> None:
     with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
         mark.x, mark.y = thin_out(x, y)
