@@ -193,6 +193,13 @@ class Chart:
         close_tree(self.figure)
 
 
+def smooth_line(curve: LossCurve, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:
+    """Return the learning rates and losses of the smoothed line, thinned out."""
+    smooth = curve.smooth()
+    finite = np.isfinite(smooth)
+    return thin_out(curve.lrs[finite], np.clip(smooth[finite], -_LARGEST, _LARGEST), limit)
+
+
 def put(mark: Any, x: Array, y: Array) -> None:
     """Send the points of a mark, thinned out if they are many."""
     with mark.hold_sync():  # x and y in one message, or their lengths disagree in between

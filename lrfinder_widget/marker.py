@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
+from numpy.typing import NDArray
 
 STATIC = pathlib.Path(__file__).parent / "static"
 
@@ -17,6 +19,28 @@ def _asset(name: str) -> pathlib.Path | str:
     """The path of a built file, or ``""``: the rest of the package works without the bundle."""
     path = STATIC / name
     return path if path.is_file() else ""
+
+
+class _Numbers(traitlets.TraitType[NDArray[np.float64], Any]):
+    """A flat array of float64 that nobody can write to."""
+
+    default_value = np.empty(0)
+
+    def validate(self, obj: Any, value: Any) -> NDArray[np.float64]:  # noqa: ARG002
+        try:
+            numbers = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            numbers = np.empty(())
+        if numbers.ndim != 1:
+            raise traitlets.TraitError(
+                f"{self.name} must be a flat array of numbers, got {value!r}"
+            )
+        numbers.flags.writeable = False
+        return numbers
+
+
+def _to_bytes(numbers: NDArray[np.float64], _widget: object) -> bytes:
+    return numbers.astype("<f8").tobytes()
 
 
 class LRMarker(anywidget.AnyWidget):
@@ -45,6 +69,10 @@ class LRMarker(anywidget.AnyWidget):
         area. The default is that of a bqplot ``Figure``.
     disabled : bool
         Whether the marker refuses to be moved.
+    curve_lrs, curve_losses : array_like
+        The smoothed curve, learning rates from low to high, whose loss the page shows beside the
+        marker, interpolated. Kept as read-only float64 arrays of shape (n,), and sent as bytes;
+        empty, or of different lengths, they say nothing.
 
     Attributes
     ----------
@@ -90,6 +118,8 @@ class LRMarker(anywidget.AnyWidget):
         key_trait=traitlets.Enum(["top", "right", "bottom", "left"]),
     ).tag(sync=True)
     disabled = traitlets.Bool(False).tag(sync=True)
+    curve_lrs = _Numbers().tag(sync=True, to_json=_to_bytes)
+    curve_losses = _Numbers().tag(sync=True, to_json=_to_bytes)
 
     moving_from = traitlets.Float(None, allow_none=True).tag(sync=True)
     commit = traitlets.Dict().tag(sync=True)
@@ -144,7 +174,7 @@ class LRMarker(anywidget.AnyWidget):
             return value is None or _positive(value) is not None
         if name == "ready":
             return isinstance(value, bool)
-        return True
+        return name not in ("curve_lrs", "curve_losses")
 
     def _read_commit(self, value: object) -> dict[str, float | int] | None:
         """A commit with its number inside the range, or None if it is not a commit."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import ipywidgets
 
-from .chart import MARGIN, Chart, close_tree
+from .chart import MARGIN, Chart, close_tree, smooth_line
 from .controls import Controls, pace_text, sentence, status_text, written_text
 from .curve import LossCurve
 from .legend import Legend
@@ -19,6 +19,9 @@ from .setup import SetUp
 from .state import State
 from .suggest import Rule, Suggestion
 from .trial_view import TrialView
+
+_READ_POINTS = 400  # of the curve, for the loss at the marker
+_READ_S = 1.0  # while the curve grows, the marker is given it no more often
 
 
 class View:
@@ -68,6 +71,8 @@ class View:
         self._name = name
         self._placed = lr  # where Python last put the marker
         self._drawn: tuple[RangeTest | None, int] = (None, 0)
+        self._read: tuple[RangeTest | None, int] = (None, 0)  # what the marker has of it
+        self._read_at = 0.0
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[RangeTest | None, Suggestion | None] = (None, None)
         self._found: dict[Rule, float] = {}
@@ -167,6 +172,7 @@ class View:
         if (test, done) != self._drawn:
             self._drawn = (test, done)
             self.chart.draw(curve, singles)
+        self._let_read(test, curve, done, state)
         if (test, suggestion) != self._suggested:
             self._suggested = (test, suggestion)
             self._show_suggestion(curve, suggestion)
@@ -190,6 +196,16 @@ class View:
         with self.lock:
             shown = [one for one in self.legend.kept if one.shown]
             self.chart.show_others([(one, one.curve, one.style) for one in shown])
+
+    def _let_read(self, test: RangeTest, curve: LossCurve, done: int, state: State) -> None:
+        """Give the marker the curve, so that the page can tell the loss where the marker is."""
+        now = time.monotonic()
+        again = test is self._read[0] and state is State.RUNNING
+        if (test, done) == self._read or (again and now - self._read_at < _READ_S):
+            return
+        self._read, self._read_at = (test, done), now
+        # No hold_sync: it would swallow what the page's own thread assigns to the marker meanwhile.
+        self.marker.curve_lrs, self.marker.curve_losses = smooth_line(curve, _READ_POINTS)
 
     def _show_suggestion(self, curve: LossCurve, suggestion: Suggestion | None) -> None:
         found = {} if suggestion is None or suggestion.lr is None else curve.candidates()

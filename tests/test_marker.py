@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import traitlets
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrfinder_widget import LossCurve
 from lrfinder_widget import marker as marker_module
 from lrfinder_widget.marker import LRMarker
+from lrfinder_widget.run import RangeTest
+from lrfinder_widget.view import View
 
 
 class FakePage:
@@ -22,6 +26,7 @@ class FakePage:
     def __init__(self, marker):
         self.updates = []
         self.echoes = []
+        self.buffers = []
         marker.comm.close()
         self._handle = None
         marker.comm = self
@@ -32,6 +37,7 @@ class FakePage:
     def send(self, data=None, metadata=None, buffers=None):
         messages = self.echoes if data["method"] == "echo_update" else self.updates
         messages.append(data["state"])
+        self.buffers += buffers or []
 
     def close(self):
         pass
@@ -254,6 +260,105 @@ def test_a_numpy_float_is_a_number(marker):
 def test_a_value_beyond_the_range_is_kept_as_it_is(marker):
     marker.lr = 100.0
     assert marker.lr == 100.0
+
+
+def test_a_curve_goes_to_the_page_as_bytes(marker, page):
+    marker.curve_lrs = [1e-4, 1e-2]
+    marker.curve_losses = np.array([2, 1])
+    assert [np.frombuffer(buffer, "<f8").tolist() for buffer in page.buffers] == [
+        [1e-4, 1e-2],
+        [2.0, 1.0],
+    ]
+
+
+def test_a_curve_is_kept_as_arrays_that_nobody_can_write(marker):
+    given = np.array([1.0, 2.0])
+    marker.curve_losses = given
+    given[0] = 7.0
+    assert marker.curve_losses.tolist() == [1.0, 2.0]
+    assert marker.curve_losses.dtype == np.float64
+    with pytest.raises(ValueError, match="read-only"):
+        marker.curve_losses[0] = 7.0
+
+
+@pytest.mark.parametrize("name", ["curve_lrs", "curve_losses"])
+@pytest.mark.parametrize("nonsense", ["abc", None, 1.0, [[1.0]], {"a": 1}, ["x"]])
+def test_a_curve_is_a_flat_array_of_numbers(marker, name, nonsense):
+    with pytest.raises(traitlets.TraitError, match=rf"{name} must be a flat array of numbers"):
+        setattr(marker, name, nonsense)
+    assert len(getattr(marker, name)) == 0
+
+
+def test_the_page_cannot_change_the_curve(marker, page):
+    marker.curve_losses = [1.0]
+    page.says(curve_losses=[7.0], lr=0.5)
+    assert (marker.curve_losses.tolist(), marker.lr) == ([1.0], 0.5)
+
+
+class Finder:
+    """A view and the run that it shows."""
+
+    def __init__(self, points):
+        self.lrs = np.geomspace(1e-6, 1.0, points)
+        self.losses = 2.0 + np.linspace(-1, 1, points) ** 2
+        self.view = View([*self.lrs], repeats=1, log=True, device=None, name=None, lr=1e-3)
+        self.test = RangeTest(zip(self.lrs, self.losses, strict=True))
+
+    def show(self, points):
+        curve = LossCurve(self.lrs[:points], self.losses[:points])
+        self.view.show(self.test, curve, [curve], None, None)
+        return curve
+
+    @property
+    def read(self):
+        return self.view.marker.curve_lrs, self.view.marker.curve_losses
+
+
+def test_the_marker_is_given_the_smoothed_curve_at_the_end():
+    finder = Finder(100)
+    finder.test.start().wait(20)
+    curve = finder.show(100)
+    np.testing.assert_array_equal(finder.read, [curve.lrs, curve.smooth()])
+
+
+def test_the_marker_is_given_few_points_of_a_long_curve_and_both_its_ends():
+    finder = Finder(50_000)
+    finder.test.start().wait(20)
+    curve = finder.show(50_000)
+    lrs, losses = finder.read
+    assert len(lrs) == len(losses) <= 400
+    assert (lrs[0], lrs[-1]) == (curve.lrs[0], curve.lrs[-1])
+    between = np.interp(np.log(curve.lrs), np.log(lrs), losses)
+    np.testing.assert_allclose(between, curve.smooth(), atol=2e-3)
+
+
+def test_while_a_run_goes_on_the_marker_is_given_its_curve_once_a_second(monkeypatch):
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("lrfinder_widget.view.time", clock)
+    go_on = threading.Event()
+    finder = Finder(100)
+    finder.test = RangeTest(pair for pair in [(1.0, 1.0)] if go_on.wait(20))
+    finder.test.start()
+    seen = []
+    for points in range(20, 60):
+        finder.show(points)
+        now[0] += 0.125
+        seen.append(len(finder.read[0]))
+    assert sorted(set(seen)) == [20, 28, 36, 44, 52]
+    go_on.set()
+    finder.test.wait(20)
+    finder.show(59)
+    assert len(finder.read[0]) == 59
+
+
+def test_a_new_run_takes_the_earlier_curve_away_at_once():
+    finder = Finder(100)
+    finder.test.start().wait(20)
+    finder.show(100)
+    finder.test = RangeTest([])
+    finder.show(0)
+    assert [len(part) for part in finder.read] == [0, 0]
 
 
 def test_what_belongs_together_goes_in_one_message(marker, page):

@@ -20,7 +20,8 @@ export function build(el: HTMLElement) {
     number: element("span", "lrf-number", box),
     right: element("span", "lrf-beyond", box),
   };
-  return { plot, handle, label };
+  const loss = element("div", "lrf-loss", handle);
+  return { plot, handle, label, loss };
 }
 
 function element(tag: "div" | "span", className: string, parent: HTMLElement): HTMLElement {

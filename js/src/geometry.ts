@@ -18,6 +18,14 @@ export interface Label {
   readonly number: string;
   /** -1 or 1 when the true value lies beyond the left or right end of the axis. */
   readonly beyond: -1 | 0 | 1;
+  /** The loss there, with its name; empty where nothing has been measured. */
+  readonly loss: string;
+}
+
+/** A loss over the learning rate: as many numbers in each, learning rates from low to high. */
+export interface Curve {
+  readonly lrs: ArrayLike<number>;
+  readonly losses: ArrayLike<number>;
 }
 
 /** Where `lr` lies on the axis: 0 at the low end, 1 at the high end, never outside. */
@@ -102,6 +110,37 @@ export function formatLr(x: number): string {
   return `${digits}e${exponent.charAt(0)}${exponent.slice(1).padStart(2, "0")}`;
 }
 
+/**
+ * The loss at `lr`, on the straight line between the points on both sides of it, straight as it is
+ * drawn: along the logarithm of `lr` on a log scale. `null` where there is no point on one side.
+ */
+export function lossAt(lr: number, { lrs, losses }: Curve, axis: Axis): number | null {
+  const last = lrs.length - 1;
+  // Two traits are two messages: in between, the arrays may belong to different curves.
+  if (last < 0 || losses.length !== lrs.length) return null;
+  const at = (values: ArrayLike<number>, i: number) => values[i] ?? Number.NaN;
+  if (!(lr >= at(lrs, 0) && lr <= at(lrs, last))) return null;
+  let left = 0;
+  let right = last;
+  while (right - left > 1) {
+    const middle = (left + right) >> 1;
+    if (at(lrs, middle) <= lr) left = middle;
+    else right = middle;
+  }
+  const start = position(at(lrs, left), axis);
+  const width = position(at(lrs, right), axis) - start;
+  const share = width > 0 ? (position(lr, axis) - start) / width : 0;
+  const loss = at(losses, left) * (1 - share) + at(losses, right) * share;
+  return Number.isFinite(loss) ? loss : null;
+}
+
+/** `x` to three significant digits, written out where that is short: `0.0123`, `1.23e+05`. */
+export function formatLoss(x: number): string {
+  const written = formatLr(x);
+  const power = Number(written.split("e")[1]);
+  return power >= -3 && power <= 2 ? Number(written).toFixed(2 - power) : written;
+}
+
 /** What stands beside the marker. A number that is not chosen never carries the variable's name. */
 export function labelOf(
   lr: number,
@@ -109,20 +148,32 @@ export function labelOf(
   kind: Kind,
   variable: string,
   moving: boolean,
+  loss: number | null = null,
 ): Label {
   let name = "";
   if (!moving && kind === "pick" && variable !== "") name = `${variable} = `;
   if (!moving && kind === "candidate") name = "candidate ";
-  return { name, number: formatLr(lr), beyond: beyond(lr, axis) };
+  return {
+    name,
+    number: formatLr(lr),
+    beyond: beyond(lr, axis),
+    loss: loss === null ? "" : `loss ${formatLoss(loss)}`,
+  };
 }
 
 /** What a screen reader says of the value. The number comes first, the rest can be skipped. */
 export function valueText(label: Label, kind: Kind, moving: boolean): string {
-  // While a key is held only the number is of interest, and it is read again at every step.
-  if (moving) return label.number;
+  const loss = label.loss && `, ${label.loss}`;
+  // While a key is held only the numbers are of interest, and they are read again at every step.
+  if (moving) return label.number + loss;
   const state = { pick: "picked", candidate: "candidate", start: "not picked yet" }[kind];
   const where = { [-1]: ", left of the chart", 0: "", 1: ", right of the chart" }[label.beyond];
-  return `${label.number}, ${state}${where}`;
+  return `${label.number}, ${state}${where}${loss}`;
+}
+
+/** A number as ARIA wants it. */
+export function shortNumber(x: number): string {
+  return String(Number(x.toPrecision(5)));
 }
 
 /** A number that is even along the axis: the logarithm on a log scale, else `lr` itself. */

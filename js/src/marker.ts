@@ -11,13 +11,15 @@ import {
   fractionOf,
   type Kind,
   labelOf,
+  lossAt,
   lrAfterKey,
   lrAt,
   pickAt,
   position,
+  shortNumber,
   valueText,
 } from "./geometry.ts";
-import { axisOf, commitNumber, isPending, listen, type Model, number } from "./model.ts";
+import { axisOf, commitNumber, curveOf, isPending, listen, type Model, number } from "./model.ts";
 
 /** What is being done with the marker right now; while there is one, the kernel does not move it. */
 interface Gesture {
@@ -34,7 +36,7 @@ interface Gesture {
 
 const DRAWN_TRAITS = [
   ...["low", "high", "scale", "lr", "kind", "variable", "margin", "disabled"],
-  ...["moving_from", "commit", "received"],
+  ...["moving_from", "commit", "received", "curve_lrs", "curve_losses"],
 ];
 const SEND_EVERY_MS = 40;
 /** A hand that clicks trembles: less than this is no drag. */
@@ -51,7 +53,7 @@ function initialize({ model }: { model: Model }): void {
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const controller = new AbortController();
   const { signal } = controller;
-  const { plot, handle, label } = build(el);
+  const { plot, handle, label, loss } = build(el);
 
   let gesture: Gesture | null = null;
   /** The latest pick before it was rounded, so that twenty steps of 1/20 decade make a decade. */
@@ -73,7 +75,9 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     // view of this marker is a drag here as well: neither may be drawn as chosen.
     const isMoving =
       gesture?.moved || typeof model.get("moving_from") === "number" || isPending(model);
-    const words = labelOf(lr, axis, kind, String(model.get("variable") ?? ""), isMoving);
+    const variable = String(model.get("variable") ?? "");
+    const lossHere = lossAt(lr, curveOf(model), axis);
+    const words = labelOf(lr, axis, kind, variable, isMoving, lossHere);
 
     const margin = (model.get("margin") ?? {}) as Record<string, unknown>;
     for (const side of ["top", "right", "bottom", "left"]) {
@@ -85,6 +89,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     label.name.textContent = words.name;
     label.number.textContent = words.number;
     label.right.textContent = words.beyond > 0 ? " ›" : "";
+    loss.textContent = words.loss;
 
     plot.classList.toggle("lrf-hollow", isMoving || kind !== "pick");
     plot.classList.toggle("lrf-moving", isMoving);
@@ -287,10 +292,6 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     plot.remove();
     el.classList.remove("lrf-marker");
   };
-}
-
-function shortNumber(x: number): string {
-  return String(Number(x.toPrecision(5)));
 }
 
 export default { initialize, render };

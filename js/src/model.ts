@@ -1,6 +1,6 @@
 /** What the marker reads of its model in the kernel, whatever that may hold. */
 
-import type { Axis } from "./geometry.ts";
+import type { Axis, Curve } from "./geometry.ts";
 
 /** The part of the model that is used here; listeners are called with the view as `this`. */
 export interface Model {
@@ -14,6 +14,19 @@ export interface Model {
 export function axisOf(model: Model): Axis {
   const scale = model.get("scale") === "linear" ? "linear" : "log";
   return { low: number(model.get("low")), high: number(model.get("high")), scale };
+}
+
+/** The curve whose loss is read out at the marker; without one, both arrays are empty. */
+export function curveOf(model: Model): Curve {
+  return { lrs: numbers(model.get("curve_lrs")), losses: numbers(model.get("curve_losses")) };
+}
+
+/** Bytes from the kernel: little-endian doubles, which may begin anywhere in their buffer. */
+function numbers(value: unknown): Float64Array {
+  if (!(value instanceof DataView)) return new Float64Array();
+  return Float64Array.from({ length: value.byteLength >> 3 }, (_, i) =>
+    value.getFloat64(8 * i, true),
+  );
 }
 
 /** Has a pick been sent that the kernel has not answered? */

@@ -2,9 +2,11 @@ import { describe, expect, test } from "vitest";
 import {
   type Axis,
   beyond,
+  formatLoss,
   formatLr,
   fractionOf,
   labelOf,
+  lossAt,
   lrAfterKey,
   lrAt,
   pickAt,
@@ -196,7 +198,7 @@ describe("the words", () => {
 
   test("tell the true value of what lies beyond the axis", () => {
     const label = labelOf(100, LOG, "pick", "lr", false);
-    expect(label).toEqual({ name: "lr = ", number: "1.00e+02", beyond: 1 });
+    expect(label).toEqual({ name: "lr = ", number: "1.00e+02", beyond: 1, loss: "" });
     expect(valueText(label, "pick", false)).toBe("1.00e+02, picked, right of the chart");
   });
 
@@ -205,5 +207,73 @@ describe("the words", () => {
     expect(valueText(label, "candidate", false)).toBe("3.16e-03, candidate");
     expect(valueText(label, "start", false)).toBe("3.16e-03, not picked yet");
     expect(valueText(label, "pick", true)).toBe("3.16e-03");
+  });
+
+  test("end with the loss when they are read aloud, if it is known", () => {
+    const label = labelOf(3.16e-3, LOG, "pick", "lr", false, 1.234);
+    expect(label.loss).toBe("loss 1.23");
+    expect(valueText(label, "pick", false)).toBe("3.16e-03, picked, loss 1.23");
+    expect(valueText(label, "pick", true)).toBe("3.16e-03, loss 1.23");
+  });
+});
+
+describe("the loss at the marker", () => {
+  const CURVE = { lrs: [1e-4, 1e-3, 1e-1], losses: [3, 2, 4] };
+
+  test("is that of the curve at its points", () => {
+    for (const axis of [LOG, LINEAR]) {
+      CURVE.lrs.forEach((lr, i) => {
+        expect(lossAt(lr, CURVE, axis)).toBe(CURVE.losses[i]);
+      });
+    }
+  });
+
+  test("lies between its neighbours as far as the eye sees it", () => {
+    expect(lossAt(1e-2, CURVE, LOG)).toBeCloseTo(3, 12);
+    expect(lossAt(0.0505, CURVE, LINEAR)).toBeCloseTo(3, 12);
+  });
+
+  test("is between the two losses at its sides, at every place", () => {
+    for (const axis of [LOG, LINEAR]) {
+      for (const fraction of fractions(500)) {
+        const lr = 1e-4 * 1000 ** fraction;
+        const loss = lossAt(lr, CURVE, axis);
+        expect(loss).toBeGreaterThanOrEqual(2);
+        expect(loss).toBeLessThanOrEqual(lr < 1e-3 ? 3 : 4);
+      }
+    }
+  });
+
+  test("is unknown where nothing was measured", () => {
+    expect(lossAt(9.9e-5, CURVE, LOG)).toBeNull();
+    expect(lossAt(0.11, CURVE, LOG)).toBeNull();
+    expect(lossAt(Number.NaN, CURVE, LOG)).toBeNull();
+    expect(lossAt(1e-3, { lrs: [], losses: [] }, LOG)).toBeNull();
+  });
+
+  test("is unknown for a curve that makes no sense", () => {
+    expect(lossAt(1e-3, { lrs: [1e-4, 1e-2], losses: [1] }, LOG)).toBeNull();
+    expect(lossAt(1e-3, { lrs: [1e-4, 1e-2], losses: [1, Number.NaN] }, LOG)).toBeNull();
+    expect(lossAt(1e-3, { lrs: [0, 1e-2], losses: [1, 2] }, LOG)).toBeNull();
+  });
+
+  test("is known of a single point and of one that comes twice", () => {
+    expect(lossAt(1e-3, { lrs: [1e-3], losses: [5] }, LOG)).toBe(5);
+    expect(lossAt(1e-3, { lrs: [1e-3, 1e-3], losses: [5, 6] }, LOG)).not.toBeNull();
+  });
+
+  test.each([
+    [2.2951, "2.30"],
+    [0.012345, "0.0123"],
+    [0.00123, "0.00123"],
+    [0.000123, "1.23e-04"],
+    [123.4, "123"],
+    [99.96, "100"],
+    [999.6, "1.00e+03"],
+    [123456, "1.23e+05"],
+    [-0.5, "-0.500"],
+    [0, "0.00"],
+  ])("%d is written %s", (loss, written) => {
+    expect(formatLoss(loss)).toBe(written);
   });
 });

@@ -19,6 +19,8 @@ class FakeModel implements Model {
     commit: {},
     received: 0,
     ready: false,
+    curve_lrs: new DataView(new ArrayBuffer(0)),
+    curve_losses: new DataView(new ArrayBuffer(0)),
   };
   /** What each message to the kernel held. */
   readonly sent: Record<string, unknown>[] = [];
@@ -99,6 +101,7 @@ function show(model: FakeModel) {
     handle,
     remove,
     label: () => find("lrf-label").textContent,
+    loss: () => find("lrf-loss").textContent,
     log10: () => 8 * Number(plot.style.getPropertyValue("--lrf-fraction")) - 7,
     is: (state: string) => plot.classList.contains(`lrf-${state}`),
     aria: (name: string) => handle.getAttribute(`aria-${name}`),
@@ -186,6 +189,46 @@ describe("what is drawn", () => {
     ]);
     expect(view.aria("valuetext")).toBe("1.00e-03, not picked yet");
     expect(view.handle.tabIndex).toBe(0);
+  });
+});
+
+describe("the loss at the marker", () => {
+  /** As the kernel sends it: doubles that begin anywhere in a message. */
+  function bytes(...values: number[]): DataView {
+    const view = new DataView(new ArrayBuffer(8 * values.length + 3), 3);
+    values.forEach((value, i) => {
+      view.setFloat64(8 * i, value, true);
+    });
+    return view;
+  }
+  const CURVE = { curve_lrs: bytes(1e-4, 1e-2), curve_losses: bytes(2, 1) };
+
+  test("is read off the curve that the kernel sends", () => {
+    const model = new FakeModel({ kind: "candidate" });
+    const view = show(model);
+    expect(view.loss()).toBe("");
+    model.fromKernel(CURVE);
+    expect(view.loss()).toBe("loss 1.50");
+    expect(view.aria("valuetext")).toBe("1.00e-03, candidate, loss 1.50");
+    expect(view.label()).toBe("candidate 1.00e-03");
+    model.fromKernel({ curve_lrs: bytes(), curve_losses: bytes() });
+    expect(view.loss()).toBe("");
+  });
+
+  test("goes along with a drag, kernel or no kernel", () => {
+    const view = show(new FakeModel(CURVE));
+    view.pointer("down", x_at(-3));
+    view.pointer("move", x_at(-2.5));
+    expect(view.loss()).toBe("loss 1.25");
+    expect(view.aria("valuetext")).toBe("3.16e-03, loss 1.25");
+    view.pointer("move", x_at(-1));
+    expect(view.loss()).toBe("");
+    expect(view.aria("valuetext")).toBe("1.00e-01");
+  });
+
+  test.each([null, undefined, "abc", [1, 2], {}])("is not there for %j", (nonsense) => {
+    const view = show(new FakeModel({ ...CURVE, curve_losses: nonsense }));
+    expect(view.loss()).toBe("");
   });
 });
 
