@@ -301,7 +301,16 @@ class Finder:
     def __init__(self, points):
         self.lrs = np.geomspace(1e-6, 1.0, points)
         self.losses = 2.0 + np.linspace(-1, 1, points) ** 2
-        self.view = View([*self.lrs], repeats=1, log=True, device=None, name=None, lr=1e-3)
+        self.view = View(
+            [*self.lrs],
+            repeats=1,
+            log=True,
+            device=None,
+            name=None,
+            lr=1e-3,
+            about=str,
+            redraw=lambda: None,
+        )
         self.test = RangeTest(zip(self.lrs, self.losses, strict=True))
 
     def show(self, points):

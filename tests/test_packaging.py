@@ -56,7 +56,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "at_exit": (set(), set()),
     "run": ({"at_exit", "curve", "state", "switch_interval"}, set()),
     # the notebook
-    "marker": (set(), {"anywidget", "traitlets"}),
+    "marker": (set(), {"anywidget", "numpy", "traitlets"}),
     "namespace": (set(), set()),
     "takeover": ({"namespace"}, {"torch"}),
     "styles": (set(), set()),
