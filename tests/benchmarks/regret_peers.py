@@ -25,7 +25,7 @@ RANGE = (1e-7, 10.0)
 FASTAI = ("valley", "slide", "minimum", "steep")
 
 
-def torch_lr_finder(task: Task, seed: int, points: int) -> list[float]:
+def torch_lr_finder(task: Task, seed: int, points: int) -> list[float | None]:
     import matplotlib as mpl
     from matplotlib import pyplot as plt
     from torch_lr_finder import LRFinder
@@ -40,7 +40,7 @@ def torch_lr_finder(task: Task, seed: int, points: int) -> list[float]:
     return [suggested]
 
 
-def fastai(task: Task, seed: int, points: int) -> list[float]:
+def fastai(task: Task, seed: int, points: int) -> list[float | None]:
     from fastai.callback import schedule
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
@@ -59,7 +59,7 @@ def fastai(task: Task, seed: int, points: int) -> list[float]:
     return list(found)
 
 
-def lightning(task: Task, seed: int, points: int) -> list[float]:
+def lightning(task: Task, seed: int, points: int) -> list[float | None]:
     from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.tuner import Tuner
 
@@ -91,7 +91,7 @@ def lightning(task: Task, seed: int, points: int) -> list[float]:
     return [finder.suggestion()]
 
 
-def ignite(task: Task, seed: int, points: int) -> list[float]:
+def ignite(task: Task, seed: int, points: int) -> list[float | None]:
     from ignite.engine import create_supervised_trainer
     from ignite.handlers import FastaiLRFinder
 
@@ -105,7 +105,7 @@ def ignite(task: Task, seed: int, points: int) -> list[float]:
 
 
 # The module, its suggestions, and how to get them.
-PEERS: list[tuple[str, list[str], Callable[[Task, int, int], list[float]]]] = [
+PEERS: list[tuple[str, list[str], Callable[[Task, int, int], list[float | None]]]] = [
     ("torch_lr_finder", ["torch-lr-finder"], torch_lr_finder),
     ("fastai", [f"fastai, {rule}" for rule in FASTAI], fastai),
     ("lightning", ["Lightning"], lightning),
@@ -131,9 +131,9 @@ def peers(task: Task, seed: int, points: int) -> dict[str, float | None]:
             except ImportError:
                 raise  # it is not installed as it should be, which says nothing about its rules
             except Exception:  # noqa: BLE001
-                lrs = [float("nan")] * len(names)
+                lrs = [None] * len(names)
             for name, lr in zip(names, lrs, strict=True):
-                found[name] = float(lr) if 0 < lr < float("inf") else None
+                found[name] = float(lr) if lr is not None and 0 < lr < float("inf") else None
     return found
 
 
