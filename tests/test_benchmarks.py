@@ -36,6 +36,16 @@ def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:
     assert "files opened for writing: 0;" in printed
 
 
+def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
+    printed = run("regret.py", "--quick", "--cache", str(tmp_path / "truth.json"))
+    rules = ["default", "minimum/10", "steepest", "valley", "slide", "divergence", "then trials"]
+    names = [*(f"ours, {rule}" for rule in rules), "fixed default"]
+    development, judging = printed.split("| judging")
+    assert [cells[0] for cells in table(development)] == names
+    assert [cells[0] for cells in table("| judging" + judging)] == names
+    assert (tmp_path / "truth.json").exists()
+
+
 def run(script: str, *arguments: str) -> str:
     return subprocess.check_output(
         [sys.executable, BENCHMARKS / script, *arguments], text=True, timeout=110
