@@ -120,7 +120,7 @@ class LRFinder(Export, ipywidgets.VBox):
             ladder,
             repeats=sweep.repeats,
             log=sweep.mode == "exp",
-            device=None if sweep.device is None else str(sweep.device),
+            device=None if sweep.device is None else _where(sweep.device),
             name=target.name,
             lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
             about=self._about,
@@ -322,3 +322,10 @@ class LRFinder(Export, ipywidgets.VBox):
                 possible=self.lr is not None and test.state not in (State.RUNNING, State.PAUSED),
                 applied=self._undo is not None,
             )
+
+
+def _where(device: torch.device) -> str:
+    """Name the device; a model that was forgotten on the CPU is worth a word."""
+    if device.type == "cpu" and torch.accelerator.is_available():
+        return f"cpu, though there is a {torch.accelerator.current_accelerator()} device"
+    return str(device)

@@ -1754,3 +1754,22 @@ def test_the_loss_axis_can_be_logarithmic_and_linear_again(make: Any) -> None:
         assert chart._band.x.tolist() == [finder.suggestion.low, finder.suggestion.high]
         assert len(behind(finder)) == 1
         assert finder._view._stage.children[0] is chart.figure
+
+
+def test_a_model_on_the_cpu_beside_a_gpu_is_worth_a_word(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = linear()
+
+    def text() -> str:
+        finder = LRFinder(
+            model, sgd_momentum(model), loader(), nn.CrossEntropyLoss(), variable=None
+        )
+        said = status(finder)
+        finder.close()
+        return said
+
+    assert "on cpu, one per" in text()
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    assert "on cpu, though there is a cuda device, one per" in text()
