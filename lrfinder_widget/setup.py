@@ -43,8 +43,16 @@ class SetUp:
             description="logarithmic loss axis", indent=False, layout={"width": "200px"}
         )
         boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
+        self.narrow = ipywidgets.Button(
+            description="Narrow",
+            icon="compress",
+            tooltip="Set the range to a decade around the band of the suggestion",
+            disabled=True,
+            layout={"width": "104px"},
+        )
         self.row = ipywidgets.Box(
-            [*boxes, self.log_loss],
+            # The last is a matter of looking, at any time.
+            [*boxes, self.narrow, self.log_loss],
             layout={"flex_flow": "row wrap", "width": "100%", "display": "none"},
         )
         self.toggle = ipywidgets.ToggleButton(
@@ -58,6 +66,10 @@ class SetUp:
 
     def _fold(self, change: Any) -> None:
         self.row.layout.display = "flex" if change["new"] else "none"
+
+    def set_range(self, start_lr: float, end_lr: float) -> None:
+        """Write a range into the boxes; two digits are enough for that."""
+        self.start_lr.value, self.end_lr.value = f"{start_lr:.1e}", f"{end_lr:.1e}"
 
     def allow(self, *, editing: bool) -> None:
         """Say whether the boxes may be edited: a run that has begun keeps its set-up."""

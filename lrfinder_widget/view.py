@@ -109,6 +109,7 @@ class View:
             self.legend.box,
             self.trials.box,
         ]
+        self.setup.narrow.on_click(lambda _: self._narrow())
         self.setup.log_loss.observe(lambda change: self._change_loss_axis(), "value")
         self.show_number()
         self.marker.observe(lambda change: self.show_number(), "lr")
@@ -212,8 +213,14 @@ class View:
         self._found = {rule: lr for rule, lr in found.items() if lr is not None}
         self.controls.show_candidates(found)
         self.chart.show_band(suggestion)
+        self.setup.narrow.disabled = not found
         if suggestion is not None:
             self.trials.offer(curve.trial_candidates())
+
+    def _narrow(self) -> None:
+        suggestion = self._suggested[1]
+        if suggestion is not None and suggestion.low is not None and suggestion.high is not None:
+            self.setup.set_range(suggestion.low / 10, suggestion.high * 10)
 
     def _place_by(self, rule: Rule) -> None:
         if (lr := self._found.get(rule)) is not None:

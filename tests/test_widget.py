@@ -1773,3 +1773,17 @@ def test_a_model_on_the_cpu_beside_a_gpu_is_worth_a_word(
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     assert "on cpu, though there is a cuda device, one per" in text()
+
+
+def test_narrow_sets_the_range_around_the_band(make: Any) -> None:
+    finder = make([*DESCENT, *RISE], namespace={})
+    setup = finder._view.setup
+    assert setup.narrow.disabled
+    found = finished(finder).suggestion
+    assert not setup.narrow.disabled
+    setup.narrow.click()
+    values = setup.values()
+    assert values["start_lr"] == pytest.approx(found.low / 10, rel=0.05)
+    assert values["end_lr"] == pytest.approx(found.high * 10, rel=0.05)
+    assert finished(finder).curve.lrs[0] == values["start_lr"]
+    assert setup.narrow.disabled  # that curve is refused
