@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +30,14 @@ class Legend:
 
     Parameters
     ----------
+    lock : threading.RLock
+        The view's, as clicks may come on any thread.
     changed : callable
         Called when somebody hides, shows or removes one.
     """
 
-    def __init__(self, changed: Callable[[], object]) -> None:
+    def __init__(self, lock: threading.RLock, changed: Callable[[], object]) -> None:
+        self._lock = lock
         self.kept: list[Kept] = []
         self.box = ipywidgets.VBox([], layout={"width": "100%"})
         self._changed = changed
@@ -41,7 +45,7 @@ class Legend:
         self._styles = 0
 
     def add(self, curve: LossCurve, name: str) -> None:
-        """Keep a curve; the oldest goes when there are too many."""
+        """Keep a curve; the oldest goes when there are too many. Under the lock."""
         one = Kept(curve, name, self._styles)
         self._styles += 1
         self.kept = [*self.kept, one]
@@ -77,9 +81,10 @@ class Legend:
             remove.tooltip = f"Remove {one.name} from the chart"
 
         def drop(_: Any) -> None:
-            self._drop(one)
-            self._lay_out()
-            self._changed()
+            with self._lock:
+                self._drop(one)
+                self._lay_out()
+                self._changed()
 
         shown.observe(show, "value")
         name.observe(rename, "value")

@@ -90,7 +90,7 @@ class View:
         self.controls = Controls(self._total)
         self.setup = SetUp(ladder[0], ladder[-1], len(ladder), "exp" if log else "linear", repeats)
         self.trials = TrialView()
-        self.legend = Legend(self._show_others)
+        self.legend = Legend(self.lock, self._show_others)
         toggles = (self.setup.toggle, self.trials.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
         # The marker lies over the figure: both are in the same cell of a grid.

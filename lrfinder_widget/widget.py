@@ -219,13 +219,13 @@ class LRFinder(Export, ipywidgets.VBox):
         self._show(self._test)
 
     def _click_apply(self) -> None:
-        if self._undo is None:
-            self.apply()
-            return
         self._check_idle()
-        with self._view.lock:
+        with self._view.lock:  # one click after another, whatever thread they come on
             undo, self._undo = self._undo, None
-            undo()
+            if undo is not None:
+                undo()
+        if undo is None:
+            self.apply()
         self._show(self._test)
 
     def _let_go(self) -> None:
