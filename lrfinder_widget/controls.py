@@ -155,7 +155,7 @@ def status_text(sentence: str, exception: BaseException | None = None) -> str:
     if exception is not None:
         trace = html.escape("".join(_own_traceback(exception)))
         line += (
-            "<details><summary>Traceback</summary>"
+            '<details><summary style="padding: 4px 0">Traceback</summary>'
             f'<pre style="overflow: auto; max-height: 240px; line-height: 1.3">{trace}</pre>'
             "</details>"
         )
