@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .smoothing import Array, Part, count_before_turn, smooth
+from .smoothing import Array, Part, count_before_turn, noise, running_median, smooth
 from .suggest import RULES, Rule, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
@@ -224,10 +224,9 @@ class LossCurve:
         y = np.clip(self.losses[finite], -1e290, 1e290)  # so that no sum overflows
         turn = count_before_turn(y)
         smoothed, error = np.full((2, len(self)), np.nan)
-        # The part before the turn must not see what follows; that one may look back a little, so
-        # that the line drawn through both has no jump.
-        back = max(0, turn - max(2, len(y) // 20)) if turn < len(y) else turn
-        parts = [smooth(y[:turn]), smooth(y[back:])[:, turn - back :]]
+        # The part before the turn must not see what follows. There no line fits: losses jump from
+        # step to step, and only medians give a level.
+        parts = [smooth(y[:turn]), np.stack([running_median(y, 5), noise(y)])[:, turn:]]
         smoothed[finite], error[finite] = np.concatenate(parts, axis=1)
         smoothed.flags.writeable = error.flags.writeable = False
         return smoothed, error, np.flatnonzero(finite)[:turn]

@@ -92,7 +92,7 @@ def _fall(part: Part) -> Fall | None:
     last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1
     level = start[best] - max(2 * start_error[best], 0.1 * height)
     onset = lowest - int(np.argmax(smoothed[lowest::-1] > level)) + 1
-    return Fall(onset, first, lowest, last, height)
+    return Fall(min(onset, first), first, lowest, last, height)
 
 
 def _ratio(values: Array, units: Array) -> Array:
@@ -106,7 +106,7 @@ def count_before_turn(y: Array) -> int:
     """Count the losses before the curve blows up, or is back above its start after its lowest."""
     if len(y) < 3:
         return len(y)
-    level, scatter = _running_median(y, 5), _median(noise(y))
+    level, scatter = running_median(y, 5), _median(noise(y))
     # No update has touched the first loss, so it bounds the start if the next ones blow up.
     start = min(_median(y[:5]), float(y[0]) + 5 * scatter)
     fall = start - float(level.min())
@@ -115,7 +115,7 @@ def count_before_turn(y: Array) -> int:
     if not end:
         return 0
     lowest = int(level[:end].argmin())
-    back = np.flatnonzero(_running_median(y[lowest:end], 3) > start + 3 * scatter)
+    back = np.flatnonzero(running_median(y[lowest:end], 3) > start + 3 * scatter)
     return lowest + int(back[0]) if len(back) else end
 
 
@@ -145,7 +145,7 @@ def smooth(y: Array) -> Array:
     s0, s1, s2 = moments(kernel)
     q0, q1, q2 = moments(kernel**2)
     middle = _median(y)
-    clean = _running_median(y, 3) - middle
+    clean = running_median(y, 3) - middle
     t0, t1 = _correlate(clean, kernel), _correlate(clean, kernel * t)
     size = s0 * s2 - s1**2
     a, b = s2 / size, s1 / size  # the value of the line at t = 0 is a t0 - b t1
@@ -175,7 +175,8 @@ def noise(y: Array) -> Array:
     return np.maximum(local, _median(scatter[scatter > 0]))
 
 
-def _running_median(y: Array, width: int) -> Array:
+def running_median(y: Array, width: int) -> Array:
+    """Take the median of the `width` values around each; beyond the ends, these are repeated."""
     if not len(y):
         return y
     half = width // 2
