@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets
 
+from .chart import close_tree
 from .curve import LossCurve
 from .styles import swatch
 
@@ -97,9 +98,7 @@ class Legend:
         self.kept = [other for other in self.kept if other is not one]
         row = self._rows.pop(id(one), None)
         if row is not None:
-            for part in row.children:
-                part.close()
-            row.close()
+            close_tree(row)
 
     def _lay_out(self) -> None:
         self.box.children = [self._rows[id(one)] for one in self.kept]

@@ -150,6 +150,8 @@ class Runs:
             run.listen(self._show_trials)
             self._trials, self._trial_run, self._latest = trials, run, run
             run.start()
+            if self._closed:  # on another thread, meanwhile
+                run.stop()
         return self
 
     def _show_trials(self, run: RangeTest) -> None:

@@ -85,11 +85,11 @@ class SetUp:
             If one of them holds no number, or one that would stop the page or the kernel.
         """
         return {
-            "start_lr": _number("from", self.start_lr.value, float),
-            "end_lr": _number("to", self.end_lr.value, float),
-            "num_iter": _number("points", self.num_iter.value, int, at_most=1_000_000),
+            "start_lr": number("from", self.start_lr.value, float),
+            "end_lr": number("to", self.end_lr.value, float),
+            "num_iter": number("points", self.num_iter.value, int, at_most=1_000_000),
             "mode": self.mode.value,
-            "repeats": _number("repeats", self.repeats.value, int, at_most=100),
+            "repeats": number("repeats", self.repeats.value, int, at_most=100),
         }
 
 
@@ -99,12 +99,19 @@ def _text(description: str, value: str) -> ipywidgets.Text:
     )
 
 
-def _number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:
+def number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:
+    """Read a number that was typed into the box `name`.
+
+    Raises
+    ------
+    ValueError
+        If it is none of that kind, or larger than `at_most`.
+    """
     what = "whole number" if kind is int else "number"
     try:
-        number = kind(typed)
+        value = kind(typed)
     except ValueError:
         raise ValueError(f"{name!r} must be a {what}; got {typed!r}.") from None
-    if number > at_most:
+    if value > at_most:
         raise ValueError(f"{name!r} must be at most {at_most:,.0f}; got {typed!r}.")
-    return number
+    return value

@@ -19,6 +19,7 @@ from .chart import (
 )
 from .comparison import Comparison
 from .run import RangeTest
+from .setup import number
 from .state import State
 from .styles import line_style, swatch
 
@@ -85,6 +86,7 @@ class TrialView:
             layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
         )
         self.box = ipywidgets.VBox([], layout={"width": "100%", "overflow": "hidden"})
+        self._offered = ""
         self._begun = False
         self.toggle.observe(lambda change: self._fold(), "value")
 
@@ -104,8 +106,6 @@ class TrialView:
             self._offered = ", ".join(f"{lr:.2e}" for lr in lrs)
             self.lrs.value = self._offered
 
-    _offered = ""
-
     def values(self) -> tuple[list[float], int]:
         """Return the learning rates and the number of steps that the boxes say.
 
@@ -123,11 +123,7 @@ class TrialView:
             ) from None
         if not 1 <= len(lrs) <= MOST:
             raise ValueError(f"try at least one learning rate, and at most {MOST}; got {len(lrs)}.")
-        try:
-            return lrs, int(self.steps.value)
-        except ValueError:
-            message = f"'steps' must be a whole number; got {self.steps.value!r}."
-            raise ValueError(message) from None
+        return lrs, number("steps", self.steps.value, int, at_most=1_000_000)
 
     def show(self, run: RangeTest, found: Comparison, steps: int) -> None:
         """Draw the trials as far as they are; under the view's lock."""

@@ -64,9 +64,9 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "static_view": ({"chart", "curve"}, {"numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "setup": (set(), {"ipywidgets"}),
-    "legend": ({"curve", "styles"}, {"ipywidgets"}),
+    "legend": ({"chart", "curve", "styles"}, {"ipywidgets"}),
     "trial_view": (
-        {"chart", "comparison", "run", "state", "styles"},
+        {"chart", "comparison", "run", "setup", "state", "styles"},
         {"bqplot", "ipywidgets", "numpy"},
     ),
     "view": (

@@ -140,7 +140,8 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     assert failures == []
     assert set(watch.steps) <= {(a, b) for a, ends in TRANSITIONS.items() for b in ends}
     assert len(watch.steps) > threads * events / 50  # there was something to disturb
-    assert not finder._trial_run.state.ended or not finder._trial_run.stopping
+    for run in (finder._test, finder._trial_run):
+        assert run.state.ended or run.state is State.READY
 
     # The last pick wins everywhere.
     namespace["lr"] = 1.0
@@ -149,7 +150,7 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     assert finder._view.marker.kind == "pick"
     optimizer.param_groups[0]["lr"] = lr  # what Apply did was asked for
     assert picture(model, optimizer) == before
-    assert sys.getswitchinterval() == pytest.approx(interval, rel=0.01)
+    assert sys.getswitchinterval() == interval
     finder.close()
     finder.close()
     alive = [thread.name for thread in threading.enumerate() if thread.name == "LR range test"]

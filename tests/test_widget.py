@@ -1624,6 +1624,7 @@ def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) ->
         ("1e-3, 1e-3", "20", "each once"),
         (", ".join(map(str, range(1, 20))), "20", "at most 12; got 19"),
         ("1e-3", "few", "'steps' must be a whole number; got 'few'"),
+        ("1e-3", "999999999999", "'steps' must be at most 1,000,000"),
         ("1e-3", "2", "steps must be a whole number, at least 10"),
     ],
 )
@@ -1677,6 +1678,7 @@ def test_earlier_runs_stay_on_the_chart_and_can_be_named_hidden_and_removed(make
     one.children[3].click()
     assert rows(finder) == [("run 2", True)]
     assert len(behind(finder)) == 1
+    assert {one.comm, one.layout.comm, one.children[2].style.comm} == {None}  # nothing is kept
     assert len(finder.curves) == 3  # taken off the chart, not out of the record
 
 

@@ -45,7 +45,8 @@ def test_the_set_up_of_the_next_run_is_edited_in_place(lab: Host) -> None:
     ended(finder, r"\d+ / 120")
     said = "print(finder.curve.lrs[0], len(finder.curve.repeats))"
     assert lab.append_and_run(said) == "0.0001 2"
-    assert finder.gap("1e-3") >= 0  # the axis is there, with its ticks
+    assert finder.tick_x("1e-4") < finder.tick_x("1e-3")  # the axis begins where it was set to
+    expect(finder.root.locator(".lrf-figure g.axis").first).not_to_contain_text("1e-5")
     finder.root.get_by_role("textbox", name="to").fill("1e-9")
     finder.root.get_by_role("textbox", name="to").press("Enter")
     finder.start.click()
