@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import LossCurve
-from .styles import line_style
+from .smoothing import SMOOTHING
+from .styles import CURRENT, line_style
 from .suggest import Suggestion
 
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
@@ -23,7 +24,6 @@ DRAWN_POINTS = 2000
 _LARGEST = 1e100  # drawn; beyond it, the page's arithmetic overflows
 
 _TEXT = "var(--jp-ui-font-color1, #333)"
-_LINE = "var(--jp-brand-color1, #1976d2)"
 _GRID = "var(--jp-border-color2, #e0e0e0)"
 
 Array = NDArray[np.float64]
@@ -52,10 +52,18 @@ class Chart:
         loss_scale: Any = bqplot.LogScale if log_loss else bqplot.LinearScale
         self._y = loss_scale(min=0.1 if log_loss else 0.0, max=1.0, allow_padding=False)
         self._scales = scales = {"x": self._x, "y": self._y}
+        self._log = log
         self._singles: list[Any] = []  # lines of repeats
-        self._others: dict[Any, Any] = {}  # lines of other runs, by what they are asked for by
+        self._drawn_singles: dict[int, tuple[object, int, float]] = {}
+        # Lines of other runs, by what they are asked for by, and what each shows.
+        self._others: dict[Any, Any] = {}
+        self._shown: dict[Any, tuple[int, float]] = {}
+        self.smoothing = SMOOTHING
         self._own_limits: tuple[float, float] | None = None  # of the loss
         self._other_limits: list[tuple[float, float]] = []
+        self._lr_axis = styled_axis(
+            self._x, "learning rate", label_offset="34px", tick_format=".1~e" if log else ".2~g"
+        )
         self._loss_axis = styled_axis(
             self._y,
             "loss",
@@ -68,7 +76,7 @@ class Chart:
             x=[],
             y=[],
             scales=scales,
-            colors=[_LINE],
+            colors=[CURRENT],
             default_size=14,
             opacities=[0.5],
             stroke_width=0,
@@ -79,16 +87,16 @@ class Chart:
             x=[],
             y=[],
             scales=height,
-            colors=[_LINE],
+            colors=[CURRENT],
             fill="bottom",
-            fill_colors=[_LINE],
+            fill_colors=[CURRENT],
             fill_opacities=[0.12],
             stroke_width=0,
         )
-        self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[_LINE], stroke_width=2.5)
+        self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[CURRENT], stroke_width=2.5)
         self.figure = bqplot.Figure(
             marks=[self._band, self._raw, self._smooth],
-            axes=[_lr_axis(self._x, start_lr, end_lr, log), self._loss_axis],
+            axes=[self._lr_axis, self._loss_axis],
             fig_margin=MARGIN,
             min_aspect_ratio=0.01,
             max_aspect_ratio=100,
@@ -99,8 +107,17 @@ class Chart:
             layout={"width": "100%", "height": "340px", "grid_area": "1 / 1"},
         )
         self.figure.add_class("lrf-figure")
+        self.set_ends(start_lr, end_lr)
 
-    def draw(self, curve: LossCurve, singles: Sequence[LossCurve] = ()) -> None:
+    def set_ends(self, low: float, high: float) -> None:
+        """Set the ends of the learning-rate axis."""
+        with self._x.hold_sync():
+            self._x.min, self._x.max = low, high
+        # bqplot's own choice crowds a logarithmic axis.
+        ticks = log_ticks(low, high, most=12) if self._log else round_ticks(low, high)
+        self._lr_axis.tick_values = ticks
+
+    def draw(self, curve: LossCurve, singles: Sequence[LossCurve] = (), run: object = None) -> None:
         """Send the curve as it is; only finite values, and no more than can be seen.
 
         Parameters
@@ -109,11 +126,13 @@ class Chart:
             Its smoothed line is drawn, and its points, unless a later repeat is under way.
         singles : sequence of LossCurve
             Its repeats, the latest last; of several, each has a faint line.
+        run : object
+            Whose curve it is; while it is the same, the curve has only grown.
         """
         latest = singles[-1] if len(singles) > len(curve.repeats) else curve
         lrs, losses, _ = self._drawn(latest)
         smooth_lrs, _, smooth = self._drawn(curve)
-        self._draw_singles(singles if len(singles) > 1 else ())
+        self._draw_singles(singles if len(singles) > 1 else (), run)
         own = self._limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
         self._own_limits = own if len(losses) else None
         self._limit()
@@ -132,15 +151,17 @@ class Chart:
         drawn = {key: self._drawn(curve) for key, curve, _ in others}
         self._other_limits = [self._limits(*part[1:]) for part in drawn.values() if len(part[0])]
         self._limit()
-        for key, _, style in others:
+        for key, curve, style in others:
             if key not in self._others:
-                line = bqplot.Lines(
-                    x=[], y=[], scales=self._scales, stroke_width=1.5, **line_style(style)
+                self._others[key] = bqplot.Lines(
+                    x=[], y=[], scales=self._scales, stroke_width=2, **line_style(style)
                 )
+            if self._shown.get(key) != (shown := (len(curve), self.smoothing)):
+                self._shown[key] = shown
                 lrs, _, smooth = drawn[key]
-                put(line, lrs, smooth)
-                self._others[key] = line
+                put(self._others[key], lrs, smooth)
         gone = [self._others.pop(key) for key in list(self._others) if key not in keys]
+        self._shown = {key: self._shown[key] for key in keys}
         self._arrange()
         for line in gone:
             line.close()
@@ -158,7 +179,7 @@ class Chart:
 
     def _drawn(self, curve: LossCurve) -> tuple[Array, Array, Array]:
         """Return the learning rates, losses and smoothed losses that can be drawn."""
-        smooth = curve.smooth()
+        smooth = curve.smooth(self.smoothing)
         good = np.isfinite(curve.losses)
         if self._log_loss:
             good &= (curve.losses > 0) & (smooth > 0)
@@ -177,15 +198,16 @@ class Chart:
         others = list(self._others.values())
         self.figure.marks = [self._band, *others, *self._singles, self._raw, self._smooth]
 
-    def _draw_singles(self, singles: Sequence[LossCurve]) -> None:
+    def _draw_singles(self, singles: Sequence[LossCurve], run: object) -> None:
         while len(self._singles) < len(singles):
-            line = bqplot.Lines(x=[], y=[], scales=self._scales, colors=[_LINE], stroke_width=1)
+            line = bqplot.Lines(x=[], y=[], scales=self._scales, colors=[CURRENT], stroke_width=1)
             line.opacities = [0.35]
             self._singles.append(line)
             self._arrange()
         for i, line in enumerate(self._singles):
             lrs, _, smooth = self._drawn(singles[i]) if i < len(singles) else _NO_POINTS
-            if len(line.x) != len(lrs):
+            if self._drawn_singles.get(i) != (shown := (run, len(lrs), self.smoothing)):
+                self._drawn_singles[i] = shown
                 put(line, lrs, smooth)
 
     def close(self) -> None:
@@ -193,9 +215,9 @@ class Chart:
         close_tree(self.figure)
 
 
-def smooth_line(curve: LossCurve, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:
+def smooth_line(curve: LossCurve, share: float, limit: int) -> tuple[Array, Array]:
     """Return the learning rates and losses of the smoothed line, thinned out."""
-    smooth = curve.smooth()
+    smooth = curve.smooth(share)
     finite = np.isfinite(smooth)
     return thin_out(curve.lrs[finite], np.clip(smooth[finite], -_LARGEST, _LARGEST), limit)
 
@@ -248,17 +270,17 @@ def round_ticks(low: float, high: float, most: int = 6) -> Array:
     power = 10.0 ** np.floor(np.log10(rough))
     step = min((s * power for s in (1, 2, 5, 10)), key=lambda s: (s < rough, s))
     ticks: Array = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-    return ticks
+    return ticks[(ticks >= low) & (ticks <= high)]
 
 
-def log_ticks(low: float, high: float) -> Array:
+def log_ticks(low: float, high: float, most: int = 8) -> Array:
     """Choose powers of ten between the limits, with 2 and 5 times these if there are few."""
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for factors in ([1], [1, 2, 5], range(1, 10)):
         ticks: Array = np.sort(np.outer(powers, factors).ravel())
-        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        ticks = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
         if len(ticks) > 2:
-            return ticks[:: 1 + len(ticks) // 9]
+            return ticks[:: 1 + (len(ticks) - 1) // most]
     return round_ticks(low, high)
 
 
@@ -271,15 +293,6 @@ def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Arra
         kept += [part[y[part].argmin()], part[y[part].argmax()]]
     chosen = np.unique(kept)
     return x[chosen], y[chosen]
-
-
-def _lr_axis(scale: Any, start_lr: float, end_lr: float, log: bool) -> Any:
-    ticks: dict[str, Any] = {"num_ticks": 6, "tick_format": ".2~g"}
-    if log:
-        first, last = np.ceil(np.log10(start_lr) - 1e-9), np.floor(np.log10(end_lr) + 1e-9)
-        if last > first:  # a tick a decade; bqplot's own choice crowds the axis
-            ticks = {"tick_values": 10.0 ** np.arange(first, last + 1), "tick_format": ".0e"}
-    return styled_axis(scale, "learning rate", label_offset="34px", **ticks)
 
 
 def styled_axis(scale: Any, label: str, **options: Any) -> Any:

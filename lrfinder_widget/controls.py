@@ -10,7 +10,7 @@ import ipywidgets
 from .curve import LossCurve
 from .run import RangeTest
 from .state import State
-from .suggest import RULES, Rule, Suggestion
+from .suggest import RULES, Rule
 
 MISSING = (
     "No chart here? It needs ipywidgets, bqplot and anywidget where the kernel runs and also where "
@@ -47,6 +47,11 @@ class Controls:
             layout={"width": "84px"},
         )
         self.written = ipywidgets.HTML()
+        self.copy = ipywidgets.Button(
+            icon="copy",
+            tooltip="Copy the line of code",
+            layout={"width": "40px", "display": "none"},
+        )
         self.apply = ipywidgets.Button(description="Apply", disabled=True, layout={"width": "84px"})
         self.status = ipywidgets.HTML(layout={"width": "100%"})
         self.candidates: dict[Rule, ipywidgets.Button] = {
@@ -64,7 +69,9 @@ class Controls:
             _late(MISSING), layout={"min_height": "0", "margin": "0 2px"}
         )
         self.above = ipywidgets.Box([self.start, self.pause, self.progress, self.pace], layout=_ROW)
-        self.below = ipywidgets.Box([self.number, self.use, self.written, self.apply], layout=_ROW)
+        self.below = ipywidgets.Box(
+            [self.number, self.use, self.written, self.copy, self.apply], layout=_ROW
+        )
 
     def show_state(self, *, active: bool, paused: bool) -> None:
         """Label the two buttons by what they would do."""
@@ -106,13 +113,13 @@ def sentence(
     done: int,
     total: int,
     device: str | None,
-    suggestion: Suggestion | None,
+    evidence: str | None,
     problem: str | None,
 ) -> str:
     """Say in whole sentences where the test is and what follows from it."""
     told = _state_sentence(test, curve, done, total, device)
-    if suggestion is not None and test.state is not State.FAILED:
-        told += f" {suggestion.reason}"
+    if evidence is not None and test.state is not State.FAILED:
+        told += f" {evidence}"
     return told if problem is None else f"{problem} {told}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .smoothing import Array, Part, count_before_turn, noise, running_median, smooth
+from .smoothing import SMOOTHING, Array, Part, count_before_turn, noise, running_median, smooth
 from .suggest import RULES, Rule, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
@@ -146,19 +146,32 @@ class LossCurve:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def smooth(self) -> Array:
+    def smooth(self, share: float = SMOOTHING) -> Array:
         """Smooth the losses without delay: centred, over about a tenth of the points.
 
         A running median of three takes out lone outliers, then a local straight line is fitted
         around each point (Cleveland, J. Am. Stat. Assoc. 74, 1979), so that slopes and ends are not
         biased. What follows a blow-up does not reach back before it.
 
+        Parameters
+        ----------
+        share : float, default 0.1
+            Over which share of the points; 0 leaves the losses as they are. What is read off the
+            curve does not depend on it.
+
         Returns
         -------
         ndarray of float64, shape (n,), read-only
             nan where the loss is not finite.
+
+        Raises
+        ------
+        ValueError
+            If the share is not between 0 and 1.
         """
-        return self._read[0]
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be between 0 and 1; got {share!r}.")
+        return self._read[0] if share == SMOOTHING else self._smoothed(share)[0]
 
     def suggest(self, rule: Rule | None = None, *, divisor: float | None = None) -> Suggestion:
         """Read a candidate learning rate off the curve, or refuse and say why.
@@ -220,13 +233,17 @@ class LossCurve:
     @cached_property
     def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
         """The smoothed losses, their standard errors, and the finite points before the turn."""
+        return self._smoothed(SMOOTHING)
+
+    def _smoothed(self, share: float) -> tuple[Array, Array, NDArray[np.intp]]:
         finite = np.isfinite(self.losses)
         y = np.clip(self.losses[finite], -1e290, 1e290)  # so that no sum overflows
         turn = count_before_turn(y)
         smoothed, error = np.full((2, len(self)), np.nan)
         # The part before the turn must not see what follows. There no line fits: losses jump from
         # step to step, and only medians give a level.
-        parts = [smooth(y[:turn]), np.stack([running_median(y, 5), noise(y)])[:, turn:]]
+        after = running_median(y, 5) if share else y
+        parts = [smooth(y[:turn], share), np.stack([after, noise(y)])[:, turn:]]
         smoothed[finite], error[finite] = np.concatenate(parts, axis=1)
         smoothed.flags.writeable = error.flags.writeable = False
         return smoothed, error, np.flatnonzero(finite)[:turn]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
+import json
 from typing import TYPE_CHECKING
 
+import torch
+
 from .curve import LossCurve
+from .legend import Shown
 from .runs import Runs
 from .static_view import Picture
 
@@ -33,12 +39,22 @@ class Export(Runs):
 
     def _about(self) -> str:
         """Say what a pick comes from, in a comment's words."""
-        sweep = self._sweep
-        parts = ["LR range test", type(sweep.optimizer).__name__]
-        size = getattr(sweep.batches, "batch_size", None)
-        if isinstance(size, int):
-            parts.append(f"batch {size}")
-        return ", ".join([*parts, dt.date.today().isoformat()])
+        return f"LR range test, {self._what()}, {dt.date.today().isoformat()}"
+
+    def _where(self) -> str | None:
+        """Name the device; a model that was forgotten on the CPU is worth a word."""
+        device = self._sweep.device
+        if device is None:
+            return None
+        if device.type == "cpu" and torch.accelerator.is_available():
+            return f"cpu, though there is a {torch.accelerator.current_accelerator()} device"
+        return str(device)
+
+    def _what(self) -> str:
+        """Say what is tested, as far as it tells runs apart."""
+        size = getattr(self._sweep.batches, "batch_size", None)
+        batch = f", batch {size}" if isinstance(size, int) else ""
+        return f"{type(self._sweep.optimizer).__name__}{batch}"
 
     def add(self, curve: LossCurve, name: str | None = None) -> None:
         """Show another curve on the chart, such as that of another finder.
@@ -67,9 +83,18 @@ class Export(Runs):
         """Keep a curve on the chart, beside the latest."""
         raise NotImplementedError
 
+    def _runs(self) -> list[tuple[str, LossCurve]]:
+        """Return the runs on the chart, with their names."""
+        raise NotImplementedError
+
+    def _current(self) -> tuple[Shown, list[Shown]]:
+        """Return the current run, and what is shown beside it."""
+        raise NotImplementedError
+
     def snapshot(self) -> Picture:
-        """Return a static picture of the latest run: the last line of a cell shows and saves it."""
-        return Picture(self.curve, self.lr, log=self._sweep.mode == "exp")
+        """Return a static picture of the chart: the last line of a cell shows and saves it."""
+        run, beside = self._current()
+        return Picture(run, self.lr, log=self._sweep.mode == "exp", beside=beside)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the latest run by Matplotlib, with the pick, if there is one.
@@ -84,6 +109,27 @@ class Export(Runs):
             ax.axvline(self.lr, color="black", label=f"lr = {self.lr:.2e}")
             ax.legend()
         return ax
+
+    def _contents(self, ending: str) -> str:
+        """Return what a file of that ending would hold; of a bitmap, as the SVG to draw."""
+        if ending in ("svg", "png"):
+            return self.snapshot()._repr_svg_()
+        return self.to_csv() if ending == "csv" else self.to_json()
+
+    def to_csv(self) -> str:
+        """Return a table of the runs on the chart: ``run``, ``lr``, ``loss`` and ``smoothed``."""
+        table = io.StringIO()
+        writer = csv.writer(table)
+        writer.writerow(["run", "lr", "loss", "smoothed"])
+        for name, curve in self._runs():
+            columns = (curve.lrs.tolist(), curve.losses.tolist(), curve.smooth().tolist())
+            writer.writerows([name, *row] for row in zip(*columns, strict=True))
+        return table.getvalue()
+
+    def to_json(self) -> str:
+        """Return the pick and the runs on the chart, with their names, as `LossCurve.to_json`."""
+        runs = [{"name": name, **json.loads(curve.to_json())} for name, curve in self._runs()]
+        return json.dumps({"lr": self.lr, "runs": runs}, allow_nan=False)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a pandas frame of all runs: ``run``, from 1, ``lr``, ``loss`` and ``smoothed``."""

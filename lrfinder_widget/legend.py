@@ -1,4 +1,4 @@
-"""The runs that are kept on the chart beside the latest: names, shown or hidden, removable."""
+"""The runs on the chart: names, shown or hidden, removable; one of them is the current one."""
 
 from __future__ import annotations
 
@@ -13,92 +13,183 @@ from .chart import close_tree
 from .curve import LossCurve
 from .styles import swatch
 
-_MOST = 12  # more could not be told apart, and each costs a row
+_MOST = 13  # more could not be told apart, and each costs a row
 
 
 @dataclass(eq=False)
-class Kept:
-    """One of them."""
+class Shown:
+    """One run on the chart."""
 
-    curve: LossCurve
     name: str
-    style: int  # which colour and dashes
+    style: int  # which colour and dashes it has behind another
+    curve: LossCurve
     shown: bool = True
 
 
 class Legend:
-    """One row for each: a sample of its line, whether it is shown, its name, a way to remove it.
+    """One row for each run, as soon as there are two.
+
+    A row has a sample of its line, whether it is shown, its name, a way to make it the current run
+    and a way to remove it. The current run is drawn in full and read; it is the latest until
+    somebody chooses another, and always while a run goes on.
 
     Parameters
     ----------
     lock : threading.RLock
         The view's, as clicks may come on any thread.
     changed : callable
-        Called when somebody hides, shows or removes one.
+        Called when somebody hides, shows, removes or chooses one.
     """
 
     def __init__(self, lock: threading.RLock, changed: Callable[[], object]) -> None:
         self._lock = lock
-        self.kept: list[Kept] = []
         self.box = ipywidgets.VBox([], layout={"width": "100%"})
         self._changed = changed
-        self._rows: dict[int, Any] = {}
+        self._rows: dict[Shown, _Row] = {}
         self._styles = 0
+        self._busy = False
+        self.latest = self.current = Shown("", -1, LossCurve([], []))
+
+    def begin(self, name: str) -> None:
+        """Make room for the curve of a new run, which is the current one; under the lock."""
+        if not len(self.latest.curve):  # it came to nothing
+            self._drop(self.latest)
+        self.latest = self._add(name, LossCurve([], []))
+        self.choose(self.latest)
 
     def add(self, curve: LossCurve, name: str) -> None:
-        """Keep a curve; the oldest goes when there are too many. Under the lock."""
-        one = Kept(curve, name, self._styles)
-        self._styles += 1
-        self.kept = [*self.kept, one]
-        self._rows[id(one)] = self._row(one)
-        for oldest in self.kept[:-_MOST]:
-            self._drop(oldest)
+        """Show a curve behind the current one; under the lock."""
+        self._add(name, curve)
         self._lay_out()
 
-    def _row(self, one: Kept) -> Any:
-        sample = ipywidgets.HTML(swatch(one.style))
-        shown = ipywidgets.Checkbox(
-            value=one.shown,
-            indent=False,
-            description="show",
-            layout={"width": "70px"},
+    @property
+    def others(self) -> list[Shown]:
+        """What is to be drawn behind the current run."""
+        return [one for one in self._rows if one.shown and one is not self.current]
+
+    @property
+    def all(self) -> list[Shown]:
+        """Every run that has been begun or added."""
+        return list(self._rows)
+
+    @property
+    def kept(self) -> list[Shown]:
+        """All runs but the latest."""
+        return [one for one in self._rows if one is not self.latest]
+
+    def choose(self, one: Shown) -> None:
+        """Make a run the current one; under the lock."""
+        self.current = one
+        self._lay_out()
+
+    def allow(self, *, choosing: bool) -> None:
+        """Say whether another run may be made the current one; under the lock."""
+        if self._busy is choosing:
+            self._busy = not choosing
+            self._lay_out()
+
+    def _add(self, name: str, curve: LossCurve) -> Shown:
+        one = Shown(self._free(name), self._styles, curve)
+        self._styles += 1
+        self._rows[one] = _Row(
+            one,
+            show=self._changed,
+            choose=lambda: self._choose(one),
+            drop=lambda: self._remove(one),
         )
-        name = ipywidgets.Text(
+        for oldest in self.kept[: max(0, len(self._rows) - _MOST)]:
+            self._drop(oldest)
+        return one
+
+    def _free(self, name: str) -> str:
+        taken = {one.name for one in self._rows}
+        numbered = (f"{name} #{n}" for n in range(2, len(taken) + 3))
+        return name if name not in taken else next(new for new in numbered if new not in taken)
+
+    def _choose(self, one: Shown) -> None:
+        with self._lock:
+            if one in self._rows and not self._busy:
+                self.choose(one)
+        self._changed()
+
+    def _remove(self, one: Shown) -> None:
+        with self._lock:
+            if one is self.latest:
+                return
+            self._drop(one)
+            self._lay_out()
+        self._changed()
+
+    def _drop(self, one: Shown) -> None:
+        row = self._rows.pop(one, None)
+        if row is not None:
+            close_tree(row.box)
+        if one is self.current:
+            self.current = self.latest
+
+    def _lay_out(self) -> None:
+        for one, row in self._rows.items():
+            row.show(
+                current=one is self.current, latest=one is self.latest, choosing=not self._busy
+            )
+        rows = [row.box for row in self._rows.values()]
+        self.box.children = rows if len(rows) > 1 or self.latest not in self._rows else []
+
+    def close(self) -> None:
+        """Close the rows that are not laid out as well; under the lock."""
+        for row in self._rows.values():
+            close_tree(row.box)
+
+
+class _Row:
+    def __init__(
+        self,
+        one: Shown,
+        *,
+        show: Callable[[], object],
+        choose: Callable[[], object],
+        drop: Callable[[], object],
+    ) -> None:
+        self._one = one
+        self._sample = ipywidgets.HTML()
+        self.shown = ipywidgets.Checkbox(
+            value=one.shown, indent=False, description="show", layout={"width": "70px"}
+        )
+        self.name = ipywidgets.Text(
             one.name,
             continuous_update=False,
-            layout={"flex": "0 1 260px"},
+            layout={"flex": "0 1 260px", "min_width": "60px"},
             placeholder="name of this run",
         )
-        remove = ipywidgets.Button(
-            icon="trash", tooltip=f"Remove {one.name} from the chart", layout={"width": "40px"}
+        self.choose = ipywidgets.Button(layout={"width": "92px"})
+        self.remove = ipywidgets.Button(icon="trash", layout={"width": "40px"})
+        self.box = ipywidgets.Box(
+            [self._sample, self.shown, self.name, self.choose, self.remove],
+            layout={"align_items": "center", "width": "100%"},
         )
+        self._label()
 
-        def show(change: Any) -> None:
+        def switch(change: Any) -> None:
             one.shown = bool(change["new"])
-            self._changed()
+            show()
 
         def rename(change: Any) -> None:
             one.name = str(change["new"])
-            remove.tooltip = f"Remove {one.name} from the chart"
+            self._label()
 
-        def drop(_: Any) -> None:
-            with self._lock:
-                self._drop(one)
-                self._lay_out()
-                self._changed()
+        self.shown.observe(switch, "value")
+        self.name.observe(rename, "value")
+        self.choose.on_click(lambda _: choose())
+        self.remove.on_click(lambda _: drop())
 
-        shown.observe(show, "value")
-        name.observe(rename, "value")
-        remove.on_click(drop)
-        return ipywidgets.Box(
-            [sample, shown, name, remove], layout={"align_items": "center", "width": "100%"}
-        )
+    def _label(self) -> None:
+        self.choose.tooltip = f"Make {self._one.name} the current run: its points, band, candidates"
+        self.remove.tooltip = f"Remove {self._one.name} from the chart"
 
-    def _drop(self, one: Kept) -> None:
-        self.kept = [other for other in self.kept if other is not one]
-        row = self._rows.pop(id(one), None)
-        if row is not None:
-            close_tree(row)
-
-    def _lay_out(self) -> None:
-        self.box.children = [self._rows[id(one)] for one in self.kept]
+    def show(self, *, current: bool, latest: bool, choosing: bool) -> None:
+        self._sample.value = swatch(None if current else self._one.style)
+        self.shown.disabled = current
+        self.choose.description = "current" if current else "choose"
+        self.choose.icon = "check" if current else ""
+        self.choose.disabled = current or not choosing
+        self.remove.disabled = latest

@@ -69,6 +69,9 @@ class LRMarker(anywidget.AnyWidget):
         area. The default is that of a bqplot ``Figure``.
     disabled : bool
         Whether the marker refuses to be moved.
+    ticks : dict of str to float
+        Learning rates that are marked on the axis, by name. A click on one puts the marker there,
+        as a candidate.
     curve_lrs, curve_losses : array_like
         The smoothed curve, learning rates from low to high, whose loss the page shows beside the
         marker, interpolated. Kept as read-only float64 arrays of shape (n,), and sent as bytes;
@@ -118,6 +121,9 @@ class LRMarker(anywidget.AnyWidget):
         key_trait=traitlets.Enum(["top", "right", "bottom", "left"]),
     ).tag(sync=True)
     disabled = traitlets.Bool(False).tag(sync=True)
+    ticks = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Float()).tag(
+        sync=True
+    )
     curve_lrs = _Numbers().tag(sync=True, to_json=_to_bytes)
     curve_losses = _Numbers().tag(sync=True, to_json=_to_bytes)
 
@@ -148,6 +154,24 @@ class LRMarker(anywidget.AnyWidget):
         """
         self._commit_callbacks.append(callback)
 
+    def download(self, name: str, kind: str, text: str) -> None:
+        """Have the page where somebody has just clicked save a text as a file.
+
+        Parameters
+        ----------
+        name : str
+            Of the file.
+        kind : str
+            Its MIME type. For ``"image/png"``, the text is an SVG picture that the page draws.
+        text : str
+            What is in it.
+        """
+        self.send({"download": name, "type": kind, "text": text})
+
+    def copy(self, text: str) -> None:
+        """Have the page where somebody has just clicked put a text on the clipboard."""
+        self.send({"copy": text})
+
     def close(self) -> None:
         """Close the marker and forget who listened: anywidget itself keeps each widget for ever."""
         super().close()
@@ -174,7 +198,7 @@ class LRMarker(anywidget.AnyWidget):
             return value is None or _positive(value) is not None
         if name == "ready":
             return isinstance(value, bool)
-        return name not in ("curve_lrs", "curve_losses")
+        return name == "kind" and value == "candidate"  # chosen by a click on a tick
 
     def _read_commit(self, value: object) -> dict[str, float | int] | None:
         """A commit with its number inside the range, or None if it is not a commit."""

@@ -23,10 +23,12 @@ class SetUp:
         How they are spaced.
     repeats : int
         How many times.
+    also : ipywidgets.Box
+        What is folded away with it.
     """
 
     def __init__(
-        self, start_lr: float, end_lr: float, num_iter: int, mode: str, repeats: int
+        self, start_lr: float, end_lr: float, num_iter: int, mode: str, repeats: int, also: Any
     ) -> None:
         self.start_lr = _text("from", repr(float(start_lr)))
         self.end_lr = _text("to", repr(float(end_lr)))
@@ -39,9 +41,6 @@ class SetUp:
             layout={"width": "200px"},
             style=_WIDE,
         )
-        self.log_loss = ipywidgets.Checkbox(
-            description="logarithmic loss axis", indent=False, layout={"width": "200px"}
-        )
         boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
         self.narrow = ipywidgets.Button(
             description="Narrow",
@@ -51,8 +50,7 @@ class SetUp:
             layout={"width": "104px"},
         )
         self.row = ipywidgets.Box(
-            # The last is a matter of looking, at any time.
-            [*boxes, self.narrow, self.log_loss],
+            [*boxes, self.narrow],
             layout={"flex_flow": "row wrap", "width": "100%", "display": "none"},
         )
         self.toggle = ipywidgets.ToggleButton(
@@ -61,11 +59,13 @@ class SetUp:
             tooltip="Range, number of points and repeats of the next run",
             layout={"width": "104px"},
         )
-        self.toggle.observe(self._fold, "value")
         self._inputs: list[Any] = boxes
 
-    def _fold(self, change: Any) -> None:
-        self.row.layout.display = "flex" if change["new"] else "none"
+        def fold(change: Any) -> None:
+            for row in (self.row, also):
+                row.layout.display = "flex" if change["new"] else "none"
+
+        self.toggle.observe(fold, "value")
 
     def set_range(self, start_lr: float, end_lr: float) -> None:
         """Write a range into the boxes; two digits are enough for that."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 
+SMOOTHING = 0.1  # of the points are seen by a smoothed one
 CLEAR_FALL = 3.7  # in standard errors; noise alone stays below it
 
 
@@ -119,17 +120,17 @@ def count_before_turn(y: Array) -> int:
     return lowest + int(back[0]) if len(back) else end
 
 
-def smooth(y: Array) -> Array:
+def smooth(y: Array, share: float = SMOOTHING) -> Array:
     """Fit a line around each point; return the fitted values and their standard errors, (2, n).
 
-    Weights are Epanechnikov's over a tenth of the points, five at least. As the points are equally
-    spaced, the weighted moments of their distances depend on the nearness of the ends alone, and
-    come from running sums of the kernel.
+    Weights are Epanechnikov's over a share of the points, five at least unless it is zero. As the
+    points are equally spaced, the weighted moments of their distances depend on the nearness of the
+    ends alone, and come from running sums of the kernel.
     """
     n = len(y)
-    if n < 5:
+    if n < 5 or not share:
         return np.stack([y, noise(y)])
-    half = kernel_width(n) // 2
+    half = kernel_width(n, share) // 2
     t = np.arange(-half, half + 1.0)
     kernel = 1 - (t / (half + 1)) ** 2
     powers = np.stack([np.ones_like(t), t, t**2])
@@ -154,9 +155,9 @@ def smooth(y: Array) -> Array:
     return np.stack([fitted, np.sqrt(np.maximum(variance, 0.0)) * noise(y)])
 
 
-def kernel_width(n: int) -> int:
+def kernel_width(n: int, share: float = SMOOTHING) -> int:
     """Return how many of `n` losses a smoothed one is made of."""
-    return 2 * max(2, round(0.05 * n)) + 1
+    return 2 * max(2, round(share / 2 * n)) + 1
 
 
 def noise(y: Array) -> Array:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .chart import loss_limits, round_ticks, thin_out
 from .curve import LossCurve
+from .legend import Shown
+from .styles import stroke
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # of the plot area, in pixels
@@ -22,16 +25,20 @@ class Picture:
 
     Parameters
     ----------
-    curve : LossCurve
-        What was measured.
+    run : Shown
+        What was measured, with its name.
     lr : float or None
-        The pick.
+        The pick; without one, the candidate is drawn.
     log : bool
         Whether the learning-rate axis is logarithmic.
+    beside : sequence of Shown
+        Other runs, drawn by their smoothed lines.
     """
 
-    def __init__(self, curve: LossCurve, lr: float | None, *, log: bool) -> None:
-        self._svg = _draw(curve, lr, log=log)
+    def __init__(
+        self, run: Shown, lr: float | None, *, log: bool, beside: Sequence[Shown] = ()
+    ) -> None:
+        self._svg = _draw(run, lr, beside, log=log)
 
     def _repr_svg_(self) -> str:
         return self._svg
@@ -43,10 +50,12 @@ class Picture:
 class _Axes:
     """Where learning rates and losses are, in pixels."""
 
-    def __init__(self, lrs: Array, low: float, high: float, *, log: bool) -> None:
+    def __init__(self, lines: Sequence[tuple[Array, Array, Array]], *, log: bool) -> None:
         self._scale = np.log10 if log else np.asarray
-        self.start, self.end = float(lrs[0]), float(lrs[-1])
-        self.low, self.high = low, high
+        self.start = min(float(lrs[0]) for lrs, *_ in lines)
+        self.end = max(float(lrs[-1]) for lrs, *_ in lines)
+        limits = [loss_limits(losses, smooth) for _, losses, smooth in lines]
+        self.low, self.high = min(low for low, _ in limits), max(high for _, high in limits)
 
     def x(self, lr: Array | float) -> Array:
         start, end = self._scale(self.start), self._scale(self.end)
@@ -56,11 +65,24 @@ class _Axes:
         share = (np.asarray(loss) - self.low) / (self.high - self.low)
         return np.asarray(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
 
+    def points(self, lrs: Array, losses: Array) -> list[tuple[float, float]]:
+        """Return what can be seen, and a little beyond the limits."""
+        room = self.high - self.low
+        x, y = thin_out(lrs, np.clip(losses, self.low - room, self.high + room))
+        return list(zip(self.x(x).tolist(), self.y(y).tolist(), strict=True))
 
-def _draw(curve: LossCurve, lr: float | None, *, log: bool) -> str:
+    def line(self, lrs: Array, losses: Array, attributes: str) -> str:
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in self.points(lrs, losses))
+        return f'<polyline points="{path}" fill="none" {attributes}/>'
+
+
+def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
     finite = np.isfinite(curve.losses)
-    lrs, losses, smooth = curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
-    found = curve.suggestion
+    return curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
+
+
+def _draw(run: Shown, lr: float | None, beside: Sequence[Shown], *, log: bool) -> str:
+    found = run.curve.suggestion
     label = f"LR range test: {found.reason}" if lr is None else f"LR range test: lr = {lr:.2e}"
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     style = 'font-family="sans-serif" font-size="12" style="max-width: 100%; height: auto"'
@@ -69,9 +91,12 @@ def _draw(curve: LossCurve, lr: float | None, *, log: bool) -> str:
         f"<title>{html.escape(label)}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
-    if len(lrs) > 1:
-        low, high = loss_limits(losses, smooth)
-        axes = _Axes(lrs, low, high, log=log)
+    main = _finite(run.curve)
+    others = [(one, _finite(one.curve)) for one in beside]
+    others = [(one, line) for one, line in others if len(line[0]) > 1]
+    lines = [*([main] if len(main[0]) > 1 else []), *(line for _, line in others)]
+    if lines:
+        axes = _Axes(lines, log=log)
         parts += _grid(axes, log=log)
         if found.low is not None and found.high is not None:
             left, right = axes.x(found.low), axes.x(min(found.high, axes.end))
@@ -83,26 +108,44 @@ def _draw(curve: LossCurve, lr: float | None, *, log: bool) -> str:
             f'<clipPath id="lrf-plot"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
             f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath><g clip-path="url(#lrf-plot)">'
         )
-        x, y = thin_out(lrs, np.clip(losses, low - (high - low), high + (high - low)))
+        parts += [axes.line(lrs, smooth, stroke(one.style)) for one, (lrs, _, smooth) in others]
+        lrs, losses, smooth = main
         parts += [
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_LINE}" opacity="0.5"/>'
-            for a, b in zip(axes.x(x), axes.y(y), strict=True)
+            for a, b in axes.points(lrs, losses)
         ]
-        x, y = thin_out(lrs, np.clip(smooth, low - (high - low), high + (high - low)))
-        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(axes.x(x), axes.y(y), strict=True))
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{_LINE}" stroke-width="2.5"/></g>'
-        )
-        if lr is not None and axes.start <= lr <= axes.end:
-            at = float(axes.x(lr))
-            anchor = "start" if at < WIDTH / 2 else "end"
-            parts.append(
-                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" '
-                f'stroke="black" stroke-width="2"/>'
-                f'<text x="{at:.1f}" y="{TOP - 10}" text-anchor="{anchor}" font-weight="bold">'
-                f"lr = {lr:.2e}</text>"
-            )
+        own = f'stroke="{_LINE}" stroke-width="2.5"'
+        parts += [axes.line(lrs, smooth, own), "</g>"]
+        if others:
+            named = [(run.name, own), *((one.name, stroke(one.style)) for one, _ in others)]
+            parts += _names([(name, line) for name, line in named if name])
+        at = found.lr if lr is None else lr
+        if at is not None and axes.start <= at <= axes.end:
+            parts.append(_marker(axes, at, picked=lr is not None))
     return "".join([*parts, _caption(found.reason), "</svg>"])
+
+
+def _marker(axes: _Axes, lr: float, *, picked: bool) -> str:
+    at = float(axes.x(lr))
+    line = 'stroke="black"' if picked else f'stroke="{_LINE}" stroke-dasharray="6 4"'
+    weight = "bold" if picked else "normal"
+    return (
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" {line} '
+        f'stroke-width="2"/><text x="{at:.1f}" y="{TOP - 10}" '
+        f'text-anchor="{"start" if at < WIDTH / 2 else "end"}" font-weight="{weight}">'
+        f"{'lr =' if picked else 'candidate'} {lr:.2e}</text>"
+    )
+
+
+def _names(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """Write a legend into the lower left, where losses seldom are."""
+    bottom = HEIGHT - BOTTOM - 10
+    return [
+        f'<g transform="translate({LEFT + 10} {bottom - 16 * i})">'
+        f'<line x1="0" x2="30" y1="-4" y2="-4" {line}/>'
+        f'<text x="38">{html.escape(name)}</text></g>'
+        for i, (name, line) in enumerate(reversed(lines))
+    ]
 
 
 def _grid(axes: _Axes, *, log: bool) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-# Okabe and Ito's colours, which most eyes can tell; the one like the latest run's comes last.
+CURRENT = "var(--jp-brand-color1, #1976d2)"
+# Okabe and Ito's colours, which most eyes can tell; the one like the current run's comes last.
 _COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2")
-_DASHES = {"solid": "", "dashed": "8 4", "dotted": "2 4", "dash_dotted": "8 3 2 3"}
+_DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3"}
 _STYLES = tuple(_DASHES)
 
 
@@ -18,10 +19,15 @@ def line_style(i: int) -> dict[str, Any]:
     }
 
 
-def swatch(i: int) -> str:
-    """Return a sample of the i-th line as HTML."""
-    return (
-        '<svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" '
-        f'stroke="{_COLOURS[i % len(_COLOURS)]}" stroke-width="2.5" '
-        f'stroke-dasharray="{_DASHES[_STYLES[i % len(_STYLES)]]}"/></svg>'
-    )
+def stroke(i: int | None) -> str:
+    """Return the i-th line's colour and dashes as attributes of SVG; those of the current run."""
+    if i is None:
+        return f'stroke="{CURRENT}" stroke-width="3.5"'
+    dashes = _DASHES[_STYLES[i % len(_STYLES)]]
+    return f'stroke="{_COLOURS[i % len(_COLOURS)]}" stroke-width="2.5" stroke-dasharray="{dashes}"'
+
+
+def swatch(i: int | None) -> str:
+    """Return a sample of the i-th line as HTML, or of the current run's."""
+    line = f'<line x1="0" x2="30" y1="5" y2="5" {stroke(i)}/>'
+    return f'<svg width="30" height="10" aria-hidden="true">{line}</svg>'

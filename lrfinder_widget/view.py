@@ -8,16 +8,19 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import ipywidgets
+import numpy as np
 
 from .chart import MARGIN, Chart, close_tree, smooth_line
 from .controls import Controls, pace_text, sentence, status_text, written_text
 from .curve import LossCurve
-from .legend import Legend
+from .legend import Legend, Shown
+from .looks import Looks
 from .marker import LRMarker
 from .run import RangeTest
+from .saving import Saving
 from .setup import SetUp
 from .state import State
-from .suggest import Rule, Suggestion
+from .suggest import Suggestion
 from .trial_view import TrialView
 
 _READ_POINTS = 400  # of the curve, for the loss at the marker
@@ -46,6 +49,8 @@ class View:
         Where the marker stands at first.
     about : callable
         Says what a pick comes from.
+    contents : callable
+        Returns what can be saved as a file of the given ending.
     redraw : callable
         Has `show` called with what there is.
     """
@@ -60,6 +65,7 @@ class View:
         name: str | None,
         lr: float,
         about: Callable[[], str],
+        contents: Callable[[str], str],
         redraw: Callable[[], object],
     ) -> None:
         self.about = about
@@ -70,14 +76,15 @@ class View:
         self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
-        self._drawn: tuple[RangeTest | None, int] = (None, 0)
-        self._read: tuple[RangeTest | None, int] = (None, 0)  # what the marker has of it
+        self._drawn: tuple[Shown | None, int, float] = (None, 0, 0.0)
+        self._read: tuple[Shown | None, int, float] = (None, 0, 0.0)  # what the marker has of it
         self._read_at = 0.0
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
-        self._suggested: tuple[RangeTest | None, Suggestion | None] = (None, None)
-        self._found: dict[Rule, float] = {}
+        self._suggested: tuple[Shown | None, Suggestion | None] = (None, None)
+        self._found: dict[str, float] = {}
         self._pace_from = (0.0, 0)
         self.chart = Chart(ladder[0], ladder[-1], log=log)
+        self._axes = (log, False, ladder[0], ladder[-1])
         self.marker = LRMarker(
             low=ladder[0],
             high=ladder[-1],
@@ -88,10 +95,13 @@ class View:
             layout={"grid_area": "1 / 1"},
         )
         self.controls = Controls(self._total)
-        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), "exp" if log else "linear", repeats)
+        self.looks = Looks(self._look_again)
+        mode = "exp" if log else "linear"
+        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), mode, repeats, self.looks.row)
         self.trials = TrialView()
-        self.legend = Legend(self.lock, self._show_others)
-        toggles = (self.setup.toggle, self.trials.toggle)
+        self.saving = Saving(self.marker, contents)
+        self.legend = Legend(self.lock, self._look_again)
+        toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
         # The marker lies over the figure: both are in the same cell of a grid.
         self._stage = ipywidgets.Box(
@@ -101,6 +111,8 @@ class View:
         self.children: list[Any] = [
             controls.above,
             self.setup.row,
+            self.looks.row,
+            self.saving.row,
             controls.missing,
             self._stage,
             controls.below,
@@ -110,7 +122,6 @@ class View:
             self.trials.box,
         ]
         self.setup.narrow.on_click(lambda _: self._narrow())
-        self.setup.log_loss.observe(lambda change: self._change_loss_axis(), "value")
         self.show_number()
         self.marker.observe(lambda change: self.show_number(), "lr")
         for rule, button in controls.candidates.items():
@@ -119,29 +130,52 @@ class View:
 
     def set_range(self, ladder: list[float], *, log: bool, repeats: int) -> None:
         """Take up the set-up of a new run; under `lock`."""
-        if self._range == (ladder, log, repeats):
-            return
-        self._range = (ladder, log, repeats)
+        before, self._range = self._range[0], (ladder, log, repeats)
         self._total = repeats * len(ladder)
         self.controls.progress.max = self._total
-        self._chart_anew()
-        with self.marker.hold_sync():
-            self.marker.low, self.marker.high = ladder[0], ladder[-1]
-            self.marker.scale = "log" if log else "linear"
+        if before[0] <= ladder[0] < ladder[-1] <= before[-1] and before != ladder:
+            self.looks.zoom.value = True  # somebody wants to look closer
 
-    def _chart_anew(self) -> None:
-        ladder, log, _ = self._range
-        log_loss = self.setup.log_loss.value
-        old, self.chart = self.chart, Chart(ladder[0], ladder[-1], log=log, log_loss=log_loss)
-        self._drawn, self._suggested = (None, 0), (None, None)
+    def begin(self, name: str) -> None:
+        """Make room for a new run; under `lock`."""
+        self.legend.begin(name)
         self._show_others()
-        self._stage.children = (self.chart.figure, self.marker)
-        old.close()
 
-    def _change_loss_axis(self) -> None:
+    def keep(self, curve: LossCurve, name: str) -> None:
+        """Show a curve behind the current one; under `lock`."""
+        self.legend.add(curve, name)
+        self._show_others()
+
+    def _look_again(self) -> None:
         with self.lock:
-            self._chart_anew()
+            self._show_others()
         self.redraw()
+
+    def _show_others(self) -> None:
+        log, log_loss, low, high = axes = self._choose_axes()
+        if axes[:2] != self._axes[:2]:
+            old, self.chart = self.chart, Chart(low, high, log=log, log_loss=log_loss)
+            self._drawn, self._suggested = (None, 0, 0.0), (None, None)
+            self._stage.children = (self.chart.figure, self.marker)
+            old.close()
+        if axes != self._axes:
+            self._axes = axes
+            self.chart.set_ends(low, high)
+            with self.marker.hold_sync():
+                self.marker.low, self.marker.high = low, high
+                self.marker.scale = "log" if log else "linear"
+        self.chart.smoothing = self.looks.share
+        self.chart.show_others([(one, one.curve, one.style) for one in self.legend.others])
+
+    def _choose_axes(self) -> tuple[bool, bool, float, float]:
+        """Let the axis hold the range that was set up and every run, or just the current one."""
+        ladder, log, _ = self._range
+        one = self.legend.current
+        growing = one is self.legend.latest and self._state[1] in (State.RUNNING, State.PAUSED)
+        own = np.array(ladder) if growing or len(one.curve) < 2 else one.curve.lrs
+        all_of_them = [np.array(ladder), own, *(other.curve.lrs for other in self.legend.others)]
+        ends = own if self.looks.zoom.value else np.concatenate(all_of_them)
+        return log, self.looks.log_loss.value, float(ends.min()), float(ends.max())
 
     def show(
         self,
@@ -166,52 +200,53 @@ class View:
         problem : str or None
             What went wrong with the last click or pick.
         """
-        state, done = test.state, sum(map(len, singles))
+        state, done, latest = test.state, sum(map(len, singles)), curve
         if (test, state) != self._state:
             self._state = (test, state)
             self._pace_from = (time.monotonic(), done)
-        if (test, done) != self._drawn:
-            self._drawn = (test, done)
-            self.chart.draw(curve, singles)
-        self._let_read(test, curve, done, state)
-        if (test, suggestion) != self._suggested:
-            self._suggested = (test, suggestion)
+            self._show_others()  # the axis may be that of the run as far as it came
+        active = state in (State.RUNNING, State.PAUSED)
+        self.legend.latest.curve = curve
+        self.legend.allow(choosing=not active)
+        if (one := self.legend.current) is not self.legend.latest:
+            curve, singles = one.curve, list(one.curve.repeats)
+            suggestion = curve.suggestion
+        now = (one, len(curve) + sum(map(len, singles)), self.looks.share)
+        if now != self._drawn:
+            self._drawn = now
+            self.chart.draw(curve, singles, one)
+        self._let_read(curve, now, state)
+        if (one, suggestion) != self._suggested:
+            self._suggested = (one, suggestion)
             self._show_suggestion(curve, suggestion)
-        self.controls.show_state(
-            active=state in (State.RUNNING, State.PAUSED), paused=state is State.PAUSED
-        )
-        self.setup.allow(editing=state not in (State.RUNNING, State.PAUSED))
+        self.controls.show_state(active=active, paused=state is State.PAUSED)
+        self.setup.allow(editing=not active)
         self.controls.progress.value = done
         self.controls.pace.value = self._pace(state, done)
+        evidence = None if suggestion is None else suggestion.reason
+        if evidence is not None and one is not self.legend.latest:
+            evidence = f"{one.name}: {evidence}"
         self.controls.status.value = status_text(
-            sentence(test, curve, done, self._total, self._device, suggestion, problem),
+            sentence(test, latest, done, self._total, self._device, evidence, problem),
             test.exception,
         )
 
-    def keep(self, curve: LossCurve, name: str) -> None:
-        """Keep a curve on the chart, beside the latest; under `lock`."""
-        self.legend.add(curve, name)
-        self._show_others()
-
-    def _show_others(self) -> None:
-        with self.lock:
-            shown = [one for one in self.legend.kept if one.shown]
-            self.chart.show_others([(one, one.curve, one.style) for one in shown])
-
-    def _let_read(self, test: RangeTest, curve: LossCurve, done: int, state: State) -> None:
+    def _let_read(self, curve: LossCurve, now: tuple[Shown, int, float], state: State) -> None:
         """Give the marker the curve, so that the page can tell the loss where the marker is."""
-        now = time.monotonic()
-        again = test is self._read[0] and state is State.RUNNING
-        if (test, done) == self._read or (again and now - self._read_at < _READ_S):
+        at = time.monotonic()
+        again = now[0] is self._read[0] and state is State.RUNNING
+        if now == self._read or (again and at - self._read_at < _READ_S):
             return
-        self._read, self._read_at = (test, done), now
+        self._read, self._read_at = now, at
         # No hold_sync: it would swallow what the page's own thread assigns to the marker meanwhile.
-        self.marker.curve_lrs, self.marker.curve_losses = smooth_line(curve, _READ_POINTS)
+        line = smooth_line(curve, self.looks.share, _READ_POINTS)
+        self.marker.curve_lrs, self.marker.curve_losses = line
 
     def _show_suggestion(self, curve: LossCurve, suggestion: Suggestion | None) -> None:
         found = {} if suggestion is None or suggestion.lr is None else curve.candidates()
         self._found = {rule: lr for rule, lr in found.items() if lr is not None}
         self.controls.show_candidates(found)
+        self.marker.ticks = dict(self._found)
         self.chart.show_band(suggestion)
         self.setup.narrow.disabled = not found
         if suggestion is not None:
@@ -222,7 +257,7 @@ class View:
         if suggestion is not None and suggestion.low is not None and suggestion.high is not None:
             self.setup.set_range(suggestion.low / 10, suggestion.high * 10)
 
-    def _place_by(self, rule: Rule) -> None:
+    def _place_by(self, rule: str) -> None:
         if (lr := self._found.get(rule)) is not None:
             self.place(lr, "candidate")
 
@@ -236,6 +271,7 @@ class View:
         """Show what the variable holds; under `lock`."""
         about = self.about() if picked else None
         self.controls.written.value = written_text(self._name, value, about)
+        self.controls.copy.layout.display = None if picked else "none"
 
     def show_number(self) -> None:
         """Show in the number box where the marker stands."""
@@ -259,5 +295,6 @@ class View:
     def close(self) -> None:
         """Close every widget; under `lock`."""
         self.trials.close()
+        self.legend.close()
         for child in self.children:
             close_tree(child)

@@ -18,6 +18,7 @@ from .curve import LossCurve
 from .engine import StopRule, Sweep
 from .export import Export
 from .learning_rate import Mode
+from .legend import Shown
 from .namespace import Namespace, Variable
 from .picker import Picker
 from .run import RangeTest
@@ -120,10 +121,11 @@ class LRFinder(Export, ipywidgets.VBox):
             ladder,
             repeats=sweep.repeats,
             log=sweep.mode == "exp",
-            device=None if sweep.device is None else _where(sweep.device),
+            device=self._where(),
             name=target.name,
             lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
             about=self._about,
+            contents=self._contents,
             redraw=lambda: self._show(self._test),
         )
         ipywidgets.VBox.__init__(
@@ -212,7 +214,15 @@ class LRFinder(Export, ipywidgets.VBox):
 
     def _keep(self, curve: LossCurve, name: str | None) -> None:
         with self._view.lock:
-            self._view.keep(curve, name or f"run {len(self._view.legend.kept) + 1}")
+            self._view.keep(curve, name or "added")
+
+    def _runs(self) -> list[tuple[str, LossCurve]]:
+        with self._view.lock:
+            return [(one.name, one.curve) for one in self._view.legend.all]
+
+    def _current(self) -> tuple[Shown, list[Shown]]:
+        with self._view.lock:
+            return self._view.legend.current, self._view.legend.others
 
     def _picked(self) -> None:
         self._undo = None  # the next click applies the new pick
@@ -243,6 +253,7 @@ class LRFinder(Export, ipywidgets.VBox):
         controls.pause.on_click(self._guarded(self._click_pause))
         controls.use.on_click(self._guarded(lambda: self._picker.pick(marker.lr)))
         controls.apply.on_click(self._guarded(self._click_apply))
+        controls.copy.on_click(lambda _: marker.copy(self.code or ""))
         controls.number.observe(self._guarded(self._picker.read_number), "value")
 
         trials = self._view.trials
@@ -299,9 +310,8 @@ class LRFinder(Export, ipywidgets.VBox):
 
     def _replace(self, test: RangeTest) -> None:
         with self._view.lock:
-            if len(earlier := self.curve):
-                self._keep(earlier, f"run {len(self.curves)}")
             super()._replace(test)
+            self._view.begin(self._what())
             self._picker.begin()
 
     def _show(self, test: RangeTest) -> None:
@@ -322,10 +332,3 @@ class LRFinder(Export, ipywidgets.VBox):
                 possible=self.lr is not None and test.state not in (State.RUNNING, State.PAUSED),
                 applied=self._undo is not None,
             )
-
-
-def _where(device: torch.device) -> str:
-    """Name the device; a model that was forgotten on the CPU is worth a word."""
-    if device.type == "cpu" and torch.accelerator.is_available():
-        return f"cpu, though there is a {torch.accelerator.current_accelerator()} device"
-    return str(device)

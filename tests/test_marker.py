@@ -309,6 +309,7 @@ class Finder:
             name=None,
             lr=1e-3,
             about=str,
+            contents=str,
             redraw=lambda: None,
         )
         self.test = RangeTest(zip(self.lrs, self.losses, strict=True))

@@ -60,29 +60,31 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "namespace": (set(), set()),
     "takeover": ({"namespace"}, {"torch"}),
     "styles": (set(), set()),
-    "chart": ({"curve", "styles", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
-    "static_view": ({"chart", "curve"}, {"numpy"}),
+    "chart": ({"curve", "smoothing", "styles", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
     "controls": ({"curve", "run", "state", "suggest"}, {"ipywidgets"}),
     "setup": (set(), {"ipywidgets"}),
+    "looks": ({"smoothing"}, {"ipywidgets"}),
+    "saving": ({"marker"}, {"ipywidgets"}),
     "legend": ({"chart", "curve", "styles"}, {"ipywidgets"}),
+    "static_view": ({"chart", "curve", "legend", "styles"}, {"numpy"}),
     "trial_view": (
         {"chart", "comparison", "run", "setup", "state", "styles"},
         {"bqplot", "ipywidgets", "numpy"},
     ),
     "view": (
-        {"chart", "controls", "curve", "legend", "marker", "run", "setup", "state", "suggest"}
-        | {"trial_view"},
-        {"ipywidgets"},
+        {"chart", "controls", "curve", "legend", "looks", "marker", "run", "saving", "setup"}
+        | {"state", "suggest", "trial_view"},
+        {"ipywidgets", "numpy"},
     ),
     "picker": ({"namespace", "view"}, set()),
     "runs": (
         {"compare", "comparison", "curve", "engine", "run", "state", "suggest", "takeover"},
         {"torch"},
     ),
-    "export": ({"curve", "runs", "static_view"}, {"matplotlib", "pandas"}),
+    "export": ({"curve", "legend", "runs", "static_view"}, {"matplotlib", "pandas", "torch"}),
     "widget": (
-        {"apply", "controls", "curve", "engine", "export", "learning_rate", "namespace", "picker"}
-        | {"run", "state", "takeover", "view"},
+        {"apply", "controls", "curve", "engine", "export", "learning_rate", "legend", "namespace"}
+        | {"picker", "run", "state", "takeover", "view"},
         {"ipywidgets", "torch"},
     ),
 }

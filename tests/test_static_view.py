@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lrfinder_widget import LossCurve
+from lrfinder_widget.legend import Shown
 from lrfinder_widget.static_view import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -16,11 +17,14 @@ _x = np.linspace(0.0, 1.0, 100)
 LOSSES = 2.3 - 1.6 / (1 + np.exp(-25 * (_x - 0.5))) + 40 * np.clip(_x - 0.85, 0, None)
 
 
+def svg_of(curve: LossCurve, lr: float | None = None, *, log: bool = True) -> str:
+    return Picture(Shown("own", 0, curve), lr, log=log)._repr_svg_()
+
+
 def picture(losses: object = LOSSES, lr: float | None = None, *, log: bool = True) -> ET.Element:
     n = len(np.atleast_1d(np.asarray(losses)))
     spaced = np.geomspace if log else np.linspace
-    svg = Picture(LossCurve(spaced(1e-6, 1.0, n), losses), lr, log=log)._repr_svg_()
-    return ET.fromstring(svg)
+    return ET.fromstring(svg_of(LossCurve(spaced(1e-6, 1.0, n), losses), lr, log=log))
 
 
 def numbers(root: ET.Element) -> list[float]:
@@ -51,7 +55,7 @@ def test_every_curve_gives_a_valid_picture_of_finite_numbers(losses: object, log
 
 
 def test_an_empty_curve_gives_a_picture_with_its_sentence() -> None:
-    svg = Picture(LossCurve([], []), None, log=True)._repr_svg_()
+    svg = svg_of(LossCurve([], []))
     assert "no finite loss" in "".join(ET.fromstring(svg).itertext())
 
 
@@ -73,9 +77,32 @@ def test_the_band_and_the_reason_are_shown() -> None:
     assert curve.suggestion.reason in words
 
 
+def test_without_a_pick_the_candidate_is_drawn_as_one() -> None:
+    lr = LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES).suggestion.lr
+    words = "".join(picture().itertext())
+    assert f"candidate {lr:.2e}" in words
+    assert "lr =" not in words
+    assert "candidate 1" not in "".join(picture([1.0] * 50).itertext())
+
+
+def test_runs_beside_it_are_drawn_and_named_and_the_axes_hold_them() -> None:
+    curve = LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES)
+    lower = LossCurve(np.geomspace(1e-8, 1e-2, 50), LOSSES[::2] - 9)
+    empty = LossCurve([], [])
+    beside = [Shown("<b>lower</b>", 1, lower), Shown("empty", 2, empty)]
+    root = ET.fromstring(
+        Picture(Shown("own", 0, curve), 0.01, log=True, beside=beside)._repr_svg_()
+    )
+    assert all(map(math.isfinite, numbers(root)))
+    assert len(list(root.iter(f"{SVG}polyline"))) == 2
+    words = [e.text for e in root.iter(f"{SVG}text")]
+    assert {"<b>lower</b>", "own", "1e-08", "-5"} <= set(words)
+    assert "empty" not in words
+    alone = ET.fromstring(Picture(Shown("", 0, empty), None, log=True, beside=beside)._repr_svg_())
+    assert len(list(alone.iter(f"{SVG}polyline"))) == 2  # one of them without a point
+
+
 def test_a_long_curve_is_thinned() -> None:
     rng = np.random.default_rng(0)
-    svg = Picture(
-        LossCurve(np.geomspace(1e-6, 1, 50_000), rng.normal(size=50_000)), None, log=True
-    )._repr_svg_()
+    svg = svg_of(LossCurve(np.geomspace(1e-6, 1, 50_000), rng.normal(size=50_000)))
     assert len(svg) < 400_000

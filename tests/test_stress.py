@@ -83,10 +83,14 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         lambda: from_page(setup.num_iter, value=dice.choice(["20", "30", "1", "x"])),
         lambda: from_page(setup.repeats, value=dice.choice(["1", "2", "0"])),
         lambda: from_page(setup.mode, index=dice.randrange(2)),
-        lambda: from_page(setup.log_loss, value=dice.random() < 0.5),
+        lambda: from_page(view.looks.log_loss, value=dice.random() < 0.5),
+        lambda: from_page(view.looks.zoom, value=dice.random() < 0.5),
+        lambda: from_page(view.looks.smoothing, value=dice.choice([0, 10, 45])),
         lambda: dice.choice(list(controls.candidates.values())).click(),
         lambda: finder.add(finder.curve),
-        lambda: [row.children[3].click() for row in view.legend.box.children[:1]],
+        lambda: [row.children[4].click() for row in view.legend.box.children[:1]],
+        lambda: [row.children[3].click() for row in view.legend.box.children[-2:]],
+        lambda: dice.choice(list(view.saving.buttons.values())).click(),
         lambda: [
             from_page(row.children[1], value=dice.random() < 0.5)
             for row in view.legend.box.children[-1:]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import gc
 import html
+import io
 import itertools
+import json
 import math
 import threading
 import weakref
@@ -23,7 +26,7 @@ from IPython.core.events import EventManager
 from support import linear, loader, picture, sgd_momentum
 from torch import nn
 
-from lrfinder_widget import LRFinder, State, widget
+from lrfinder_widget import LossCurve, LRFinder, State, widget
 
 WAIT_S = 20.0
 POINTS = 60
@@ -1486,6 +1489,8 @@ def test_the_set_up_starts_as_the_code_says_and_changes_the_next_run(make: Any) 
     assert view.chart.figure is not figure
     assert view._stage.children == (view.chart.figure, view.marker)
     assert (view.marker.low, view.marker.high, view.marker.scale) == (1e-3, 0.5, "linear")
+    view.looks.zoom.value = False
+    assert (view.marker.low, view.marker.high) == (1.23456789e-5, 0.5)
     assert view.controls.progress.max == 14
 
 
@@ -1524,7 +1529,7 @@ def test_the_set_up_is_folded_and_cannot_be_changed_during_a_run(make: Any, gate
     assert setup.row.layout.display == "flex"
     finder.start()
     assert all(box.disabled for box in setup._inputs)
-    assert not setup.log_loss.disabled
+    assert not finder._view.looks.log_loss.disabled
     gate.let_all()
     finder.wait(WAIT_S)
     assert not any(box.disabled for box in setup._inputs)
@@ -1657,7 +1662,7 @@ def rows(finder: LRFinder) -> list[tuple[str, bool]]:
 
 
 def behind(finder: LRFinder) -> list[list[float]]:
-    """What is drawn behind the latest run."""
+    """What is drawn behind the current run."""
     return [line.x.tolist() for line in finder._view.chart._others.values()]
 
 
@@ -1666,17 +1671,18 @@ def test_earlier_runs_stay_on_the_chart_and_can_be_named_hidden_and_removed(make
     assert rows(finished(finder)) == []
     first = finder.curve
     finished(finished(finder))
-    assert rows(finder) == [("run 1", True), ("run 2", True)]
+    assert rows(finder) == [("SGD", True), ("SGD #2", True), ("SGD #3", True)]
     assert behind(finder) == [first.lrs.tolist()] * 2
-    one, two = finder._view.legend.box.children
+    one, two, latest = finder._view.legend.box.children
+    assert latest.children[4].disabled
     one.children[2].value = "<b>mine</b>"
     assert finder._view.legend.kept[0].name == "<b>mine</b>"
     two.children[1].value = False
     assert len(behind(finder)) == 1
     two.children[1].value = True
     assert len(behind(finder)) == 2
-    one.children[3].click()
-    assert rows(finder) == [("run 2", True)]
+    one.children[4].click()
+    assert [name for name, _ in rows(finder)] == ["SGD #2", "SGD #3"]
     assert len(behind(finder)) == 1
     assert {one.comm, one.layout.comm, one.children[2].style.comm} == {None}  # nothing is kept
     assert len(finder.curves) == 3  # taken off the chart, not out of the record
@@ -1687,7 +1693,7 @@ def test_curves_of_other_finders_can_be_added(make: Any) -> None:
     finder = make(namespace={})
     finder.add(other.curve, name="AdamW, batch 64")
     finder.add(other.curve)
-    assert rows(finder) == [("AdamW, batch 64", True), ("run 2", True)]
+    assert rows(finder) == [("AdamW, batch 64", True), ("added", True)]
     with pytest.raises(TypeError, match="curve must be a LossCurve"):
         finder.add(other)
     finder.close()
@@ -1700,8 +1706,10 @@ def test_only_so_many_runs_are_kept_on_the_chart(make: Any) -> None:
     curve = finished(make(namespace={})).curve
     for i in range(15):
         finder.add(curve, name=str(i))
-    assert [name for name, _ in rows(finder)] == [str(i) for i in range(3, 15)]
-    assert len(behind(finder)) == 12
+    assert [name for name, _ in rows(finder)] == [str(i) for i in range(2, 15)]
+    assert len(behind(finder)) == 13
+    finished(finder)
+    assert len(rows(finder)) == 13
 
 
 def test_a_new_range_keeps_the_other_runs_on_the_chart(make: Any) -> None:
@@ -1719,7 +1727,7 @@ def test_the_loss_axis_holds_every_run_that_is_shown(make: Any) -> None:
     finder.add(low)
     assert scale.min < float(low.losses.min())
     assert scale.max == own[1]
-    finder._view.legend.box.children[0].children[1].value = False
+    finder._view.legend.box.children[1].children[1].value = False
     assert (scale.min, scale.max) == own
 
 
@@ -1745,11 +1753,125 @@ def test_the_pick_as_code_says_where_it_comes_from(make: Any) -> None:
     assert namespace["lr"] == 0.00316
 
 
+def test_another_run_can_be_made_the_current_one(make: Any) -> None:
+    finder = finished(make([*DESCENT, *RISE], namespace={}))
+    first = finder.curve
+    finder._view.setup.num_iter.value = "17"
+    latest = finished(finder).curve
+    view, (one, two) = finder._view, finder._view.legend.box.children
+    assert two.children[3].disabled  # is the current one
+    assert view.chart._raw.x.tolist() == latest.lrs.tolist()
+    assert behind(finder) == [first.lrs.tolist()]
+
+    one.children[2].value = "<i>the first</i>"
+    one.children[3].click()
+    assert view.chart._raw.x.tolist() == first.lrs.tolist()
+    assert behind(finder) == [latest.lrs.tolist()]
+    assert view.marker.curve_lrs.tolist() == first.lrs.tolist()
+    assert view.chart._band.x.tolist() == [first.suggestion.low, first.suggestion.high]
+    assert view.marker.ticks == {k: v for k, v in first.candidates().items() if v is not None}
+    said = html.escape(f"<i>the first</i>: {first.suggestion.reason}")
+    assert said in status(finder)
+    assert finder.curve == latest  # what code reads is the latest
+
+    one.children[4].click()  # removed: the latest is the current one again
+    assert view.chart._raw.x.tolist() == latest.lrs.tolist()
+    assert behind(finder) == []
+
+
+def test_while_a_run_goes_on_it_is_the_current_one(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    finder.add(LossCurve([1e-4, 1e-3, 1e-2], [3.0, 2.0, 1.0]), "other")
+    choose = finder._view.legend.box.children[0].children[3]
+    choose.click()
+    assert finder._view.chart._raw.x.tolist() == [1e-4, 1e-3, 1e-2]
+    finder.start()
+    assert choose.disabled
+    choose.click()
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert not choose.disabled
+    assert finder._view.chart._raw.x.tolist() == finder.curve.lrs.tolist()
+
+
+def test_a_removed_run_and_a_closed_finder_leave_no_row_behind(make: Any) -> None:
+    before = len(ipywidgets.widgets.widget._instances)
+    finder = finished(finished(make(namespace={})))
+    finder._view.legend.box.children[0].children[4].click()
+    finder.close()
+    assert len(ipywidgets.widgets.widget._instances) == before
+
+
+def test_the_axis_holds_every_run_until_it_is_zoomed(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    marker, scale = finder._view.marker, finder._view.chart._x
+    finder.add(LossCurve([1e-8, 1e-7, 1e-6], [3.0, 2.0, 1.0]))
+    assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-8, 1.0)
+    finder._view.looks.zoom.value = True
+    assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-5, 1.0)
+    added = finder._view.legend.box.children[1]
+    added.children[3].click()
+    assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-8, 1e-6)
+
+
+def test_the_smoothing_is_changed_without_a_run_and_changes_no_candidate(make: Any) -> None:
+    finder = finished(finished(make([*DESCENT, *RISE], namespace={})))
+    chart, marker, candidates = finder._view.chart, finder._view.marker, finder._view.marker.ticks
+    for percent, share in ((0, 0.0), (40, 0.4), (10, 0.1)):
+        finder._view.looks.smoothing.value = percent
+        smooth = finder.curve.smooth(share).tolist()
+        assert chart._smooth.y.tolist() == smooth == marker.curve_losses.tolist()
+        assert [line.y.tolist() for line in chart._others.values()] == [
+            finder.curves[0].smooth(share).tolist()
+        ]
+        assert marker.ticks == candidates
+    assert finder.curve.smooth(0.0).tolist() == finder.curve.losses.tolist()
+
+
+def test_a_click_on_a_tick_places_the_marker_and_picks_nothing(make: Any) -> None:
+    finder = finished(make([*DESCENT, *RISE], namespace={}))
+    marker = finder._view.marker
+    assert "steepest" in marker.ticks
+    finder.pick(0.5)
+    marker.set_state({"lr": marker.ticks["steepest"], "kind": "candidate"})  # by the page
+    assert (marker.lr, marker.kind) == (marker.ticks["steepest"], "candidate")
+    assert finder.lr == 0.5  # nothing is chosen by that
+    marker.set_state({"ticks": {"<b>": 0.1}, "kind": "pick", "low": 1e-9, "variable": "x"})
+    assert (marker.kind, marker.low, marker.variable) == ("candidate", 1e-5, "lr")
+    assert "<b>" not in marker.ticks
+
+
+def test_what_is_shown_can_be_saved_as_a_file(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = finished(finished(make([*DESCENT, *RISE], namespace={})))
+    finder._view.legend.box.children[0].children[2].value = '<b>"one", two</b>'
+    finder.pick(0.01)
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(finder._view.marker, "send", sent.append)
+    for button in finder._view.saving.buttons.values():
+        button.click()
+    names = [message["download"] for message in sent]
+    assert names == [f"lr-range-test.{ending}" for ending in ("svg", "png", "csv", "json")]
+    svg, png, table, runs = (message["text"] for message in sent)
+    assert svg == png == finder.snapshot()._repr_svg_()
+    assert "&lt;b&gt;&quot;one&quot;, two&lt;/b&gt;" in svg
+    assert "<b>" not in svg
+    read = list(csv.DictReader(io.StringIO(table)))
+    assert [
+        float(row["loss"]) for row in read if row["run"] == "SGD #2"
+    ] == finder.curve.losses.tolist()
+    assert {row["run"] for row in read} == {'<b>"one", two</b>', "SGD #2"}
+    content = json.loads(runs)
+    assert content["lr"] == 0.01
+    assert LossCurve.from_json(json.dumps(content["runs"][1])) == finder.curve
+    finder._view.controls.copy.click()
+    assert sent[-1] == {"copy": finder.code}
+
+
 def test_the_loss_axis_can_be_logarithmic_and_linear_again(make: Any) -> None:
     finder = finished(make(namespace={}))
     finished(finder)
     for log_loss in (True, False):
-        finder._view.setup.log_loss.value = log_loss
+        finder._view.looks.log_loss.value = log_loss
         chart = finder._view.chart
         assert (type(chart._y).__name__ == "LogScale") == log_loss
         assert chart._smooth.y.tolist() == finder.curve.smooth().tolist()

@@ -6,6 +6,8 @@ const LOOK_EVERY_MS = 100;
 export function build(el: HTMLElement) {
   el.classList.add("lrf-marker");
   const plot = element("div", "lrf-plot", el);
+  const ticks = element("div", "lrf-ticks", plot);
+  ticks.setAttribute("aria-hidden", "true");
   const handle = element("div", "lrf-handle", plot);
   handle.setAttribute("role", "slider");
   handle.setAttribute("aria-label", "learning rate");
@@ -21,7 +23,7 @@ export function build(el: HTMLElement) {
     right: element("span", "lrf-beyond", box),
   };
   const loss = element("div", "lrf-loss", handle);
-  return { plot, handle, label, loss };
+  return { plot, ticks, handle, label, loss };
 }
 
 function element(tag: "div" | "span", className: string, parent: HTMLElement): HTMLElement {
@@ -29,6 +31,29 @@ function element(tag: "div" | "span", className: string, parent: HTMLElement): H
   made.className = className;
   parent.append(made);
   return made;
+}
+
+/**
+ * When the kernel is gone, nothing in the finder does anything any more: it is greyed, takes no
+ * clicks, and says what to do.
+ */
+export function showGone(el: HTMLElement, isGone: boolean): void {
+  const root = el.closest<HTMLElement>(".lrf-finder");
+  if (root === null) return;
+  const said = root.querySelector(":scope > .lrf-gone-note");
+  for (const child of root.children) {
+    if (child !== said) child.toggleAttribute("inert", isGone);
+  }
+  root.classList.toggle("lrf-gone", isGone);
+  if (!isGone) said?.remove();
+  else if (said === null) {
+    const note = document.createElement("div");
+    note.className = "lrf-gone-note";
+    note.setAttribute("role", "status");
+    root.prepend(note);
+    // Written after it is there, so that it is read aloud.
+    note.textContent = "The kernel is gone, this is what was left. Run the cell again.";
+  }
 }
 
 export function isModified(event: KeyboardEvent): boolean {

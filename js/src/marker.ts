@@ -6,7 +6,7 @@
  * coalesce while the kernel is busy: what counts is the last value.
  */
 
-import { build, isModified, stop, whenChartIsThere } from "./dom.ts";
+import { build, isModified, showGone, stop, whenChartIsThere } from "./dom.ts";
 import {
   fractionOf,
   type Kind,
@@ -20,6 +20,8 @@ import {
   valueText,
 } from "./geometry.ts";
 import { axisOf, commitNumber, curveOf, isPending, listen, type Model, number } from "./model.ts";
+import { answer, type Request } from "./page.ts";
+import { drawTicks } from "./ticks.ts";
 
 /** What is being done with the marker right now; while there is one, the kernel does not move it. */
 interface Gesture {
@@ -53,11 +55,13 @@ function initialize({ model }: { model: Model }): void {
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const controller = new AbortController();
   const { signal } = controller;
-  const { plot, handle, label, loss } = build(el);
+  const { plot, ticks, handle, label, loss } = build(el);
 
   let gesture: Gesture | null = null;
   /** The latest pick before it was rounded, so that twenty steps of 1/20 decade make a decade. */
   let unrounded = Number.NaN;
+  /** A tick that was clicked while a pick was under way. */
+  let clicked: number | null = null;
   let isDead = el.classList.contains("jupyter-widgets-disconnected");
   /** True while this view writes: "change" events come for one's own values too. */
   let isWriting = false;
@@ -127,6 +131,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
 
   function begin(by: Gesture["by"], pointerId: number, start_px: number, offset_px: number) {
     const lr = number(model.get("lr"));
+    clicked = null;
     gesture = { by, pointerId, start_px, offset_px, before: lr, lr, moved: false };
     return gesture;
   }
@@ -248,7 +253,36 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     // Kept up to date, so that Escape goes to where the kernel has put the marker meanwhile.
     if (gesture !== null && model.get("lr") !== gesture.lr)
       gesture.before = number(model.get("lr"));
+    placeClicked();
     draw();
+  }
+
+  function onTicks(): void {
+    drawTicks(ticks, model.get("ticks"), axisOf(model), (lr) => {
+      if (isInert()) return;
+      clicked = lr;
+      placeClicked();
+    });
+  }
+
+  /** Only when a pick under way has arrived: the kernel would put the marker back on that. */
+  function placeClicked(): void {
+    if (clicked === null || isPending(model)) return;
+    write({ lr: clicked, kind: "candidate" });
+    clicked = null;
+    send();
+    draw();
+  }
+
+  // Several pages may show this finder. The one that was clicked is the one that is meant.
+  let wasClicked = false;
+  function onAnyClick(event: MouseEvent): void {
+    const root = el.closest(".lrf-finder");
+    wasClicked = root?.contains(event.target as Node) ?? false;
+  }
+
+  function onMessage(content?: unknown): void {
+    if (wasClicked) void answer((content ?? {}) as Request);
   }
 
   // The proxy that is handed to `render` hides `comm_live`, but `this` is the view, which has it.
@@ -257,6 +291,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const view = this as { model?: { comm_live?: boolean } } | undefined;
     isDead = view?.model?.comm_live !== true;
     if (isDead) gesture = null;
+    showGone(el, isDead);
     draw();
   }
 
@@ -276,6 +311,10 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     onModelChange,
     signal,
   );
+  const onAxis = ["ticks", "low", "high", "scale"].map((name) => `change:${name}`);
+  listen(model, onAxis, onTicks, signal);
+  listen(model, ["msg:custom"], onMessage, signal);
+  document.addEventListener("click", onAnyClick, { signal, capture: true });
   listen(model, ["comm_live_update"], onCommLive, signal);
   whenChartIsThere(el, signal, () => {
     if (model.get("ready") === true) return;
@@ -283,6 +322,9 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     model.save_changes();
   });
   draw();
+  onTicks();
+  // A notebook that is opened without its kernel: the finder is put together after this.
+  if (isDead) setTimeout(() => showGone(el, isDead), 0);
 
   return () => {
     // The marker may be taken away in the middle of a gesture, as when its cell runs again.

@@ -7,8 +7,8 @@ export interface Model {
   get(name: string): unknown;
   set(name: string, value: unknown): void;
   save_changes(): void;
-  on(name: string, callback: () => void): void;
-  off(name: string, callback: () => void): void;
+  on(name: string, callback: (content?: unknown) => void): void;
+  off(name: string, callback: (content?: unknown) => void): void;
 }
 
 export function axisOf(model: Model): Axis {
@@ -45,7 +45,7 @@ export function number(value: unknown): number {
 export function listen(
   model: Model,
   names: string[],
-  callback: () => void,
+  callback: (content?: unknown) => void,
   signal: AbortSignal,
 ): void {
   for (const name of names) {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import marker from "../src/marker.ts";
 import type { Model } from "../src/model.ts";
 
-type Listener = (this: unknown) => void;
+type Listener = (this: unknown, content?: unknown) => void;
 
 /** A model with a kernel behind it, as the page sees it. One object may serve several views. */
 class FakeModel implements Model {
@@ -19,6 +19,7 @@ class FakeModel implements Model {
     commit: {},
     received: 0,
     ready: false,
+    ticks: {},
     curve_lrs: new DataView(new ArrayBuffer(0)),
     curve_losses: new DataView(new ArrayBuffer(0)),
   };
@@ -57,8 +58,9 @@ class FakeModel implements Model {
     this.listeners = this.listeners.filter(([n, c]) => n !== name || c !== callback);
   }
 
-  trigger(name: string): void {
-    for (const [n, callback] of [...this.listeners]) if (n === name) callback.call(this.view);
+  trigger(name: string, content?: unknown): void {
+    const wanted = [...this.listeners].filter(([n]) => n === name);
+    for (const [, callback] of wanted) callback.call(this.view, content);
   }
 
   fromKernel(values: Record<string, unknown>): void {
@@ -82,8 +84,9 @@ const x_at = (log10_lr: number) => PLOT_LEFT + (PLOT_WIDTH * (log10_lr + 7)) / 8
 
 function show(model: FakeModel) {
   const box = document.createElement("div");
+  box.className = "lrf-finder";
   const el = document.createElement("div");
-  box.append(el);
+  box.append(el, document.createElement("button"));
   document.body.append(box);
   const remove = marker.render({ model, el });
   const find = (name: string) => {
@@ -588,5 +591,173 @@ describe("taking a view away", () => {
     vi.advanceTimersByTime(100);
     view.remove();
     expect(model.sent.at(-1)).toEqual({ lr: 1e-3, moving_from: null });
+  });
+});
+
+describe("the candidates on the axis", () => {
+  const ticksOf = (view: ReturnType<typeof show>) =>
+    [...view.el.querySelectorAll<HTMLElement>(".lrf-tick")].map((tick) => ({
+      tick,
+      name: tick.textContent,
+      log10: 8 * Number(tick.style.getPropertyValue("--lrf-at")) - 7,
+      level: tick.style.getPropertyValue("--lrf-level"),
+    }));
+
+  test("stand where they are, with their names, from low to high", () => {
+    const ticks = { minimum: 0.1, steepest: 1e-3, far: 1e5, bad: "<b>" };
+    const view = show(new FakeModel({ ticks }));
+    expect(ticksOf(view).map(({ name }) => name)).toEqual(["steepest", "minimum"]);
+    expect(ticksOf(view)[0]?.log10).toBeCloseTo(-3, 9);
+    expect(ticksOf(view)[1]?.log10).toBeCloseTo(-1, 9);
+  });
+
+  test("follow the kernel and the axis", () => {
+    const model = new FakeModel({ ticks: { steepest: 1e-3 } });
+    const view = show(model);
+    model.fromKernel({ low: 1e-4, high: 1e4 });
+    expect(ticksOf(view)[0]?.log10).toBeCloseTo(-6, 9); // an eighth of the way
+    model.fromKernel({ ticks: {} });
+    expect(ticksOf(view)).toEqual([]);
+  });
+
+  test("names that are close together are not written over each other", () => {
+    const view = show(new FakeModel({ ticks: { a: 1e-3, b: 1.1e-3, c: 1.2e-3, d: 1 } }));
+    expect(ticksOf(view).map(({ level }) => level)).toEqual(["0", "1", "2", "0"]);
+  });
+
+  test("a name is text, whatever it holds", () => {
+    const view = show(new FakeModel({ ticks: { "<img src=x>": 1e-3 } }));
+    expect(view.el.querySelector("img")).toBeNull();
+    expect(ticksOf(view)[0]?.name).toBe("<img src=x>");
+  });
+
+  test("a click puts the marker there, as a candidate, unless the kernel is gone", () => {
+    const model = new FakeModel({ ticks: { steepest: 0.01, minimum: 0.1 }, kind: "pick" });
+    const view = show(model);
+    ticksOf(view)[0]?.tick.click();
+    expect(model.sent).toEqual([{ lr: 0.01, kind: "candidate" }]);
+    expect(view.label()).toBe("candidate 1.00e-02");
+    model.view.model.comm_live = false;
+    model.trigger("comm_live_update");
+    ticksOf(view)[1]?.tick.click();
+    expect(model.sent).toHaveLength(1);
+  });
+
+  test("a click waits for the pick before it, which would put the marker back", () => {
+    const model = new FakeModel({ ticks: { steepest: 0.01 } });
+    const view = show(model);
+    view.key("Home");
+    view.key("Home", {}, "keyup");
+    const { lr, n } = model.lastCommit;
+    ticksOf(view)[0]?.tick.click();
+    expect(model.values["lr"]).toBe(lr);
+    model.fromKernel({ lr, kind: "pick" });
+    expect(model.values["lr"]).toBe(lr);
+    model.fromKernel({ received: n });
+    expect(model.values).toMatchObject({ lr: 0.01, kind: "candidate" });
+    expect(model.sent.at(-1)).toEqual({ lr: 0.01, kind: "candidate" });
+  });
+
+  test("a gesture after the click makes it forgotten", () => {
+    const model = new FakeModel({ ticks: { steepest: 0.01 } });
+    const view = show(model);
+    view.key("Home");
+    view.key("Home", {}, "keyup");
+    ticksOf(view)[0]?.tick.click();
+    view.key("End");
+    view.key("End", {}, "keyup");
+    model.fromKernel({ received: model.lastCommit.n });
+    expect(model.values["lr"]).toBe(10);
+  });
+
+  test("are hidden from screen readers, who have the buttons", () => {
+    const view = show(new FakeModel({ ticks: { steepest: 1e-3 } }));
+    expect(view.el.querySelector(".lrf-ticks")?.getAttribute("aria-hidden")).toBe("true");
+    expect(view.el.querySelectorAll(".lrf-ticks [tabindex]")).toHaveLength(0);
+  });
+});
+
+describe("when the kernel is gone", () => {
+  test("everything is greyed and out of reach, and a note says so, once", () => {
+    const model = new FakeModel();
+    const view = show(model);
+    model.view.model.comm_live = false;
+    model.trigger("comm_live_update");
+    model.trigger("comm_live_update");
+    const notes = view.box.querySelectorAll(".lrf-gone-note");
+    expect([...notes].map((note) => note.textContent)).toEqual([
+      "The kernel is gone, this is what was left. Run the cell again.",
+    ]);
+    expect(notes[0]?.hasAttribute("inert")).toBe(false);
+    expect(view.el.hasAttribute("inert")).toBe(true);
+    expect(view.box.querySelector("button")?.hasAttribute("inert")).toBe(true);
+    expect(view.box.classList.contains("lrf-gone")).toBe(true);
+
+    model.view.model.comm_live = true;
+    model.trigger("comm_live_update");
+    expect(view.box.querySelector(".lrf-gone-note")).toBeNull();
+    expect(view.box.querySelectorAll("[inert]")).toHaveLength(0);
+  });
+});
+
+describe("files and the clipboard", () => {
+  function watch() {
+    const saved: { name: string; href: string }[] = [];
+    const blobs: Blob[] = [];
+    vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (
+      this: HTMLAnchorElement,
+    ) {
+      saved.push({ name: this.download, href: this.href });
+    });
+    vi.spyOn(URL, "createObjectURL").mockImplementation((blob) => {
+      blobs.push(blob as Blob);
+      return "blob:of-the-test";
+    });
+    return { saved, blobs };
+  }
+  const message = { download: "runs.csv", type: "text/csv", text: "run,lr\n<b>,1" };
+
+  afterEach(() => vi.restoreAllMocks());
+
+  test("a text is saved where somebody has clicked, as it is", async () => {
+    const { saved, blobs } = watch();
+    const model = new FakeModel();
+    const view = show(model);
+    view.box.querySelector("button")?.click();
+    model.trigger("msg:custom", message);
+    expect(saved).toEqual([{ name: "runs.csv", href: "blob:of-the-test" }]);
+    expect(await blobs[0]?.text()).toBe(message.text);
+    expect(blobs[0]?.type).toBe("text/csv");
+  });
+
+  test("a page that was not clicked does nothing", () => {
+    const { saved } = watch();
+    const model = new FakeModel();
+    show(model);
+    document.body.click();
+    model.trigger("msg:custom", message);
+    expect(saved).toEqual([]);
+  });
+
+  test("a text is put on the clipboard", async () => {
+    const write = vi.fn().mockResolvedValue(undefined);
+    vi.stubGlobal("navigator", { clipboard: { writeText: write } });
+    const model = new FakeModel();
+    const view = show(model);
+    view.box.querySelector("button")?.click();
+    model.trigger("msg:custom", { copy: "lr = 1e-3" });
+    expect(write).toHaveBeenCalledWith("lr = 1e-3");
+    vi.unstubAllGlobals();
+  });
+
+  test("what makes no sense does nothing", () => {
+    const { saved } = watch();
+    const model = new FakeModel();
+    const view = show(model);
+    view.box.querySelector("button")?.click();
+    for (const content of [undefined, null, 3, {}, { download: 3 }, { copy: {} }]) {
+      model.trigger("msg:custom", content);
+    }
+    expect(saved).toEqual([]);
   });
 });

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import struct
+from pathlib import Path
 
 import pytest
-from finder import Finder
+from finder import Finder, middle
 from host import Host
 from playwright.sync_api import expect
 
@@ -24,6 +27,7 @@ def small_finder(**options):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     return LRFinder(model, optimizer, loader, nn.CrossEntropyLoss(), **options)
 """
+RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 SHOWN = [TASK, "lr = 1e-3\nfinder = small_finder()\nfinder"]
 
 
@@ -83,7 +87,8 @@ def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
     expect(finder.start).to_be_visible()
     lab.append_and_run("finder.add(finder.curves[0], name='<i>of another</i>')")
     names = finder.root.get_by_placeholder("name of this run")
-    expect(names).to_have_count(3)
+    expect(names).to_have_count(4)
+    expect(names.nth(2)).to_have_value("SGD, batch 64 #3")
     expect(names.last).to_have_value("<i>of another</i>")
     lines = finder.root.locator(".lrf-figure path.line")
     before = lines.count()
@@ -91,8 +96,113 @@ def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
     finder.root.get_by_label("show").first.uncheck()
     expect(lines).to_have_count(before - 1)
     finder.root.get_by_title(re.compile("Remove .* from the chart")).last.click()
-    expect(names).to_have_count(2)
+    expect(names).to_have_count(3)
     expect(lines).to_have_count(before - 2)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_another_run_is_chosen_zoomed_to_and_smoothed(lab: Host, dark: bool) -> None:
+    lab.open(SHOWN).run_all()
+    lab.theme(dark=dark)
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    lab.append_and_run(
+        "from lrfinder_widget import LossCurve, range_test\n"
+        "finder.add(LossCurve([1e-9, 1e-8, 1e-7], [0.9, 0.8, 0.7]), '<i>other</i>')"
+    )
+    axis = finder.root.locator(".lrf-figure g.axis").first
+    expect(axis).to_contain_text("1e-9")  # holds both
+    expect(axis).to_contain_text("1e+1")
+    own = finder.status.inner_text()
+    finder.root.get_by_role("button", name="Set up").click()
+    finder.root.get_by_label("zoom to the run").check()
+    expect(axis).not_to_contain_text("1e-9")
+    finder.root.get_by_title("Make <i>other</i> the current run").click()
+    expect(finder.status).to_contain_text("<i>other</i>: ")
+    expect(axis).to_contain_text("1e-9")
+    expect(axis).not_to_contain_text("1e-6")
+    expect(finder.dots).to_have_count(3)
+    finder.root.get_by_title("Make SGD, batch 64 the current run").click()
+    expect(finder.status).to_have_text(own)
+
+    line = finder.root.locator(".lrf-figure path.line").last
+    before = line.get_attribute("d")
+    box = finder.root.get_by_label("smoothing %")
+    box.fill("40")
+    box.press("Enter")
+    expect(line).not_to_have_attribute("d", before or "")
+    lab.screenshot(f"chosen-{'dark' if dark else 'light'}", finder.root)
+    lab.theme(dark=False)
+
+
+def test_a_tick_on_the_axis_is_clicked(lab: Host) -> None:
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    finder.handle.press("Home")  # out of the way
+    for tick in finder.root.locator(".lrf-tick").all():
+        rule = tick.inner_text()
+        number = finder.root.get_by_role("button", name=re.compile(f"^{rule}")).inner_text()
+        tick.locator("span").click()
+        said = re.compile(f"^{re.escape(number.split()[-1])}, candidate")
+        expect(finder.handle).to_have_attribute("aria-valuetext", said)
+        assert abs(middle(tick) - 8 + 1 - finder.x()) < 1.5  # its left edge, two pixels wide
+        finder.handle.press("Home")
+    expect(finder.root.locator(".lrf-tick")).not_to_have_count(0)
+
+
+def test_chart_and_runs_are_saved_as_files_and_the_pick_is_copied(
+    lab: Host, tmp_path: Path
+) -> None:
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    finder.handle.press("Enter")
+    expect(finder.root.locator("code")).to_contain_text("# LR range test")
+    finder.root.get_by_role("button", name="Save").click()
+    saved = {}
+    for ending in ("svg", "png", "csv", "json"):
+        with lab.page.expect_download() as download:
+            finder.root.get_by_role("button", name=ending.upper()).click()
+        assert download.value.suggested_filename == f"lr-range-test.{ending}"
+        download.value.save_as(tmp_path / ending)
+        saved[ending] = (tmp_path / ending).read_bytes()
+    lab.screenshot("saved", finder.root)
+    assert saved["png"].startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", saved["png"][16:24])
+    assert (width, height) == (1440, 720)
+    lr = lab.append_and_run("print(f'lr = {lr:.2e}')")
+    assert lr in saved["svg"].decode()
+    (run,) = json.loads(saved["json"])["runs"]
+    rows = saved["csv"].decode().splitlines()
+    assert len(rows) == len(run["lrs"]) + 1
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    finder.root.get_by_title("Copy the line of code").click()
+    lab.page.wait_for_function("() => navigator.clipboard.readText().then((t) => t !== '')")
+    copied = lab.page.evaluate("() => navigator.clipboard.readText()")
+    assert copied.startswith(f"{lr}  # LR range test, SGD, batch 64, ")
+
+
+def test_when_the_kernel_is_gone_everything_is_greyed(host: Host) -> None:
+    host.open(SHOWN).run_all()
+    finder = Finder(host)
+    finder.start.click()
+    finder.wait_until_ended()
+    host.page.evaluate(RESTART)
+    note = finder.root.locator(".lrf-gone-note")
+    expect(note).to_have_text("The kernel is gone, this is what was left. Run the cell again.")
+    assert finder.dots.count() > 10  # what was measured is still there
+    expect(finder.root).to_have_class(re.compile("lrf-gone"))
+    expect(finder.root.locator(":scope > :not([inert])")).to_have_count(1)
+    host.screenshot("gone", finder.root)
+    host.wait_until_ready()
+    host.run_all()
+    expect(finder.root).not_to_have_class(re.compile("lrf-gone"))
+    finder.start.click()
+    finder.wait_until_ended()
 
 
 def test_a_candidate_is_a_click_away_and_apply_is_undone_by_another(lab: Host) -> None:

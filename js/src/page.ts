@@ -1,0 +1,57 @@
+/** What the kernel asks of the page: to save a text as a file, or to put it on the clipboard. */
+
+const PIXELS_PER_POINT = 2;
+
+/** A message from the kernel, whatever it may hold. */
+export interface Request {
+  readonly download?: unknown;
+  readonly type?: unknown;
+  readonly copy?: unknown;
+  readonly text?: unknown;
+}
+
+export async function answer(request: Request): Promise<void> {
+  if (typeof request.copy === "string") await copy(request.copy);
+  else if (typeof request.download === "string") {
+    const text = String(request.text ?? "");
+    const isPicture = request.type === "image/png";
+    const blob = isPicture ? await bitmap(text) : new Blob([text], { type: String(request.type) });
+    save(blob, request.download);
+  }
+}
+
+function save(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Draw an SVG picture, as an image: nothing in it can run. */
+async function bitmap(svg: string): Promise<Blob> {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = image.naturalWidth * PIXELS_PER_POINT;
+  canvas.height = image.naturalHeight * PIXELS_PER_POINT;
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return await new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/png");
+  });
+}
+
+async function copy(text: string): Promise<void> {
+  // A server without encryption has no clipboard to offer, nor has a page that lost the focus.
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const box = document.createElement("textarea");
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  }
+}
