@@ -1,0 +1,291 @@
+"""What a person feels in a real browser: tables on stdout.
+
+A JupyterLab of its own is opened in Chromium. Times in the page and in the kernel are read off the
+same clock of the same machine.
+
+    python tests/benchmarks/interaction.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "browser")]
+
+import chromium  # noqa: E402
+import host as host_module  # noqa: E402
+from conftest import FLAGS  # noqa: E402
+from finder import Finder  # noqa: E402
+from host import Host  # noqa: E402
+from overhead import load, machine  # noqa: E402
+from playwright.sync_api import sync_playwright  # noqa: E402
+from server import serve  # noqa: E402
+
+host_module.RUN_MS = 300_000
+
+# Steps of a given length that use no processor, the time of each loss and of each pick.
+SET_UP = """import asyncio, json, threading, time
+import torch
+from torch import nn
+from lrfinder_widget import LossCurve, LRFinder
+torch.set_num_threads(1)
+
+class Noted(dict):
+    picks = []
+    def __setitem__(self, name, value):
+        self.picks.append((time.time(), value))
+        super().__setitem__(name, value)
+
+told = []
+def waiting(seconds, steps, **options):
+    model, tick = nn.Linear(4, 1), threading.Event()
+    def step(batch):
+        if seconds:
+            tick.wait(seconds)
+        told.append(time.time())
+        x = len(told) / steps
+        return 2.3 - x + (told[-1] * 1e6 % 97) / 970
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return LRFinder(model, optimizer, [0], step=step, stop=None, num_iter=steps,
+                    namespace=Noted(lr=1e-3), **options)
+
+def small_model():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    data = [(torch.randn(32, 8), torch.randn(32, 1)) for _ in range(20)]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return LRFinder(model, optimizer, data, nn.MSELoss(), end_lr=1e-3, stop=None, num_iter=20_000,
+                    namespace=Noted(lr=1e-3))
+"""
+
+# Watches the page from now on: long tasks, frames, when the number of drawn points changed, and
+# from a movement of the pointer to the frame that shows it.
+WATCH = """() => {
+  const seen = window.seen = { tasks: [], frames: [], draws: [], pixels: [], ups: [], on: true };
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) seen.tasks.push(entry.duration);
+  }).observe({ type: "longtask" });
+  let last = performance.now();
+  const frame = (now) => {
+    seen.frames.push(now - last);
+    last = now;
+    if (seen.on) requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  const root = document.querySelector(".lrf-finder");
+  new MutationObserver(() => {
+    seen.draws.push([performance.timeOrigin + performance.now(),
+                     root.querySelectorAll(".lrf-figure .dot").length]);
+  }).observe(root.querySelector(".lrf-figure"), { subtree: true, childList: true });
+  const plot = root.querySelector(".lrf-plot");
+  window.addEventListener("pointermove", (event) => {
+    requestAnimationFrame(() => {
+      if (plot.style.getPropertyValue("--lrf-fraction") !== seen.last) {
+        seen.last = plot.style.getPropertyValue("--lrf-fraction");
+        seen.pixels.push(performance.now() - event.timeStamp);
+      }
+    });
+  }, { capture: true });
+  window.addEventListener("pointerup", (event) => {
+    seen.ups.push(performance.timeOrigin + event.timeStamp);
+  }, { capture: true });
+}"""
+SEEN = "() => { window.seen.on = false; return window.seen; }"
+
+Row = list[str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--picks", type=int, default=30, help="drags of each kind")
+    parser.add_argument("--steps", type=int, default=100_000, help="of the long run")
+    chosen = parser.parse_args()
+    with opened() as host:
+        print(f"{machine()}; Chromium {host.page.context.browser.version}\n")
+        print("| what | median | 95 % | 99 % or worst |\n|---|---|---|---|")
+        for measure in (
+            first_point,
+            partial(picks, count=chosen.picks, when="kernel idle", finder="waiting(0.02, 50)"),
+            partial(picks, count=chosen.picks, when="sweep running", finder=ENDLESS),
+            partial(picks, count=chosen.picks, when="busy cell", finder=ENDLESS, cell=BUSY),
+            streaming,
+            partial(long_run, steps=chosen.steps),
+            event_loop,
+        ):
+            for cells in measure(host):
+                print("|", " | ".join(cells), "|", flush=True)
+        assert not host.console_errors, host.console_errors
+    print(f"\n{load()}")
+
+
+@contextmanager
+def opened() -> Iterator[Host]:
+    """A JupyterLab in a browser."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        sync_playwright() as playwright,
+        serve("jupyterlab", Path(home)) as server,
+    ):
+        browser = playwright.chromium.launch(
+            executable_path=chromium.find(), args=FLAGS, chromium_sandbox=not chromium.is_root()
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(60_000)
+        yield Host("lab", page, server)
+
+
+def shown(host: Host, code: str) -> Finder:
+    """A new notebook with this finder, drawn and watched."""
+    host.open([SET_UP, f"finder = {code}\nfinder"]).run_all()
+    finder = Finder(host)
+    finder.handle.wait_for()
+    host.page.wait_for_timeout(1000)  # for what JupyterLab does after a cell has run
+    host.page.evaluate(WATCH)
+    return finder
+
+
+def ask(host: Host, expression: str) -> Any:
+    return json.loads(host.append_and_run(f"print(json.dumps({expression}))"))
+
+
+def first_point(host: Host) -> list[Row]:
+    """From `finder.start()` to the first point in the page, beyond what the step takes."""
+    late = []
+    for _ in range(5):
+        shown(host, "waiting(0.01, 1000)")
+        host.append_and_run("begun = time.time(); _ = finder.start()")
+        draws = host.page.evaluate(SEEN)["draws"]
+        begun, first = ask(host, "[begun, told[0]]")
+        drawn = next(at for at, dots in draws if dots) / 1000
+        late.append(1000 * (drawn - begun) - 10)
+        assert first >= begun
+    return [row("start to first point, less the step", late)]
+
+
+ENDLESS = "waiting(0.005, 100_000)"
+BUSY = """for _ in range(150):
+    begun = time.time()
+    while time.time() - begun < 0.1:
+        sum(range(1000))
+"""
+
+
+def picks(host: Host, *, count: int, when: str, finder: str, cell: str | None = None) -> list[Row]:
+    """From the pointer to the pixel and to the namespace."""
+    shown_finder = shown(host, finder)
+    shown_finder.handle.scroll_into_view_if_needed()
+    host.append_and_run("_ = finder.start()" + ("" if finder is ENDLESS else ".wait()"))
+    if cell:
+        host.run_cell(host.page.evaluate(host_module.APPEND, cell), wait=False)
+        host.page.wait_for_timeout(500)
+    left, right = shown_finder.tick_x("1e-6"), shown_finder.tick_x("1e+0")
+    for i in range(count):
+        shown_finder.drag_to(left + (right - left) * ((i * 0.37) % 1), steps=20)
+        host.page.wait_for_timeout(150)
+    host.wait_until_run()
+    host.append_and_run("finder.stop()")
+    seen = host.page.evaluate(SEEN)
+    written = ask(host, "finder._picker._variable._namespace.picks")
+    assert len(written) == len(seen["ups"]) == count, (len(written), len(seen["ups"]))
+    late = [1000 * at - up for up, (at, _) in zip(seen["ups"], written, strict=True)]
+    return [
+        row(f"pointer to pixel, {when}", seen["pixels"]),
+        row(f"pointer to namespace, {when}", late),
+    ]
+
+
+def streaming(host: Host) -> list[Row]:
+    """Ten runs of 1,000 points, the last of them streaming, while the marker is dragged."""
+    finder = shown(host, "waiting(0, 1000)")
+    host.append_and_run(
+        "for _ in range(9):\n    told.clear(); finder.start().wait()\n"
+        "finder._sweep._step = waiting(0.008, 1000)._sweep._step; told.clear()"
+    )
+    host.page.wait_for_timeout(1000)
+    host.page.evaluate(WATCH)
+    host.append_and_run("_ = finder.start()")
+    left, right = finder.tick_x("1e-6"), finder.tick_x("1e+0")
+    until = time.monotonic() + 6
+    while time.monotonic() < until:
+        finder.drag_to(left, steps=60)
+        finder.drag_to(right, steps=60)
+    host.append_and_run("_ = finder.wait()")
+    seen = host.page.evaluate(SEEN)
+    times = ask(host, "told")
+    drawn = [(at / 1000, dots) for at, dots in seen["draws"] if 0 < dots <= len(times)]
+    late = [1000 * (at - times[dots - 1]) for at, dots in drawn]
+    gaps = 1000 * np.diff([at for at, _ in drawn])
+    return [
+        row("frames while dragging, ten runs of 1,000 points", seen["frames"]),
+        ["longest task in the page", "", "", f"{max(seen['tasks'], default=0):.0f} ms"],
+        row("point to pixel", late),
+        row("gap between redraws", gaps.tolist()),
+    ]
+
+
+def long_run(host: Host, *, steps: int) -> list[Row]:
+    """Messages and bytes to the page, and its memory, while a long run streams."""
+    frames: list[tuple[float, int]] = []
+
+    def listen(socket: Any) -> None:
+        socket.on("framereceived", lambda data: frames.append((time.monotonic(), len(data))))
+
+    host.page.on("websocket", listen)
+    shown(host, f"waiting(1e-5, {steps})")
+    begun, before = time.monotonic(), heap(host)
+    host.append_and_run("_ = finder.start().wait()")
+    taken, after = time.monotonic() - begun, heap(host)
+    during = [size for at, size in frames if at > begun]
+    assert ask(host, "len(finder.curve)") == steps
+    rate = f"{len(during) / taken:.1f} a second"
+    return [
+        [f"messages, {steps:,} steps in {taken:.0f} s", rate, "", ""],
+        ["bytes", f"{sum(during) / taken / 1024:.0f} kB a second", "", ""],
+        ["memory of the page, before and after", f"{before:.0f}, {after:.0f} MB", "", ""],
+    ]
+
+
+def heap(host: Host) -> float:
+    session = host.page.context.new_cdp_session(host.page)
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    found = session.send("Performance.getMetrics")["metrics"]
+    return next(one["value"] for one in found if one["name"] == "JSHeapUsedSize") / 2**20
+
+
+def event_loop(host: Host) -> list[Row]:
+    """How late the kernel's event loop is while a small model is swept."""
+    shown(host, "small_model()")
+    host.append_and_run(
+        "late = []\n"
+        "async def watch():\n"
+        "    while not finder.state.ended:\n"
+        "        begun = time.perf_counter()\n"
+        "        await asyncio.sleep(0.005)\n"
+        "        late.append(1000 * (time.perf_counter() - begun - 0.005))\n"
+        "finder.start()\n"
+        "task = asyncio.get_event_loop().create_task(watch())"
+    )
+    host.page.wait_for_timeout(8000)
+    return [row("event loop's lateness, sweep running", ask(host, "late"))]
+
+
+def row(what: str, milliseconds: list[float]) -> Row:
+    of = np.array(milliseconds)
+    last = np.percentile(of, 99) if len(of) >= 100 else of.max()
+    return [what, *(f"{x:.1f} ms" for x in (np.median(of), np.percentile(of, 95), last))]
+
+
+if __name__ == "__main__":
+    main()
