@@ -179,12 +179,13 @@ class LRMarker(anywidget.AnyWidget):
         self.unobserve_all()
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take values from the page, without those that do not make sense.
+        """Take values from the page, without those that do not make sense or are not its to write.
 
         ipywidgets would raise on the first such value and lose the good ones beside it.
         """
-        rejected = [name for name, value in sync_data.items() if not self._accepts(name, value)]
-        super().set_state({k: v for k, v in sync_data.items() if k not in rejected})
+        known = {name: value for name, value in sync_data.items() if name in self.keys}
+        rejected = [name for name, value in known.items() if not self._accepts(name, value)]
+        super().set_state({k: v for k, v in known.items() if k not in rejected})
         if rejected:
             self.log.debug("values from the page were not taken: %s", rejected)
             self.send_state(rejected)
@@ -198,7 +199,9 @@ class LRMarker(anywidget.AnyWidget):
             return value is None or _positive(value) is not None
         if name == "ready":
             return isinstance(value, bool)
-        return name == "kind" and value == "candidate"  # chosen by a click on a tick
+        if name == "kind":
+            return value == "candidate"  # by a click on a tick
+        return False  # Python's alone
 
     def _read_commit(self, value: object) -> dict[str, float | int] | None:
         """A commit with its number inside the range, or None if it is not a commit."""
