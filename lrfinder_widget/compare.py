@@ -133,6 +133,10 @@ class Trials:
             trials[lr] = Trial(lr, np.array(losses.copy()), completed=False)
         return Comparison(list(trials.values()))
 
+    def let_go(self) -> None:
+        """Forget what is trained; what has been found stays."""
+        self._sweep = self._sweep.let_go()
+
     def points(self) -> TrialPoints:
         """Run the trials; each learning rate comes with each loss measured under it."""
         return self._points(self._sweep.surroundings())

@@ -91,6 +91,7 @@ class Sweep:
         self._val_batches = check_val_batches(val_batches)
         self._preserve = check_preserve(preserve)
         self._device = None if device is None else torch.device(device)
+        self._words: list[str] | None = None
 
     def set_up(
         self, start_lr: float, end_lr: float, num_iter: int, mode: Mode, repeats: int
@@ -105,6 +106,33 @@ class Sweep:
         checked = check_count("repeats", repeats, at_least=1)
         self.ladder = learning_rates(start_lr, end_lr, num_iter, mode)
         self.mode, self.repeats = mode, checked
+
+    @property
+    def words(self) -> list[str]:
+        """What it trains with, for a comment: the optimizer and the size of a batch."""
+        if self._words is not None:
+            return self._words
+        size = getattr(self.batches, "batch_size", None)
+        return [
+            type(self.optimizer).__name__,
+            *([f"batch {size}"] if isinstance(size, int) else []),
+        ]
+
+    def let_go(self) -> Sweep:
+        """Return the same without what it was given: it can be read and not run."""
+        other = copy.copy(self)
+        other._words = self.words
+        for name in (
+            "model",
+            "optimizer",
+            "batches",
+            "_step",
+            "_stop",
+            "_val_batches",
+            "_preserve",
+        ):
+            vars(other).pop(name, None)
+        return other
 
     def stopped_by(self, stop: StopRule) -> Sweep:
         """Return the same for a single run that is ended by another rule."""

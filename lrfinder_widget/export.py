@@ -52,9 +52,7 @@ class Export(Runs):
 
     def _what(self) -> str:
         """Say what is tested, as far as it tells runs apart."""
-        size = getattr(self._sweep.batches, "batch_size", None)
-        batch = f", batch {size}" if isinstance(size, int) else ""
-        return f"{type(self._sweep.optimizer).__name__}{batch}"
+        return ", ".join(self._sweep.words)
 
     def add(self, curve: LossCurve, name: str | None = None) -> None:
         """Show another curve on the chart, such as that of another finder.

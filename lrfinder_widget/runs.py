@@ -83,7 +83,8 @@ class Runs:
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that a run changes and puts back."""
-        return self._sweep.parameters()
+        sweep = self._sweep  # read before: a finder that is being closed has another in the end
+        return [] if self._closed else sweep.parameters()
 
     # -- steering ---------------------------------------------------------------------------------
 
@@ -228,6 +229,10 @@ class Runs:
         finally:  # an interrupt does not keep the widgets
             forget(self)
             self._let_go()
+            # IPython keeps what a cell has shown, in `Out`: not the model with it.
+            self._sweep = self._sweep.let_go()
+            if self._trials is not None:
+                self._trials.let_go()
 
     def _let_go(self) -> None:
         """Close every widget."""

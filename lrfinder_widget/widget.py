@@ -240,6 +240,7 @@ class LRFinder(Export, ipywidgets.VBox):
 
     def _let_go(self) -> None:
         with self._view.lock:
+            self._undo = None
             self._picker.close()
             self._view.close()
             self.layout.close()

@@ -130,7 +130,7 @@ def make() -> Iterator[Callable[..., LRFinder]]:
 
     yield make
     for finder in made:
-        if isinstance(step := finder._sweep._step, Gate):
+        if isinstance(step := getattr(finder._sweep, "_step", None), Gate):
             step.let_all()
         in_thread(finder.close)()  # in bounded time
 
@@ -1277,6 +1277,27 @@ def test_a_closed_finder_is_let_go(shell: Shell) -> None:
     del finder, model, optimizer
     gc.collect()
     assert [ref() for ref in gone] == [None, None]
+
+
+def test_a_closed_finder_that_ipython_keeps_keeps_no_model(shell: Shell) -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    data = [(torch.randn(8, 6), torch.zeros(8, dtype=torch.long))]
+    finder = LRFinder(model, optimizer, data, nn.CrossEntropyLoss(), num_iter=POINTS, stop=None)
+    finished(finder).pick(0.01)
+    finder.apply()
+    finder.compare([0.1], steps=10).wait(WAIT_S)
+    code, ranking = finder.code, finder.comparison.ranking
+    finder.close()
+    gone = [weakref.ref(thing) for thing in (model, optimizer, model.weight, data[0][0])]
+    del model, optimizer, data
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 4
+    # What was found can still be read.
+    assert (len(finder.curve), finder.code, finder.parameters()) == (POINTS, code, [])
+    assert finder.comparison.ranking == ranking
+    assert "svg" in finder.snapshot()._repr_svg_()
+    assert "LRFinder" in repr(finder)
 
 
 def test_an_exception_that_is_kept_does_not_keep_the_copy_of_the_model(make: Any) -> None:

@@ -1,0 +1,247 @@
+"""A real kernel: cells run again and again, are interrupted, and the kernel ends in mid-run."""
+
+from __future__ import annotations
+
+import ast
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+WAIT_S = 60
+TIMES = 50
+LARGE_MB = 8
+
+SET_UP = """
+import atexit, gc, threading, time, torch
+from pathlib import Path
+from lrfinder_widget import LRFinder, range_test
+torch.manual_seed(0)
+tick = threading.Event()
+
+def task(seconds=0.005, **options):
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x = torch.randn(8, 4)
+    def criterion(output, target):
+        tick.wait(seconds)
+        return ((output - target) ** 2).mean()
+    return dict(model=model, optimizer=optimizer, batches=[(x, x.sum(1, keepdim=True))],
+                criterion=criterion, num_iter=100_000, stop=None)
+
+def restored():
+    return all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
+
+def begin():
+    global model, before, finder
+    arguments = task()
+    model = arguments["model"]
+    before = [p.detach().clone() for p in model.parameters()]
+    finder = LRFinder(**arguments)
+    finder.start()
+    while len(finder.curve) < 5:
+        tick.wait(0.01)
+"""
+
+# What the process says in its very last moment; registered first, so it is called last.
+TESTIMONY = """
+def testify():
+    path.write_text(repr((finder.state.name, restored(), time.time())))
+atexit.register(testify)
+"""
+
+
+class Kernel:
+    """A kernel, and what a front end does with it."""
+
+    def __init__(self, manager: KernelManager, client: Any) -> None:
+        self.manager, self.client = manager, client
+
+    def begin(self, source: str, cell: str | None = None) -> str:
+        """Send a cell, named as JupyterLab names it."""
+        content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False}
+        metadata = {} if cell is None else {"cellId": cell}
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def end(self, sent: str) -> dict[str, Any]:
+        """Wait for the answer to a cell."""
+        while True:
+            answer = self.client.get_shell_msg(timeout=WAIT_S)
+            if answer["parent_header"].get("msg_id") == sent:
+                return dict(answer["content"])
+
+    def run(self, source: str, cell: str | None = None) -> None:
+        answer = self.end(self.begin(source, cell))
+        assert answer["status"] == "ok", "\n".join(answer.get("traceback", []))
+
+    def ask(self, expression: str) -> Any:
+        sent = self.client.execute("", user_expressions={"it": expression})
+        answer = self.end(sent)["user_expressions"]["it"]
+        assert answer["status"] == "ok", answer
+        return ast.literal_eval(answer["data"]["text/plain"])
+
+    def wait_until_printed(self, text: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                message = self.client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if message["msg_type"] == "stream" and text in message["content"]["text"]:
+                return
+        raise AssertionError(f"{text!r} was never printed")
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
+    kernel = Kernel(manager, client)
+    kernel.run(SET_UP + f"\npath = Path({str(tmp_path / 'testimony')!r})")
+    yield kernel
+    client.stop_channels()
+    if manager.has_kernel:
+        manager.shutdown_kernel(now=True)
+
+
+AGAIN = f"""
+model = torch.nn.Linear({LARGE_MB << 18} // 4, 4)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+x = torch.randn(1, model.in_features)
+def criterion(output, target):
+    tick.wait(0.005)
+    return output.square().mean()
+finder = LRFinder(model, optimizer, [(x, x)], criterion, num_iter=100_000, stop=None)
+finder.start()
+"""
+COUNT = """
+import comm, ipywidgets
+def count():
+    gc.collect()
+    live = [t for t in threading.enumerate() if t.name == "LR range test"]
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    finders = [o for o in gc.get_objects() if type(o) is LRFinder]
+    return dict(
+        threads=len(live),
+        running=sum(one.state.name == "RUNNING" for one in finders),
+        widgets=len(ipywidgets.widgets.widget._instances),
+        comms=len(comm.get_comm_manager().comms),
+        models=sum(type(o) is torch.nn.Linear for o in gc.get_objects()),
+        megabytes=pages * 4096 / 2**20,
+    )
+"""
+
+
+@pytest.mark.timeout(180)
+def test_a_cell_that_is_run_fifty_times_leaves_one_run_and_no_more_widgets(kernel: Kernel) -> None:
+    kernel.run(COUNT)
+    counts = []
+    for _ in range(TIMES):
+        kernel.run(AGAIN, cell="the-same")
+        counts.append(kernel.ask("count()"))
+    print(counts[0], counts[9], counts[-1])
+    for one in counts:
+        assert one["threads"] == one["running"] == 1
+    for what in ("widgets", "comms", "models"):
+        assert counts[-1][what] == counts[0][what]
+    if sys.platform == "linux":
+        assert counts[-1]["megabytes"] - counts[9]["megabytes"] < 10 * LARGE_MB
+    kernel.run("finder.close(); finder.close()")
+    closed = kernel.ask("count()")
+    assert (closed["threads"], closed["widgets"], closed["comms"]) == (0, 0, 0)
+
+
+@pytest.mark.timeout(90)
+def test_an_interrupt_while_a_cell_waits_stops_the_waiting_and_not_the_run(kernel: Kernel) -> None:
+    sent = kernel.begin("begin()\nprint('waiting', flush=True)\nfinder.wait()")
+    kernel.wait_until_printed("waiting")
+    asked = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    assert kernel.end(sent)["ename"] == "KeyboardInterrupt"
+    print(f"interrupt while waiting: {time.monotonic() - asked:.2f} s")
+    assert kernel.ask("finder.state.name") == "RUNNING"
+    n = kernel.ask("len(finder.curve)")
+    kernel.run(f"while len(finder.curve) <= {n}: tick.wait(0.01)")  # it goes on
+    kernel.run("finder.stop()")
+    assert kernel.ask("finder.state.name, restored()") == ("STOPPED", True)
+
+
+@pytest.mark.timeout(90)
+def test_an_interrupt_of_a_blocking_test_restores_everything(kernel: Kernel) -> None:
+    kernel.run(
+        "arguments = task()\nmodel = arguments['model']\n"
+        "before = [p.detach().clone() for p in model.parameters()]\n"
+        "inner, steps = arguments['criterion'], []\n"
+        "def criterion(*given):\n"
+        "    steps.append(1)\n"
+        "    if len(steps) == 5: print('under way', flush=True)\n"
+        "    return inner(*given)\n"
+        "arguments['criterion'] = criterion"
+    )
+    sent = kernel.begin("range_test(**arguments)")
+    kernel.wait_until_printed("under way")
+    asked = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    assert kernel.end(sent)["ename"] == "KeyboardInterrupt"
+    print(f"interrupt of a blocking test: {time.monotonic() - asked:.2f} s")
+    assert kernel.ask("restored(), arguments['optimizer'].param_groups[0]['lr']") == (True, 0.1)
+    kernel.run("arguments['num_iter'] = 10\ncurve = range_test(**arguments)")  # once more
+    assert kernel.ask("len(curve)") == 10
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_kernel_that_is_shut_down_in_mid_run_restores_first(
+    kernel: Kernel, tmp_path: Path, paused: bool
+) -> None:
+    kernel.run(TESTIMONY + "begin()\n" + ("finder.pause()" if paused else ""))
+    asked = time.time()
+    kernel.manager.shutdown_kernel()  # asked to, and killed after some seconds
+    check(tmp_path, asked)
+
+
+@pytest.mark.timeout(90)
+def test_a_kernel_that_is_restarted_in_mid_run_restores_first_and_is_there_again(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    kernel.run(TESTIMONY + "begin()")
+    asked = time.time()
+    kernel.manager.restart_kernel()
+    check(tmp_path, asked)
+    kernel.client.wait_for_ready(timeout=WAIT_S)
+    kernel.run(SET_UP + "begin()\nfinder.stop()")
+    assert kernel.ask("finder.state.name, restored()") == ("STOPPED", True)
+
+
+@pytest.mark.timeout(120)
+def test_a_notebook_that_is_executed_ends_although_a_test_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    last = "begin()\nprint(f'started at {time.time()}')\nfinder"
+    sources = [f"{SET_UP}\npath = Path({str(tmp_path / 'testimony')!r})", TESTIMONY, last]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbformat.write(notebook, tmp_path / "notebook.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--inplace"]
+    subprocess.run([*command, "notebook.ipynb"], cwd=tmp_path, check=True, capture_output=True)
+    outputs = nbformat.read(tmp_path / "notebook.ipynb", as_version=4).cells[-1].outputs
+    printed = next(output.text for output in outputs if output.output_type == "stream")
+    check(tmp_path, float(printed.split()[-1]))
+    assert any("svg" in kind for output in outputs for kind in output.get("data", {}))
+
+
+def check(tmp_path: Path, asked: float) -> None:
+    """Read what the process said at its end."""
+    state, restored, at = ast.literal_eval((tmp_path / "testimony").read_text())
+    print(f"everything was put back {at - asked:.2f} s after the kernel was asked to end")
+    assert (state, restored) == ("STOPPED", True)
