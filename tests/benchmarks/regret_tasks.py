@@ -5,23 +5,45 @@ Constants of the rules may be chosen on the DEVELOPMENT half, never on the other
 
 from __future__ import annotations
 
-import collections
-import decimal
-import difflib
-import doctest
-import importlib
-import inspect
-import optparse
-import statistics
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
-from itertools import pairwise
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from regret_data import (
+    Data,
+    Recurrent,
+    Residual,
+    attentive,
+    conv,
+    counts,
+    diabetes,
+    digits,
+    dropping,
+    friedman,
+    ill_conditioned,
+    images,
+    mislabelled,
+    mlp,
+    moons,
+    noisy_images,
+    plain_conv,
+    prose,
+    reader,
+    ripples,
+    rotated,
+    saddle,
+    source,
+    spirals,
+    surface,
+    swings,
+    terraces,
+    tumours,
+    waves,
+    wines,
+)
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
@@ -39,8 +61,6 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": partial(Adam, fused=True),
     "adamw": partial(AdamW, fused=True),
 }
-
-Data = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -122,117 +142,8 @@ def train(start: Start, criterion: nn.Module, lrs: Sequence[float] | Array) -> A
                 return losses
 
 
-@cache
-def digits() -> Data:
-    from sklearn.datasets import load_digits
-
-    inputs, targets = load_digits(return_X_y=True)
-    return torch.tensor(inputs / 8 - 1, dtype=torch.float32), torch.tensor(targets)
-
-
-def windows(text: str) -> Data:
-    """Eight characters at each place, and the ninth."""
-    codes = torch.tensor(list(text.encode("ascii", "replace")[:40_000])).clamp(9, 126) - 9
-    each = codes.unfold(0, 9, 1)
-    return each[:, :8].contiguous(), each[:, 8].contiguous()
-
-
-@cache
-def source(module: str) -> Data:
-    """The source of a module of Python's own."""
-    return windows(inspect.getsource(importlib.import_module(module)))
-
-
-@cache
-def prose() -> Data:
-    """What Python's own modules say about themselves."""
-    modules = (collections, decimal, difflib, doctest, optparse, statistics, typing)
-    things = [thing for module in modules for _, thing in sorted(vars(module).items())]
-    texts = [thing.__doc__ for thing in things if isinstance(thing.__doc__, str)]
-    return windows("\n".join(texts))
-
-
-@cache
-def images() -> Data:
-    """The digits as what is to be reproduced."""
-    return digits()[0], digits()[0]
-
-
-@cache
-def surface() -> Data:
-    """A random network's output with a tenth of noise."""
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(4096, 16, generator=generator)
-    first, second = (torch.randn(size, generator=generator) for size in ((16, 32), (32, 1)))
-    clean = torch.tanh(inputs @ first / 2) @ second
-    return inputs, (clean + 0.1 * torch.randn(4096, 1, generator=generator)) / clean.std()
-
-
-@cache
-def waves() -> Data:
-    """A sum of sines in few directions, far from zero."""
-    generator = torch.Generator().manual_seed(1)
-    inputs = 2 * torch.rand(4096, 6, generator=generator) - 1
-    phases = 3 * inputs @ torch.randn(6, 3, generator=generator)
-    noise = 0.2 * torch.randn(4096, 1, generator=generator)
-    return inputs, torch.sin(phases).sum(1, keepdim=True) + 2 + noise
-
-
-@cache
-def ill_conditioned() -> Data:
-    generator = torch.Generator().manual_seed(2)
-    inputs = torch.randn(4096, 20, generator=generator) * torch.logspace(0, -1, 20)
-    targets = inputs @ torch.randn(20, 1, generator=generator)
-    return inputs, targets + 0.1 * torch.randn(4096, 1, generator=generator)
-
-
-@cache
-def ripples() -> Data:
-    """A wave that runs outwards, with heavy-tailed noise."""
-    generator = torch.Generator().manual_seed(3)
-    inputs = torch.randn(4096, 4, generator=generator)
-    noise = torch.randn(4096, 1, generator=generator)
-    radius = inputs.norm(dim=1, keepdim=True)
-    return inputs, 1.5 * torch.cos(2 * radius) + 0.5 * inputs[:, :1] + 0.1 * noise**3
-
-
-@cache
-def saddle() -> Data:
-    """Products and squares of a few features."""
-    generator = torch.Generator().manual_seed(5)
-    inputs = torch.randn(4096, 6, generator=generator)
-    targets = inputs[:, :1] * inputs[:, 1:2] + 0.5 * inputs[:, 2:3] ** 2 - inputs[:, 3:4]
-    return inputs, targets + 0.2 * torch.randn(4096, 1, generator=generator)
-
-
-@cache
-def rotated() -> Data:
-    """A line in forty features that hang together, with as much noise as a third of it."""
-    generator = torch.Generator().manual_seed(4)
-    mixing = torch.linalg.qr(torch.randn(40, 40, generator=generator))[0]
-    inputs = torch.randn(4096, 40, generator=generator) * torch.logspace(0.3, -1, 40) @ mixing
-    targets = inputs @ torch.randn(40, 1, generator=generator)
-    return inputs, targets / targets.std() + 0.3 * torch.randn(4096, 1, generator=generator)
-
-
-def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths[:-1]):
-        layers += [nn.Linear(before, after), *([nn.BatchNorm1d(after)] if norm else []), act()]
-    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
-
-
-def conv(channels: int) -> nn.Sequential:
-    def block(before: int, after: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]
-
-    twice = 2 * channels
-    body = [*block(1, channels), *block(channels, twice), nn.Flatten(), nn.Linear(4 * twice, 10)]
-    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *body)
-
-
-def reader(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Embedding(118, 12), nn.Flatten(), *mlp(96, width, 118))
+def residual() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(64, 48), Residual(48), Residual(48), nn.Linear(48, 10))
 
 
 CLASSES, SQUARES = nn.CrossEntropyLoss(), nn.MSELoss()
@@ -266,8 +177,7 @@ DEVELOPMENT = {
     "trained-surface-sgd-32": Task(
         surface, partial(mlp, 16, 64, 1), SQUARES, "sgd", 32, 2000, 0.05
     ),
-}
-JUDGING = {
+    # The following judged the second.
     "wide-momentum-64": Task(digits, partial(mlp, 64, 128, 10), CLASSES, "momentum", 64),
     "conv-sgd-32": Task(digits, partial(conv, 4), CLASSES, "sgd", 32),
     "deep-normed-momentum-64": Task(
@@ -300,5 +210,47 @@ JUDGING = {
         saddle, partial(mlp, 6, 64, 1), SQUARES, "adamw", 64, 1500, 5e-3
     ),
     "trained-narrow-sgd-32": Task(digits, partial(mlp, 64, 32, 10), CLASSES, "sgd", 32, 1500, 0.1),
+}
+JUDGING = {
+    "tumours-adam-32": Task(tumours, partial(mlp, 30, 32, 2), CLASSES, "adam", 32),
+    "tumours-linear-adamw-16": Task(tumours, partial(mlp, 30, 2), CLASSES, "adamw", 16),
+    "wines-sgd-16": Task(wines, partial(mlp, 13, 24, 3), CLASSES, "sgd", 16),
+    "diabetes-momentum-16": Task(diabetes, partial(mlp, 10, 32, 1), SQUARES, "momentum", 16),
+    "diabetes-adamw-64": Task(diabetes, partial(mlp, 10, 64, 1, act=nn.Tanh), SQUARES, "adamw", 64),
+    "friedman-adam-32": Task(friedman, partial(mlp, 10, 64, 1), SQUARES, "adam", 32),
+    "friedman-sgd-16": Task(friedman, partial(mlp, 10, 32, 32, 1), SQUARES, "sgd", 16),
+    "terraces-adam-16": Task(terraces, partial(mlp, 3, 64, 1), SQUARES, "adam", 16),
+    "terraces-momentum-64": Task(
+        terraces, partial(mlp, 3, 48, 48, 1), nn.SmoothL1Loss(), "momentum", 64
+    ),
+    "counts-adam-32": Task(counts, partial(mlp, 8, 48, 1), nn.PoissonNLLLoss(), "adam", 32),
+    "moons-momentum-32": Task(
+        moons, partial(mlp, 2, 32, 32, 1), nn.BCEWithLogitsLoss(), "momentum", 32
+    ),
+    "spirals-adamw-64": Task(spirals, partial(mlp, 2, 64, 64, 3), CLASSES, "adamw", 64),
+    "mislabelled-momentum-64": Task(mislabelled, partial(mlp, 64, 64, 10), CLASSES, "momentum", 64),
+    "dropping-adam-32": Task(digits, partial(dropping, 64, 96, 10), CLASSES, "adam", 32),
+    "residual-momentum-64": Task(digits, residual, CLASSES, "momentum", 64),
+    "plain-conv-adam-32": Task(digits, partial(plain_conv, 8), CLASSES, "adam", 32),
+    "recurrent-adam-32": Task(swings, partial(Recurrent, 16), SQUARES, "adam", 32),
+    "attentive-adamw-32": Task(
+        partial(source, "inspect"), partial(attentive, 24), CLASSES, "adamw", 32
+    ),
+    "denoiser-sgd-32": Task(noisy_images, partial(mlp, 64, 48, 64), SQUARES, "sgd", 32),
+    "trained-tumours-momentum-32": Task(
+        tumours, partial(mlp, 30, 32, 2), CLASSES, "momentum", 32, 1500, 0.01
+    ),
+    "trained-friedman-adam-32": Task(
+        friedman, partial(mlp, 10, 64, 1), SQUARES, "adam", 32, 2000, 3e-3
+    ),
+    "trained-terraces-sgd-64": Task(
+        terraces, partial(mlp, 3, 64, 1), SQUARES, "sgd", 64, 2000, 0.05
+    ),
+    "trained-plain-conv-adamw-32": Task(
+        digits, partial(plain_conv, 8), CLASSES, "adamw", 32, 2000, 3e-3
+    ),
+    "trained-moons-adam-32": Task(
+        moons, partial(mlp, 2, 32, 32, 1), nn.BCEWithLogitsLoss(), "adam", 32, 2000, 3e-3
+    ),
 }
 TASKS = {**DEVELOPMENT, **JUDGING}

@@ -1,0 +1,281 @@
+"""The data and the models of `regret_tasks.py`: all made or found here, without a download."""
+
+from __future__ import annotations
+
+import collections
+import decimal
+import difflib
+import doctest
+import importlib
+import inspect
+import optparse
+import statistics
+import typing
+from functools import cache
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+Data = tuple[Tensor, Tensor]
+
+
+@cache
+def digits() -> Data:
+    from sklearn.datasets import load_digits
+
+    inputs, targets = load_digits(return_X_y=True)
+    return torch.tensor(inputs / 8 - 1, dtype=torch.float32), torch.tensor(targets)
+
+
+def windows(text: str) -> Data:
+    """Eight characters at each place, and the ninth."""
+    codes = torch.tensor(list(text.encode("ascii", "replace")[:40_000])).clamp(9, 126) - 9
+    each = codes.unfold(0, 9, 1)
+    return each[:, :8].contiguous(), each[:, 8].contiguous()
+
+
+@cache
+def source(module: str) -> Data:
+    """The source of a module of Python's own."""
+    return windows(inspect.getsource(importlib.import_module(module)))
+
+
+@cache
+def prose() -> Data:
+    """What Python's own modules say about themselves."""
+    modules = (collections, decimal, difflib, doctest, optparse, statistics, typing)
+    things = [thing for module in modules for _, thing in sorted(vars(module).items())]
+    texts = [thing.__doc__ for thing in things if isinstance(thing.__doc__, str)]
+    return windows("\n".join(texts))
+
+
+@cache
+def images() -> Data:
+    """The digits as what is to be reproduced."""
+    return digits()[0], digits()[0]
+
+
+@cache
+def surface() -> Data:
+    """A random network's output with a tenth of noise."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(4096, 16, generator=generator)
+    first, second = (torch.randn(size, generator=generator) for size in ((16, 32), (32, 1)))
+    clean = torch.tanh(inputs @ first / 2) @ second
+    return inputs, (clean + 0.1 * torch.randn(4096, 1, generator=generator)) / clean.std()
+
+
+@cache
+def waves() -> Data:
+    """A sum of sines in few directions, far from zero."""
+    generator = torch.Generator().manual_seed(1)
+    inputs = 2 * torch.rand(4096, 6, generator=generator) - 1
+    phases = 3 * inputs @ torch.randn(6, 3, generator=generator)
+    noise = 0.2 * torch.randn(4096, 1, generator=generator)
+    return inputs, torch.sin(phases).sum(1, keepdim=True) + 2 + noise
+
+
+@cache
+def ill_conditioned() -> Data:
+    generator = torch.Generator().manual_seed(2)
+    inputs = torch.randn(4096, 20, generator=generator) * torch.logspace(0, -1, 20)
+    targets = inputs @ torch.randn(20, 1, generator=generator)
+    return inputs, targets + 0.1 * torch.randn(4096, 1, generator=generator)
+
+
+@cache
+def ripples() -> Data:
+    """A wave that runs outwards, with heavy-tailed noise."""
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(4096, 4, generator=generator)
+    noise = torch.randn(4096, 1, generator=generator)
+    radius = inputs.norm(dim=1, keepdim=True)
+    return inputs, 1.5 * torch.cos(2 * radius) + 0.5 * inputs[:, :1] + 0.1 * noise**3
+
+
+@cache
+def saddle() -> Data:
+    """Products and squares of a few features."""
+    generator = torch.Generator().manual_seed(5)
+    inputs = torch.randn(4096, 6, generator=generator)
+    targets = inputs[:, :1] * inputs[:, 1:2] + 0.5 * inputs[:, 2:3] ** 2 - inputs[:, 3:4]
+    return inputs, targets + 0.2 * torch.randn(4096, 1, generator=generator)
+
+
+@cache
+def rotated() -> Data:
+    """A line in forty features that hang together, with as much noise as a third of it."""
+    generator = torch.Generator().manual_seed(4)
+    mixing = torch.linalg.qr(torch.randn(40, 40, generator=generator))[0]
+    inputs = torch.randn(4096, 40, generator=generator) * torch.logspace(0.3, -1, 40) @ mixing
+    targets = inputs @ torch.randn(40, 1, generator=generator)
+    return inputs, targets / targets.std() + 0.3 * torch.randn(4096, 1, generator=generator)
+
+
+def standardised(values: Tensor) -> Tensor:
+    return (values - values.mean(0)) / values.std(0)
+
+
+def table(name: str) -> Data:
+    """One of scikit-learn's small tables of measurements, standardised."""
+    from sklearn import datasets
+
+    inputs, targets = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return standardised(torch.tensor(inputs, dtype=torch.float32)), torch.tensor(targets)
+
+
+@cache
+def tumours() -> Data:
+    return table("breast_cancer")
+
+
+@cache
+def wines() -> Data:
+    return table("wine")
+
+
+@cache
+def diabetes() -> Data:
+    """A measure of disease a year later, of which ten numbers tell about half."""
+    inputs, targets = table("diabetes")
+    return inputs, standardised(targets[:, None].float())
+
+
+@cache
+def friedman() -> Data:
+    """The first function of Friedman (Ann. Stat. 19, 1991) with noise of 0.4 of its spread."""
+    generator = torch.Generator().manual_seed(6)
+    x = torch.rand(4096, 10, generator=generator)
+    clean = 10 * torch.sin(torch.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
+    clean = standardised(clean + 10 * x[:, 3] + 5 * x[:, 4])[:, None]
+    return 2 * x - 1, clean + 0.4 * torch.randn(4096, 1, generator=generator)
+
+
+@cache
+def terraces() -> Data:
+    """Steps in three features, with errors of Student's t distribution."""
+    generator = torch.Generator().manual_seed(7)
+    x = 4 * torch.rand(4096, 3, generator=generator) - 2
+    normal = torch.randn(4096, 4, generator=generator)
+    error = normal[:, :1] / normal[:, 1:].square().mean(1, keepdim=True).sqrt()
+    return x, x.round().sum(1, keepdim=True) / 2 + 0.5 * error
+
+
+@cache
+def counts() -> Data:
+    """Rare events, whose rate hangs on eight features."""
+    generator = torch.Generator().manual_seed(8)
+    x = torch.randn(4096, 8, generator=generator)
+    rate = torch.exp(torch.sin(2 * x[:, :1]) + 0.5 * x[:, 1:2] * x[:, 2:3].clamp(-1, 1))
+    return x, torch.poisson(rate.clamp(max=20), generator=generator)
+
+
+@cache
+def moons() -> Data:
+    """Two half circles in each other's way."""
+    generator = torch.Generator().manual_seed(9)
+    angle = torch.pi * torch.rand(2048, generator=generator)
+    kind = torch.arange(2048) % 2
+    x = torch.stack([torch.cos(angle) + kind, torch.sin(angle)], 1)
+    x[:, 1] *= 1 - 2 * kind
+    return x + 0.2 * torch.randn(2048, 2, generator=generator), kind[:, None].float()
+
+
+@cache
+def spirals() -> Data:
+    """Three arms, one turn each."""
+    generator = torch.Generator().manual_seed(10)
+    kind = torch.arange(3072) % 3
+    radius = torch.rand(3072, generator=generator).sqrt()
+    angle = 2 * torch.pi * (radius + kind / 3)
+    x = 2 * torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], 1)
+    return x + 0.08 * torch.randn(3072, 2, generator=generator), kind
+
+
+@cache
+def mislabelled() -> Data:
+    """The digits, with three labels in ten drawn by lot."""
+    generator = torch.Generator().manual_seed(11)
+    inputs, targets = digits()
+    wrong = torch.rand(len(targets), generator=generator) < 0.3
+    drawn = torch.randint(10, targets.shape, generator=generator)
+    return inputs, torch.where(wrong, drawn, targets)
+
+
+@cache
+def noisy_images() -> Data:
+    """The digits as what is to be reproduced from noisy ones."""
+    generator = torch.Generator().manual_seed(12)
+    clean = digits()[0]
+    return clean + 0.7 * torch.randn(clean.shape, generator=generator), clean
+
+
+@cache
+def swings() -> Data:
+    """Twelve values of a noisy swing, and the next one."""
+    generator = torch.Generator().manual_seed(13)
+    speed = 0.2 + 0.8 * torch.rand(4096, 1, generator=generator)
+    phase = 2 * torch.pi * torch.rand(4096, 1, generator=generator)
+    wave = torch.sin(speed * torch.arange(13) + phase)
+    wave += 0.3 * torch.randn(4096, 13, generator=generator)
+    return wave[:, :12, None], wave[:, 12:]
+
+
+def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths[:-1]):
+        layers += [nn.Linear(before, after), *([nn.BatchNorm1d(after)] if norm else []), act()]
+    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+
+
+def dropping(*widths: int) -> nn.Sequential:
+    layers = [(nn.Linear(*pair), nn.ReLU(), nn.Dropout(0.3)) for pair in pairwise(widths[:-1])]
+    return nn.Sequential(*[layer for part in layers for layer in part], nn.Linear(*widths[-2:]))
+
+
+class Residual(nn.Module):
+    """What `body` makes of the normed input is added to it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Recurrent(nn.Module):
+    """A line through the last state of a GRU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cell, self.line = nn.GRU(1, width, batch_first=True), nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(self.cell(x)[0][:, -1])
+
+
+def attentive(width: int) -> nn.Sequential:
+    """A reader of eight characters by one layer of attention; where they stand, the layer after."""
+    layer = nn.TransformerEncoderLayer(width, 2, 2 * width, 0.0, batch_first=True)
+    return nn.Sequential(nn.Embedding(118, width), layer, nn.Flatten(), nn.Linear(8 * width, 118))
+
+
+def plain_conv(channels: int) -> nn.Sequential:
+    convolutions = nn.Conv2d(1, channels, 3), nn.ReLU(), nn.Conv2d(channels, channels, 3), nn.ReLU()
+    body = [*convolutions, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 10)]
+    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *body)
+
+
+def conv(channels: int) -> nn.Sequential:
+    def block(before: int, after: int) -> list[nn.Module]:
+        return [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]
+
+    twice = 2 * channels
+    body = [*block(1, channels), *block(channels, twice), nn.Flatten(), nn.Linear(4 * twice, 10)]
+    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *body)
+
+
+def reader(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Embedding(118, 12), nn.Flatten(), *mlp(96, width, 118))
