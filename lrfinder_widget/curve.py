@@ -23,6 +23,7 @@ Reason = Literal[
 ]
 
 
+_LARGEST = 1e290  # so that no sum overflows
 _CUT_SHORT = ("stopped", "exhausted", "failed")
 _SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
 _FEW = "Of {repeats} repeats, only {found} show a candidate by themselves."
@@ -218,9 +219,9 @@ class LossCurve:
         list of float
             At most five, within the range: a quarter of a decade apart around the candidate and
             below the learning rate where the loss is lowest, since short trials flatter what is too
-            high. Where the curve shows no candidate, half a decade apart before the turn, or up to
-            the end where it has none. Empty if fewer than ten points can be read: the loss is not
-            finite, or it rises at once.
+            high. Three, half a decade apart, where the candidate is weak or there is none: then
+            before the turn, or up to the end where the curve has none. Empty if fewer than ten
+            points can be read: the loss is not finite, or it rises at once.
         """
         return trial_candidates(self._before_turn, self.suggestion.lr)
 
@@ -228,7 +229,8 @@ class LossCurve:
     def _before_turn(self) -> Part:
         smoothed, error, seen = self._read
         turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
-        return Part(self.lrs[seen], smoothed[seen], error[seen], turned)
+        losses = np.clip(self.losses[seen], -_LARGEST, _LARGEST)
+        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, losses)
 
     @cached_property
     def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
@@ -237,7 +239,7 @@ class LossCurve:
 
     def _smoothed(self, share: float) -> tuple[Array, Array, NDArray[np.intp]]:
         finite = np.isfinite(self.losses)
-        y = np.clip(self.losses[finite], -1e290, 1e290)  # so that no sum overflows
+        y = np.clip(self.losses[finite], -_LARGEST, _LARGEST)
         turn = count_before_turn(y)
         smoothed, error = np.full((2, len(self)), np.nan)
         # The part before the turn must not see what follows. There no line fits: losses jump from

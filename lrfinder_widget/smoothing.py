@@ -6,7 +6,8 @@ Positions are indices: a ladder of learning rates is even in its own scale, loga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 
 SMOOTHING = 0.1  # of the points are seen by a smoothed one
-CLEAR_FALL = 3.7  # in standard errors; noise alone stays below it
+CLEAR_FALL = 4.0  # in standard errors; noise alone stays below it
+WEAK_FALL = 2.3  # as standard errors at a known place; noise alone stays below it
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ class Part:
         Learning rates, smoothed losses and the standard error of those; all finite.
     turned : bool
         Whether the loss blew up or was back above its start after this part.
+    losses : ndarray of float64, shape (n,), optional
+        The raw losses, where a fall may show that the smoothed ones do not.
     """
 
     lrs: Array
     smoothed: Array
     error: Array
     turned: bool = False
+    losses: Array | None = None
 
     @cached_property
     def log10_lr(self) -> Array:
@@ -43,18 +48,27 @@ class Part:
     @cached_property
     def fall(self) -> Fall | None:
         """The clear fall; None if noise could have made it."""
-        return _fall(self)
+        clear = _fall(self)
+        return _weak_fall(self) if clear is None else clear
+
+    @cached_property
+    def autocorrelation(self) -> float:
+        """How far a loss's scatter goes on in the next one, from 0 to 0.6."""
+        if self.losses is None:
+            return 0.0
+        return autocorrelation(self.losses, self.smoothed)
 
 
 @dataclass(frozen=True)
 class Fall:
-    """The clear fall of a curve, as indices."""
+    """The fall of a curve, as indices."""
 
     onset: int  # the loss has clearly begun to fall
     first: int  # the first point at the bottom
     lowest: int
     last: int  # the last point at the bottom
     height: float
+    weak: bool = False  # it is there, but hardly larger than the noise
 
     def centre(self, log10_lr: Array) -> float:
         """The middle, on the logarithmic axis, of the bottom or of the first decade of it."""
@@ -85,7 +99,11 @@ def _fall(part: Part) -> Fall | None:
     # Near a blow-up the noise grows, so the way down may be clearer than the lowest point.
     way = slice(min(best + fewest, lowest), lowest + 1)
     drop = start[best] - smoothed[way]
-    if not np.any(drop > CLEAR_FALL * np.hypot(start_error[best], error[way])):
+    # The errors are those of independent scatter, and too small for one that goes on: a first order
+    # autoregression's second differences are smaller by the root, its sums larger by `_longer`.
+    rho = part.autocorrelation
+    clear = CLEAR_FALL * _longer(rho) / ((1 - rho) * (1 - rho / 3)) ** 0.5
+    if not np.any(drop > clear * np.hypot(start_error[best], error[way])):
         return None
     # As the fall is clear, its height is more than two standard errors of its start and its lowest.
     above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
@@ -94,6 +112,78 @@ def _fall(part: Part) -> Fall | None:
     level = start[best] - max(2 * start_error[best], 0.1 * height)
     onset = lowest - int(np.argmax(smoothed[lowest::-1] > level)) + 1
     return Fall(min(onset, first), first, lowest, last, height)
+
+
+def _weak_fall(part: Part) -> Fall | None:
+    """Find a fall that single smoothed losses do not show, but all losses together do.
+
+    At each place, the losses of an eighth of the curve are compared with all before them (as many
+    at least), by their normal scores (van der Waerden, Indag. Math. 14, 1952), which no outlier
+    moves much. As the place is not known, what counts is the mean over the places of the likelihood
+    ratio exp(z**2 / 2). The nearer to the turn, the more likely is a place: equally in each
+    doubling of the distance.
+    """
+    losses, n = part.losses, len(part.lrs)
+    if losses is None or n < 10:
+        return None
+    scores = _normal_scores(losses)
+    width = max(4, round(n / 8))
+    first = np.arange(width, n - width + 1)
+    sums = np.append(0.0, np.cumsum(scores))
+    drop = sums[first] / first - (sums[first + width] - sums[first]) / width
+    unit = scores.std(ddof=1) * np.sqrt(1 / first + 1 / width)
+    z = np.maximum(_ratio(drop, unit * _longer(part.autocorrelation)), 0.0)
+    weight = 1 / (n - first - width / 2)
+    evidence = np.logaddexp.reduce(z**2 / 2 + np.log(weight / weight.sum()))
+    if not evidence > WEAK_FALL**2 / 2:
+        return None
+    start = int(first[(z**2 / 2 + np.log(weight)).argmax()])
+    bottom = slice(start, start + width)
+    level, height = (float(part.smoothed[part_].mean()) for part_ in (slice(start), bottom))
+    height = level - height
+    if height <= 0:
+        return None
+    lowest = start + int(np.argmin(part.smoothed[bottom]))
+    onset = start - int(np.argmax(part.smoothed[start::-1] > level - height / 2)) + 1
+    return Fall(min(onset, start), start, lowest, start + width - 1, height, weak=True)
+
+
+def _longer(rho: float) -> float:
+    """How much more a sum of losses scatters whose neighbours correlate by `rho`, and so on."""
+    longer: float = ((1 + rho) / (1 - rho)) ** 0.5
+    return longer
+
+
+def autocorrelation(y: Array, smoothed: Array) -> float:
+    """Estimate the correlation of neighbouring losses about the smoothed ones, from 0 to 0.6.
+
+    Outliers are clipped. The smoothed losses have taken part of the correlation with them, which is
+    given back; and as an estimate of nothing scatters too, one standard error is taken off.
+    """
+    n, width, scatter = len(y), kernel_width(len(y)), noise(y)
+    if not scatter.all():
+        return 0.0
+    rest = np.clip((y - smoothed) / scatter, -2, 2)
+    rest -= rest.mean()
+    left = 1 - 3 / width
+    size = rest @ rest
+    rho = (rest[1:] @ rest[:-1] / size + 1.3 / width - n**-0.5) / left if size > 0 else 0.0
+    return float(np.clip(rho, 0.0, 0.6))
+
+
+def _normal_scores(values: Array) -> Array:
+    """The normal quantiles of the ranks; equal values share the mean of theirs."""
+    inverse, count = np.unique(values, return_inverse=True, return_counts=True)[1:]
+    sums = np.append(0.0, np.cumsum(_normal_quantiles(len(values))))
+    end = np.cumsum(count)
+    scores: Array = ((sums[end] - sums[end - count]) / count)[inverse]
+    return scores
+
+
+@lru_cache(maxsize=1)
+def _normal_quantiles(n: int) -> Array:
+    quantile = NormalDist().inv_cdf
+    return np.array([quantile((i + 0.5) / n) for i in range(n)])
 
 
 def _ratio(values: Array, units: Array) -> Array:
@@ -145,14 +235,29 @@ def smooth(y: Array, share: float = SMOOTHING) -> Array:
 
     s0, s1, s2 = moments(kernel)
     q0, q1, q2 = moments(kernel**2)
-    middle = _median(y)
-    clean = running_median(y, 3) - middle
+    middle, scatter = _median(y), noise(y)
+    clean = _without_outliers(y, scatter) - middle
     t0, t1 = _correlate(clean, kernel), _correlate(clean, kernel * t)
     size = s0 * s2 - s1**2
     a, b = s2 / size, s1 / size  # the value of the line at t = 0 is a t0 - b t1
     fitted = a * t0 - b * t1 + middle
     variance = q0 * a**2 - 2 * q1 * a * b + q2 * b**2
-    return np.stack([fitted, np.sqrt(np.maximum(variance, 0.0)) * noise(y)])
+    return np.stack([fitted, np.sqrt(np.maximum(variance, 0.0)) * scatter])
+
+
+def _without_outliers(y: Array, scatter: Array) -> Array:
+    """Running medians of three; an end that is far off is replaced by Tukey's rule.
+
+    That is the median of itself, its neighbour, and the line through its neighbours (Exploratory
+    Data Analysis, 1977, chapter 7). An end within five times the scatter of it stays.
+    """
+    clean = running_median(y, 3)
+    for end, next_, after in ((0, 1, 2), (-1, -2, -3)):
+        line = 3 * clean[next_] - 2 * clean[after]
+        middle = sorted((y[end], clean[next_], line))[1]
+        if abs(y[end] - middle) > 5 * scatter[end]:
+            clean[end] = middle
+    return clean
 
 
 def kernel_width(n: int, share: float = SMOOTHING) -> int:

@@ -83,10 +83,12 @@ def suggest(
         return Suggestion(None, None, None, rule, reason)
     lrs, fall = part.lrs, part.fall
     onset, lowest, last = float(lrs[fall.onset]), fall.centre(part.log10_lr), float(lrs[-1])
-    reason = _REASONS[rule].format(
+    reason = (_WEAK_REASONS if fall.weak else _REASONS)[rule].format(
         lr=lr, onset=onset, lowest=lowest, below_lowest=lowest / lr, last=last, below_last=last / lr
     )
     high = min(float(lrs[fall.first]), lowest / 2)
+    if fall.weak:
+        reason, high = reason[:-1] + _WEAK, float(lrs[fall.last]) / 2
     return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason)
 
 
@@ -125,17 +127,20 @@ def trial_candidates(part: Part, lr: float | None) -> list[float]:
 
     Around the candidate `lr`, a quarter of a decade apart, about as far as the candidate itself is
     off by chance; below the learning rate where the loss is lowest, as short trials flatter what is
-    too high. Without a candidate, half a decade apart, downwards from the end of the part, or from
-    a tenth of it if the loss turned there.
+    too high. Where noise leaves a weak candidate or none, it hides small differences between trials
+    too: three learning rates, half a decade apart. Without a candidate, the middle one is a tenth
+    of where the loss turned; if it did not, the highest is the end of the part.
     """
     if len(part.lrs) < FEWEST_POINTS:
         return []
-    if lr is None or part.fall is None:
-        highest = float(part.lrs[-1]) / (10 if part.turned else 1)
-        ladder = highest * 10 ** (np.arange(-4, 1) / 2)
+    halves, fall, last = np.array([-0.5, 0.0, 0.5]), part.fall, float(part.lrs[-1])
+    if lr is None or fall is None:
+        ladder, highest = last * 10 ** (halves - (1 if part.turned else 0.5)), last
+    elif fall.weak:
+        ladder, highest = lr * 10**halves, last
     else:
-        highest = max(lr, 0.8 * part.fall.centre(part.log10_lr))
         ladder = lr * 10 ** (np.arange(-4, 3) / 4)
+        highest = max(lr, 0.8 * fall.centre(part.log10_lr))
     kept = ladder[(ladder >= part.lrs[0]) & (ladder <= 1.001 * highest)]
     return [float(each) for each in kept[-5:]]
 
@@ -146,8 +151,10 @@ def minimum(part: Part, divisor: float | None = None) -> float | None:
     The lowest place is the middle, on the logarithmic axis, of all that can hardly be told from the
     lowest point. Gugger's rule of thumb is ``divisor=10`` ("How do you find a good learning rate",
     2018). Without one it is 9 / sqrt(n), and 2 at least, with n points in the decade below the
-    lowest place: the fewer steps a test spends on a decade, the later it sees what is too high. And
-    if the loss diverges, the candidate is at most a tenth of the learning rate where it does.
+    lowest place: the fewer steps a test spends on a decade, the later it sees what is too high. A
+    weak fall is seen only where the loss is lowest, and hardly to its end, so nothing divides its
+    place. And if the loss diverges, the candidate is at most a tenth of the learning rate where it
+    does.
 
     Measured by `tests/benchmarks/regret.py` on the tasks of its development half: at 30, 100, 300
     and 1,000 points no constant divisor does as well, and no divisor as well as with that bound.
@@ -158,7 +165,8 @@ def minimum(part: Part, divisor: float | None = None) -> float | None:
     if divisor is not None:
         return lowest / divisor
     ends = np.interp(np.log10([lowest / 10, lowest]), part.log10_lr, np.arange(len(part.lrs)))
-    lr = lowest / max(2.0, 9 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
+    below = max(2.0, 9 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
+    lr = lowest if part.fall.weak else lowest / below
     return min(lr, float(part.lrs[-1]) / 10) if part.turned else lr
 
 
@@ -255,6 +263,14 @@ _REASONS = {
     "divergence": "The loss diverges after {last:.1e}; the candidate is that divided by "
     "{below_last:.2g}.",
 }
+_WEAK_REASONS = {
+    **_REASONS,
+    "minimum": "The loss falls, and is lowest near {lowest:.1e}; the candidate is {lr:.1e}.",
+}
+_WEAK = (
+    ", but it is a weak one, as the fall is hardly larger than the noise: compare it in trial "
+    "runs, or ask again with repeats=3, larger batches or more points."
+)
 _NOTHING = (
     "The curve has no finite loss: run the LR range test, and look at the data and the model."
 )

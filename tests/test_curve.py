@@ -209,6 +209,16 @@ def test_a_lone_outlier_is_not_smeared():
     )
 
 
+@pytest.mark.parametrize("end", [0, -1])
+def test_an_outlier_at_an_end_makes_no_spike(end):
+    lrs = ladder(100)
+    losses = falling(lrs, noise=0.01)
+    spoilt = losses.copy()
+    spoilt[end] += 1.0 if end else -1.0
+    moved = LossCurve(lrs, spoilt).smooth() - LossCurve(lrs, losses).smooth()
+    assert np.abs(moved).max() < 0.05
+
+
 @pytest.mark.parametrize("tail", [[1e3, 1e6, 1e12, 1e300], [1e9, float("nan")], [float("inf")] * 7])
 def test_a_blow_up_does_not_reach_back(tail):
     n = 80

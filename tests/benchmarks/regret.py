@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from regret_peers import not_installed, peers
 from regret_tasks import DEFAULT_LR, DEVELOPMENT, JUDGING, TASKS, VERSION, Array, Task, train
 
-from lrfinder_widget import range_test
+from lrfinder_widget import compare, range_test
 from lrfinder_widget.suggest import RULES
 
 TRUTH_SEEDS = 3
@@ -175,10 +175,10 @@ def ours(task: Task, seed: int, points: int, trial_steps: int) -> dict[str, floa
 
 
 def tried(task: Task, seed: int, lrs: list[float], steps: int) -> float | None:
-    """The learning rate that ends lowest if each is given its part of the steps."""
-    runs = [np.full(steps // len(lrs), lr) for lr in lrs]
-    ends = [train(task.begin(seed), task.criterion, run)[-len(run) // 4 :].mean() for run in runs]
-    return lrs[int(np.argmin(ends))] if ends else None
+    """The winner of trial runs, if each learning rate is given its part of the steps."""
+    if not lrs:
+        return None
+    return compare(*task.begin(seed), task.criterion, lrs=lrs, steps=steps // len(lrs)).winner
 
 
 def fixed(task: Task, seed: int, points: int) -> dict[str, float | None]:

@@ -211,17 +211,6 @@ def noisy_images() -> Data:
     return clean + 0.7 * torch.randn(clean.shape, generator=generator), clean
 
 
-@cache
-def swings() -> Data:
-    """Twelve values of a noisy swing, and the next one."""
-    generator = torch.Generator().manual_seed(13)
-    speed = 0.2 + 0.8 * torch.rand(4096, 1, generator=generator)
-    phase = 2 * torch.pi * torch.rand(4096, 1, generator=generator)
-    wave = torch.sin(speed * torch.arange(13) + phase)
-    wave += 0.3 * torch.randn(4096, 13, generator=generator)
-    return wave[:, :12, None], wave[:, 12:]
-
-
 def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
@@ -243,23 +232,6 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
-
-
-class Recurrent(nn.Module):
-    """A line through the last state of a GRU."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.cell, self.line = nn.GRU(1, width, batch_first=True), nn.Linear(width, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(self.cell(x)[0][:, -1])
-
-
-def attentive(width: int) -> nn.Sequential:
-    """A reader of eight characters by one layer of attention; where they stand, the layer after."""
-    layer = nn.TransformerEncoderLayer(width, 2, 2 * width, 0.0, batch_first=True)
-    return nn.Sequential(nn.Embedding(118, width), layer, nn.Flatten(), nn.Linear(8 * width, 118))
 
 
 def plain_conv(channels: int) -> nn.Sequential:

@@ -14,9 +14,7 @@ import torch
 from numpy.typing import NDArray
 from regret_data import (
     Data,
-    Recurrent,
     Residual,
-    attentive,
     conv,
     counts,
     diabetes,
@@ -38,7 +36,6 @@ from regret_data import (
     source,
     spirals,
     surface,
-    swings,
     terraces,
     tumours,
     waves,
@@ -232,10 +229,6 @@ JUDGING = {
     "dropping-adam-32": Task(digits, partial(dropping, 64, 96, 10), CLASSES, "adam", 32),
     "residual-momentum-64": Task(digits, residual, CLASSES, "momentum", 64),
     "plain-conv-adam-32": Task(digits, partial(plain_conv, 8), CLASSES, "adam", 32),
-    "recurrent-adam-32": Task(swings, partial(Recurrent, 16), SQUARES, "adam", 32),
-    "attentive-adamw-32": Task(
-        partial(source, "inspect"), partial(attentive, 24), CLASSES, "adamw", 32
-    ),
     "denoiser-sgd-32": Task(noisy_images, partial(mlp, 64, 48, 64), SQUARES, "sgd", 32),
     "trained-tumours-momentum-32": Task(
         tumours, partial(mlp, 30, 32, 2), CLASSES, "momentum", 32, 1500, 0.01
@@ -246,8 +239,8 @@ JUDGING = {
     "trained-terraces-sgd-64": Task(
         terraces, partial(mlp, 3, 64, 1), SQUARES, "sgd", 64, 2000, 0.05
     ),
-    "trained-plain-conv-adamw-32": Task(
-        digits, partial(plain_conv, 8), CLASSES, "adamw", 32, 2000, 3e-3
+    "trained-mislabelled-momentum-64": Task(
+        mislabelled, partial(mlp, 64, 64, 10), CLASSES, "momentum", 64, 2000, 0.03
     ),
     "trained-moons-adam-32": Task(
         moons, partial(mlp, 2, 32, 32, 1), nn.BCEWithLogitsLoss(), "adam", 32, 2000, 3e-3
