@@ -32,6 +32,7 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .filter((cell) => cell.model.type === "code")
   .map((cell) => ({
     index: cell.parent.widgets.indexOf(cell),
+    id: cell.model.id,
     prompt: cell.model.executionCount,
     busy: cell.model.executionState === "running",
     outputs: cell.model.sharedModel.getOutputs(),
@@ -86,11 +87,11 @@ class Host:
                 text = as_text(cell["outputs"])
                 assert not any(o["output_type"] == "error" for o in cell["outputs"]), text
 
-    def run_cell(self, index: int, *, wait: bool = True) -> str:
+    def run_cell(self, index: int, *, wait: bool = True, timeout_ms: float = RUN_MS) -> str:
         """Run the cell at ``index`` (text cells count too), return what it shows."""
         self._run("notebook:run-cell", index)
         if wait:
-            self.wait_until_run()
+            self.wait_until_run(timeout_ms)
         return self.output_text(index)
 
     def append_and_run(self, source: str) -> str:
@@ -106,10 +107,14 @@ class Host:
             assert time.monotonic() < deadline, f"{source!r} is {answer!r}, not {expected!r}"
             answer = self.run_cell(index)
 
-    def wait_until_run(self) -> None:
+    def wait_until_run(self, timeout_ms: float = RUN_MS) -> None:
         """Wait until no cell runs or waits for its turn."""
         idle = f"() => ({CELLS})().every((cell) => !cell.busy)"
-        self.page.wait_for_function(idle, timeout=RUN_MS)
+        self.page.wait_for_function(idle, timeout=timeout_ms)
+
+    def code_cells(self) -> list[tuple[int, str]]:
+        """Return index and id of each cell with code."""
+        return [(cell["index"], cell["id"]) for cell in self._cells()]
 
     def output_text(self, index: int) -> str:
         """What the cell at ``index`` shows, as text, an error with its traceback."""

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -38,8 +38,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(application: str, home: Path) -> Iterator[Server]:
-    """Run ``python -m application`` with all that it keeps in ``home``."""
+def serve(
+    application: str, home: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run ``python -m application`` with all that it keeps in ``home``.
+
+    The variables are set for it and its kernels.
+    """
     root, settings = home / "root", home / "settings"
     root.mkdir()
     if NOTEBOOKS.exists():
@@ -69,6 +74,7 @@ def serve(application: str, home: Path) -> Iterator[Server]:
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        **(variables or {}),
     }
     server = Server(f"http://127.0.0.1:{port}", root, settings)
     log = home / "log"
