@@ -155,3 +155,31 @@ def test_cifar10_is_stood_in_for_where_it_cannot_be_had(run) -> None:
     assert "No CIFAR-10 in" in cells["data"]
     assert "stand in for it" in cells["data"]
     assert "1,797 images" in cells["data"]
+
+
+@LONG
+def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> None:
+    path = next(path for path in NOTEBOOKS if path.stem == "workshop")
+    text = next(c for c in nbformat.read(path, as_version=4).cells if c.id == "solutions").source
+    solutions = dict(re.findall(r"^(\d)\. .*?`((?:\w+ = |def stop)[^`]+)`", text, re.MULTILINE))
+    assert sorted(solutions) == ["1", "3", "4", "5", "6"]  # 2 is a guess
+    cells = run(
+        "workshop",
+        before={"setting": BEGIN, "trials": PICTURE},
+        after={
+            **{f"exercise-{number}": answer for number, answer in solutions.items()},
+            "optimizers": RESTORED,
+            # what the text says, of the figures of this run
+            "check-3": "print(lowest / 10 < found.high)",
+            "trials-after": "print(trials.ranking[-1] == lowest, trials.results[lowest] > 2)",
+            "spread": "print(len(noisy.curve.repeats), noisy.suggestion.lr is not None)",
+            "refused": "print(trained_finder.suggestion.lr)",
+        },
+    )
+    checks = ("rates", "check-3", "optimizers", "check-5", "check-6")
+    assert {cell: "Right." in cells[cell] for cell in checks} == dict.fromkeys(checks, True)
+    assert "Your guess of 1.0e-03 lies outside." in cells["read"]
+    assert cells["after-optimizers"] == cells["after-check-3"] == "True\n"
+    assert cells["after-trials-after"] == "True True\n"
+    assert cells["after-spread"] == "5 True\n"
+    assert cells["after-refused"] == "None\n"

@@ -50,6 +50,13 @@ def cifar10_resnet18(host: Host) -> Locator:
     return picked(host, "5.00e-02")
 
 
+def workshop(host: Host) -> Locator:
+    run(host, "workshop", until="sizes")
+    finder = Finder(host)
+    finder.wait_until_ended()
+    return finder.root
+
+
 def picked(host: Host, lr: str) -> Locator:
     finder = Finder(host)
     finder.wait_until_ended()
@@ -63,6 +70,7 @@ PICTURES: dict[str, Callable[[Host], Locator]] = {
     "finder": quickstart,
     "mnist_lenet": mnist_lenet,
     "cifar10_resnet18": cifar10_resnet18,
+    "workshop": workshop,
 }
 
 
