@@ -17,7 +17,7 @@ LONG = pytest.mark.timeout(300 if kernels.QUICK == "1" else 7200)
 each_source = pytest.mark.parametrize("source", kernels.SOURCES)
 
 # What a notebook is asked in between, in its own kernel, which then knows the modules of the tests.
-BEGIN = f"import sys; sys.path.insert(0, {str(kernels.TESTS)!r}); import origins, support"
+BEGIN = f"import sys; sys.path.insert(0, {str(kernels.TESTS)!r}); import origins, recipes, support"
 PICTURE = "before = support.picture(model, optimizer)"
 RESTORED = "print(support.picture(model, optimizer) == before)"
 
@@ -183,3 +183,25 @@ def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> Non
     assert cells["after-trials-after"] == "True True\n"
     assert cells["after-spread"] == "5 True\n"
     assert cells["after-refused"] == "None\n"
+
+
+@LONG
+def test_every_recipe_is_a_plain_loop_and_leaves_no_trace(run) -> None:
+    path = next(path for path in NOTEBOOKS if path.stem == "your_own_loop")
+    recipes = [
+        cell.id
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and "finder = LRFinder(" in cell.source
+    ]
+    assert len(recipes) == 16
+    cells = run(
+        "your_own_loop",
+        before={"setting": f"{BEGIN}; recipes.watch()"},
+        after={
+            **{recipe: f"recipes.check({recipe!r}, globals())" for recipe in recipes},
+            recipes[-1]: f"recipes.check({recipes[-1]!r}, globals()); print(*recipes.checked)",
+        },
+    )
+    assert cells[f"after-{recipes[-1]}"].split() == recipes
+    for name in ("lightning-own", "fastai-own"):  # their finders have found something as well
+        assert re.search(r"(suggests|valley:) \d\.\de-0\d\.", cells[name]), cells[name]
