@@ -125,7 +125,10 @@ def failure_of_ours(record: logging.LogRecord) -> str | None:
     return "".join(traceback.format_exception(*record.exc_info)) if ours else None
 
 
-INPUTS = (ipywidgets.Text, ipywidgets.Checkbox, ipywidgets.Dropdown, ipywidgets.ToggleButton)
+INPUTS = (
+    *(ipywidgets.Text, ipywidgets.Checkbox, ipywidgets.Dropdown, ipywidgets.ToggleButton),
+    ipywidgets.BoundedIntText,
+)
 
 
 @pytest.mark.timeout(60)
@@ -202,7 +205,7 @@ def still_works(setting: Setting) -> None:
     for box, value in zip(boxes, state.values(), strict=True):
         send(box, {"method": "update", "state": {"value": value}})
     send(view.setup.mode, {"method": "update", "state": {"index": 0}})
-    send(view.setup.log_loss, {"method": "update", "state": {"value": False}})
+    send(view.looks.log_loss, {"method": "update", "state": {"value": False}})
     send(view.controls.start, {"method": "custom", "content": {"event": "click"}})
     finder.wait(WAIT_S)
     assert (finder.state, len(finder.curve)) == (State.FINISHED, 30)
