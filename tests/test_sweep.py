@@ -182,8 +182,8 @@ def test_the_rule_in_the_readme_stops_at_twice_the_first_loss_but_not_before_twe
         curve = range_test(*fresh(), loader(), step=lambda _: next(script), stop=rule, num_iter=60)
         return curve.reason, len(curve)
 
-    assert points([1.0] + [9.0] * 59) == ("stop-rule", 21)
-    assert points([1.0] * 30 + [3.0] * 30) == ("stop-rule", 32)  # 1, 1.6, 2.02
+    assert points([1.0] + [9.0] * 59) == ("stop-rule", 20)
+    assert points([1.0] * 30 + [2.4] * 30) == ("stop-rule", 32)  # 1.98, 2.27
     assert points([1.0] * 60) == ("completed", 60)
 
 
