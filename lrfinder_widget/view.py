@@ -133,7 +133,8 @@ class View:
         before, self._range = self._range[0], (ladder, log, repeats)
         self._total = repeats * len(ladder)
         self.controls.progress.max = self._total
-        if before[0] <= ladder[0] < ladder[-1] <= before[-1] and before != ladder:
+        ends, ends_before = (ladder[0], ladder[-1]), (before[0], before[-1])
+        if ends_before[0] <= ends[0] < ends[1] <= ends_before[1] and ends != ends_before:
             self.looks.zoom.value = True  # somebody wants to look closer
 
     def begin(self, name: str) -> None:
@@ -201,12 +202,12 @@ class View:
             What went wrong with the last click or pick.
         """
         state, done, latest = test.state, sum(map(len, singles)), curve
+        self.legend.latest.curve = curve
         if (test, state) != self._state:
             self._state = (test, state)
             self._pace_from = (time.monotonic(), done)
             self._show_others()  # the axis may be that of the run as far as it came
         active = state in (State.RUNNING, State.PAUSED)
-        self.legend.latest.curve = curve
         self.legend.allow(choosing=not active)
         if (one := self.legend.current) is not self.legend.latest:
             curve, singles = one.curve, list(one.curve.repeats)

@@ -1824,12 +1824,17 @@ def test_a_removed_run_and_a_closed_finder_leave_no_row_behind(make: Any) -> Non
 
 
 def test_the_axis_holds_every_run_until_it_is_zoomed(make: Any) -> None:
-    finder = finished(make(namespace={}))
+    finder = make([*DESCENT[:40], math.nan], namespace={})
     marker, scale = finder._view.marker, finder._view.chart._x
+    finder._view.looks.zoom.value = True
+    lrs = finished(finder).curve.lrs
+    assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-5, lrs[-1])
+    assert lrs[-1] < 0.1  # as far as it came
+    finder._view.looks.zoom.value = False
     finder.add(LossCurve([1e-8, 1e-7, 1e-6], [3.0, 2.0, 1.0]))
     assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-8, 1.0)
     finder._view.looks.zoom.value = True
-    assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-5, 1.0)
+    assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-5, lrs[-1])
     added = finder._view.legend.box.children[1]
     added.children[3].click()
     assert (scale.min, scale.max) == (marker.low, marker.high) == (1e-8, 1e-6)
