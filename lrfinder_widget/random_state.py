@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
 
 Restore: TypeAlias = Callable[[], object]
 
@@ -21,7 +22,8 @@ def random_states(data: Iterable[Any] = ()) -> list[Restore]:
     Parameters
     ----------
     data : iterable
-        Loaders and datasets; the generators that they hold as attributes are found too.
+        Loaders and datasets; the generators that they hold as attributes are found too, and the
+        numbers from which loaders and samplers seed them.
     """
     restores: list[Restore] = [
         partial(torch.set_rng_state, torch.get_rng_state()),
@@ -60,12 +62,24 @@ def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
         if id(value) in seen:
             continue
         seen.add(id(value))
+        restores += _counters_of(value)
         restore = state_of(value)
         if restore is not None:
             restores.append(restore)
         elif depth:
             ahead += [(part, depth - 1) for part in _parts(value)]
     return restores
+
+
+def _counters_of(value: Any) -> list[Restore]:
+    """Read the numbers that a loader or a sampler keeps: the epoch, from which it may seed itself.
+
+    Accelerate's do, and count up when an epoch ends.
+    """
+    if not isinstance(value, (DataLoader, Sampler)):
+        return []
+    held = vars(value)
+    return [partial(held.__setitem__, k, v) for k, v in held.items() if isinstance(v, int)]
 
 
 def state_of(value: Any) -> Restore | None:

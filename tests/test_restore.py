@@ -287,6 +287,27 @@ def test_the_users_own_generators_are_put_back() -> None:
     assert states() == before
 
 
+class SeededByEpoch(RandomSampler):
+    """Like Accelerate's: the order of an epoch depends on its number, which it counts itself."""
+
+    epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator.manual_seed(self.epoch)
+        yield from super().__iter__()
+        self.epoch += 1
+
+
+def test_the_epoch_that_a_sampler_counts_is_put_back() -> None:
+    data = classes()
+    sampler = SeededByEpoch(data, generator=torch.Generator())
+    batches = DataLoader(data, batch_size=8, sampler=sampler)
+    list(batches)
+    model = linear()
+    range_test(model, sgd_momentum(model), batches, nn.CrossEntropyLoss(), num_iter=20, stop=None)
+    assert sampler.epoch == 1  # 20 steps are two epochs and a half
+
+
 @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
 def test_a_half_done_epoch_goes_on_untouched(workers: int, persistent: bool) -> None:
     def epoch(with_sweep: bool) -> list[Any]:

@@ -84,8 +84,7 @@ class Host:
         if wait:
             self.wait_until_run()
             for cell in self._cells():
-                text = as_text(cell["outputs"])
-                assert not any(o["output_type"] == "error" for o in cell["outputs"]), text
+                self._check_no_error(cell)
 
     def run_cell(self, index: int, *, wait: bool = True, timeout_ms: float = RUN_MS) -> str:
         """Run the cell at ``index`` (text cells count too), return what it shows."""
@@ -112,9 +111,14 @@ class Host:
         idle = f"() => ({CELLS})().every((cell) => !cell.busy)"
         self.page.wait_for_function(idle, timeout=timeout_ms)
 
-    def code_cells(self) -> list[tuple[int, str]]:
-        """Return index and id of each cell with code."""
-        return [(cell["index"], cell["id"]) for cell in self._cells()]
+    def run_until(self, cell_id: str, *, timeout_ms: float = RUN_MS) -> None:
+        """Run the cells one by one, as far as the one with this id."""
+        for cell in self._cells():
+            self.run_cell(cell["index"], timeout_ms=timeout_ms)
+            self._check_no_error(self._cell(cell["index"]))
+            if cell["id"] == cell_id:
+                return
+        raise AssertionError(f"there is no cell {cell_id}")
 
     def output_text(self, index: int) -> str:
         """What the cell at ``index`` shows, as text, an error with its traceback."""
@@ -165,6 +169,10 @@ class Host:
                 continue
             return
         raise AssertionError(f"{self.name}: {command} three times, and cell {first} never ran")
+
+    def _check_no_error(self, cell: dict) -> None:
+        failed = any(output["output_type"] == "error" for output in cell["outputs"])
+        assert not failed, as_text(cell["outputs"])
 
     def _cell(self, index: int) -> dict:
         return next(cell for cell in self._cells() if cell["index"] == index)

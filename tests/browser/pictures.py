@@ -57,6 +57,11 @@ def workshop(host: Host) -> Locator:
     return finder.root
 
 
+def your_own_loop(host: Host) -> Locator:
+    run(host, "your_own_loop", until="lightning-own")
+    return Finder(host, -1).root
+
+
 def picked(host: Host, lr: str) -> Locator:
     finder = Finder(host)
     finder.wait_until_ended()
@@ -71,17 +76,14 @@ PICTURES: dict[str, Callable[[Host], Locator]] = {
     "mnist_lenet": mnist_lenet,
     "cifar10_resnet18": cifar10_resnet18,
     "workshop": workshop,
+    "your_own_loop": your_own_loop,
 }
 
 
 def run(host: Host, name: str, *, until: str) -> None:
     """Open a notebook and run its cells as far as the one with this id."""
     host.open(f"notebooks/{name}.ipynb")
-    for index, cell_id in host.code_cells():
-        host.run_cell(index, timeout_ms=20 * MINUTES)
-        if cell_id == until:
-            return
-    raise SystemExit(f"{name} has no cell {until}")
+    host.run_until(until, timeout_ms=20 * MINUTES)
 
 
 def save(page: Page, of: Locator, path: Path) -> None:
