@@ -1,5 +1,6 @@
 """The benchmarks run and print their tables; what the numbers are is looked at by hand."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,72 @@ def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
     assert [cells[0] for cells in table(development)] == names
     assert [cells[0] for cells in table("| judging" + judging)] == names
     assert (tmp_path / "truth.json").exists()
+
+
+def test_overhead_of_others_is_measured_beside_ours() -> None:
+    printed = run("overhead_peers.py", "--rounds", "1", "--sizes", "mlp:6")
+    assert [cells[:3] for cells in table(printed)][:3] == [
+        ["mlp, 6 steps", f"ours, {way}", "6"] for way in ("blocking", "background", "widget")
+    ]
+    assert_each_package_is_named(printed)
+
+
+def test_no_test_of_ours_leaves_anything_behind() -> None:
+    printed = run("restore.py", "--tools", "range_test", "LRFinder")
+    found = table(printed)
+    assert len(found) == 18
+    assert {cell for _, *cells in found for cell in cells} == {"same"}
+    # Every state after every end: none of them was not possible.
+    assert "range_test: 0 of 108 entries changed" in printed
+    assert "LRFinder: 0 of 108 entries changed" in printed
+
+
+def test_restore_sees_every_state_change() -> None:
+    printed = subprocess.check_output(
+        [sys.executable, "-c", SPOILER], text=True, timeout=110, cwd=BENCHMARKS
+    )
+    found = json.loads(printed)
+    assert len(found) == 18
+    assert [state for state, changed in found.items() if not changed] == []
+
+
+# Puts a tool beside the others that trains, changes what a step does not, and puts back nothing.
+SPOILER = """
+import json, signal, threading, time
+from pathlib import Path
+import restore
+
+def spoil(training, steps):
+    _, options = restore.ours(training, steps)
+
+    def run():
+        training.model.train()
+        training.model.first.register_forward_hook(lambda *_: None)
+        training.model.first.bias.requires_grad_(False)
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Path("written").touch()
+        for batch in training.loader:
+            options["step"](batch)
+        training.scheduler.step()
+
+    return run
+
+restore.TOOLS["spoiler"] = spoil
+print(json.dumps(restore.case("spoiler", "end")))
+"""
+
+
+def test_start_says_times_and_sizes() -> None:
+    printed = run("start.py", "--rounds", "1", "--no-wheel")
+    names = [name for name, _ in table(printed)]
+    assert names[1] == "`import lrfinder_widget` after that"
+    assert names[-2:] == ["marker.js", "marker.css"]
+
+
+def assert_each_package_is_named(printed: str) -> None:
+    for name in ("torch-lr-finder", "fastai", "Lightning", "ignite"):
+        assert name in printed, "a row, or a line that says that it is not installed"
 
 
 def run(script: str, *arguments: str) -> str:

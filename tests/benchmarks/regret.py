@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from regret_peers import not_installed, peers
+from peers import not_installed
+from regret_peers import peers
 from regret_tasks import DEFAULT_LR, DEVELOPMENT, JUDGING, TASKS, VERSION, Array, Task, train
 
 from lrfinder_widget import compare, range_test
@@ -80,8 +81,8 @@ def main() -> None:
             print_table(half, truths, suggested)
             if chosen.each:
                 print_each(truths, suggested)
-    if chosen.peers and not_installed():
-        print(f"\nNot installed: {', '.join(not_installed())}.")
+    if chosen.peers:
+        print(f"\n{not_installed()}", end="")
     print(f"\n{NOTES}", end="")
 
 

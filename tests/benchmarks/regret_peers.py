@@ -6,16 +6,13 @@ raises counts as a refusal, as a user is left without a number.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from peers import silence
 from regret_tasks import DEFAULT_LR, OPTIMIZERS, Task
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -135,23 +132,3 @@ def peers(task: Task, seed: int, points: int) -> dict[str, float | None]:
             for name, lr in zip(names, lrs, strict=True):
                 found[name] = float(lr) if lr is not None and 0 < lr < float("inf") else None
     return found
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    nowhere = io.StringIO()
-    try:
-        with (
-            contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-def not_installed() -> list[str]:
-    return [module for module, _, _ in PEERS if not importlib.util.find_spec(module)]
