@@ -4,7 +4,7 @@ PIP := .venv/bin/python -m pip install --quiet --constraint tests/constraints.tx
 # Jupyter does not start for root unless it is told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all lint format clean npm
+.PHONY: demo test test-all hosts lint format clean npm
 
 demo: .venv/demo
 	.venv/bin/jupyter lab $(ROOT) $(LAB) notebooks/quickstart.ipynb
@@ -14,6 +14,11 @@ test test-all: lint
 	cd js && npm test
 	.venv/bin/python tests/chromium.py
 	.venv/bin/pytest $(MARKS)
+
+test-all: hosts
+hosts: .venv/test
+	.venv/bin/python tests/chromium.py
+	.venv/bin/python tests/hosts.py
 
 lint: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/ruff check
@@ -27,7 +32,7 @@ format: js/node_modules/.bin/vitest .venv/test
 	cd js && npm run format
 
 clean:
-	rm -rf .venv dist js/node_modules lrfinder_widget/static test-results tests/browser/screenshots
+	rm -rf .venv .hosts dist js/node_modules lrfinder_widget/static test-results tests/browser/screenshots
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # One environment; each extra that was installed into it leaves a stamp. Installing builds the JavaScript too.

@@ -1,4 +1,9 @@
-"""A Jupyter server of the tests' own: free port, no token, no file of the user's touched."""
+"""A Jupyter server of the tests' own: free port, no token, no file of the user's touched.
+
+What it is can be chosen by environment variables, as `tests/hosts.py` does: ``HOST_PYTHON``, the
+Python of another environment, whose server and kernels are used; ``HOST_BASE_URL``, a prefix of all
+addresses, as behind JupyterHub; ``HOST_SUBSHELLS``, JupyterLab's setting ``commsOverSubshells``.
+"""
 
 import contextlib
 import json
@@ -52,17 +57,25 @@ def serve(
     page_config = home / "config" / "labconfig" / "page_config.json"
     page_config.parent.mkdir(parents=True)
     page_config.write_text(json.dumps({"disabledExtensions": dict.fromkeys(NOT_WANTED, True)}))
+    if subshells := os.environ.get("HOST_SUBSHELLS"):
+        settled = {
+            "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": subshells}
+        }
+        page_config.with_name("default_setting_overrides.json").write_text(json.dumps(settled))
+    base_url = os.environ.get("HOST_BASE_URL", "/")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        *(sys.executable, "-m", application, "--no-browser", "--expose-app-in-browser"),
+        *(os.environ.get("HOST_PYTHON", sys.executable), "-m", application),
+        *("--no-browser", "--expose-app-in-browser"),
         *(["--allow-root"] if chromium.is_root() else []),
         "--IdentityProvider.token=",
         f"--LabApp.user_settings_dir={settings}",
         f"--LabApp.workspaces_dir={home / 'workspaces'}",
         f"--JupyterNotebookApp.user_settings_dir={settings}",
         f"--JupyterNotebookApp.workspaces_dir={home / 'workspaces'}",
+        f"--ServerApp.base_url={base_url}",
         "--ServerApp.disable_check_xsrf=True",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
@@ -76,7 +89,7 @@ def serve(
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         **(variables or {}),
     }
-    server = Server(f"http://127.0.0.1:{port}", root, settings)
+    server = Server(f"http://127.0.0.1:{port}{base_url.rstrip('/')}", root, settings)
     log = home / "log"
     with log.open("w") as output:
         process = subprocess.Popen(

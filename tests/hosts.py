@@ -1,0 +1,81 @@
+"""The browser tests in other hosts: ``python tests/hosts.py [name …] [-- options of pytest]``.
+
+Without a name, in all of them. Each that needs other packages has an environment in ``.hosts/``,
+of one to two gigabytes, where its server and its kernels run; the tests themselves run here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PLACE = ROOT / ".hosts"
+
+
+class Combination(NamedTuple):
+    packages: tuple[str, ...] = ()
+    """Where they are none, it is the environment of the tests."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """For `tests/browser/server.py`."""
+    only: tuple[str, ...] = ()
+    """Which tests; by default all."""
+
+
+COMBINATIONS = {
+    "lab-4.2": Combination(
+        ("jupyterlab==4.2.0", "notebook==7.2.0", "ipykernel==6.30.0"),
+        only=("--deselect", "tests/browser/test_voila.py"),  # needs a newer server
+    ),
+    "kernel-7.3": Combination(("notebook", "voila", "ipykernel==7.3.0")),
+    "no-subshells": Combination(settings=(("HOST_SUBSHELLS", "disabled"),)),
+    "subshell-each": Combination(settings=(("HOST_SUBSHELLS", "perComm"),)),
+    "prefix": Combination(settings=(("HOST_BASE_URL", "/user/x/"),)),
+}
+
+
+def python_of(name: str, combination: Combination) -> Path:
+    """Make the environment, unless it is there; return its Python."""
+    if not combination.packages:
+        return Path(sys.executable)
+    home = PLACE / name
+    python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not python.exists():
+        venv.create(home, with_pip=True)
+        free = {re.split("[=<>]", package)[0] for package in combination.packages}
+        pinned = (ROOT / "tests" / "constraints.txt").read_text().splitlines()
+        constraints = home / "constraints.txt"
+        kept = [line for line in pinned if line.split("==")[0].lower() not in free]
+        constraints.write_text("\n".join(kept))
+        install = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints]
+        subprocess.run([*install, *combination.packages, "--editable", f"{ROOT}[demo]"], check=True)
+    return python
+
+
+def run(name: str, options: list[str]) -> int:
+    combination = COMBINATIONS[name]
+    python = python_of(name, combination)
+    command = [sys.executable, "-m", "pytest", "tests/browser", *combination.only, *options]
+    environment = os.environ | {"HOST_PYTHON": str(python)} | dict(combination.settings)
+    print(f"== {name}", flush=True)
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def main(arguments: list[str]) -> int:
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    names, options = arguments[:at] or list(COMBINATIONS), arguments[at + 1 :]
+    if unknown := set(names) - set(COMBINATIONS):
+        print(f"no such host: {sorted(unknown)}; there are {', '.join(COMBINATIONS)}")
+        return 2
+    failed = [name for name in names if run(name, options)]
+    print(f"passed: {sorted(set(names) - set(failed))}; failed: {failed}")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
