@@ -34,8 +34,9 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     index: cell.parent.widgets.indexOf(cell),
     id: cell.model.id,
     prompt: cell.model.executionCount,
-    busy: cell.model.executionState === "running"
-      || cell.inputArea.promptNode.textContent.includes("*"),  // before JupyterLab 4.4
+    busy: "executionState" in cell.model
+      ? cell.model.executionState === "running"
+      : cell.inputArea.promptNode.textContent.includes("*"), // before JupyterLab 4.4
     outputs: cell.model.sharedModel.getOutputs(),
   }))"""
 SELECT = """(index) => {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from finder import SLOW, Finder, middle
@@ -41,6 +40,16 @@ WATCH = """() => {
 
 
 def test_while_a_cell_computes_the_chart_grows_and_picks_arrive_in_order(host: Host) -> None:
+    assert len(gaps_while_a_cell_computes(host)) > BUSY_S
+
+
+@pytest.mark.slow  # only a machine with little else to do can say this
+def test_while_a_cell_computes_the_chart_never_rests_for_a_second(lab: Host) -> None:
+    assert max(gaps_while_a_cell_computes(lab)) < 1000
+
+
+def gaps_while_a_cell_computes(host: Host) -> list[float]:
+    """Drag the marker about while a cell computes; return the milliseconds between redraws."""
     host.open([SLOW, SEEN, BUSY])
     host.run_cell(0)
     host.run_cell(1)
@@ -66,10 +75,9 @@ def test_while_a_cell_computes_the_chart_grows_and_picks_arrive_in_order(host: H
     shown = host.append_and_run("print(*(f'{lr:.2e}' for lr in seen))").split()
     print(f"{len(grown)} redraws in {ended - began:.0f} ms, longest gap {max(gaps):.0f} ms")
     assert shown == picked
-    assert len(grown) >= BUSY_S
-    assert max(gaps) < 1000, gaps
     finder.stop.click()
     finder.wait_until_ended()
+    return gaps
 
 
 def test_two_tabs_on_one_notebook_agree(lab: Host) -> None:
@@ -101,26 +109,33 @@ def test_two_tabs_on_one_notebook_agree(lab: Host) -> None:
     other.page.close()
 
 
+# What a browser does to a tab that nobody sees: it says so, and gives it no frame to draw.
+HIDE = """() => {
+  window.held = [];
+  window.frame = window.requestAnimationFrame;
+  window.requestAnimationFrame = (draw) => window.held.push(draw);
+  Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+SHOW = """() => {
+  delete document.visibilityState;
+  delete document.hidden;
+  window.requestAnimationFrame = window.frame;
+  document.dispatchEvent(new Event("visibilitychange"));
+  window.held.forEach((draw) => window.requestAnimationFrame(draw));
+}"""
+
+
 def test_a_hidden_tab_catches_up(lab: Host) -> None:
-    ended = lab.server.root / "ended"
-    tell = f"finder._test.listen(lambda test: test.state.ended and Path({str(ended)!r}).touch())"
-    source = f"from pathlib import Path\nfinder = slow_model(0.005, 400).start()\n{tell}\nfinder"
-    lab.open([SLOW, source]).run_all()
+    lab.open([SLOW, "finder = slow_model(0.005, 400)\nfinder.start()"]).run_all()
     finder = Finder(lab)
     expect(finder.dots.nth(3)).to_be_attached()
-    lab.page.evaluate("() => document.addEventListener('freeze', () => { window.frozen = true; })")
-    browser = lab.page.context.new_cdp_session(lab.page)
-    browser.send("Page.setWebLifecycleState", {"state": "frozen"})  # as a tab is that nobody sees
-    deadline = time.monotonic() + 60
-    while not ended.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    browser.send("Page.setWebLifecycleState", {"state": "active"})
-    assert lab.page.evaluate("window.frozen")
+    lab.page.evaluate(HIDE)
+    expect(finder.status).to_contain_text("verything is put back", timeout=60_000)
+    lab.page.evaluate(SHOW)
     finder.wait_until_ended()
-    drawn = lab.append_and_run(
-        "print(sum(abs(loss) < float('inf') for loss in finder.curve.losses))"
-    )
+    drawn = lab.append_and_run("print(sum(abs(x) < float('inf') for x in finder.curve.losses))")
     expect(finder.dots).to_have_count(int(drawn))
 
 
