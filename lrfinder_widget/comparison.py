@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .optional import pyplot
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -144,9 +146,7 @@ class Comparison:
             Where to draw; without one, in a new figure.
         """
         if ax is None:
-            from matplotlib import pyplot as plt
-
-            ax = plt.subplots()[1]
+            ax = pyplot().subplots()[1]
         for lr in self.ranking:
             losses = self.losses[lr]
             width = max(1, len(losses) // 20)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .optional import pyplot
 from .smoothing import SMOOTHING, Array, Part, count_before_turn, noise, running_median, smooth
 from .suggest import RULES, Rule, Suggestion, suggest, trial_candidates
 
@@ -288,9 +289,7 @@ class LossCurve:
             Where to draw; without one, in a new figure.
         """
         if ax is None:
-            from matplotlib import pyplot as plt
-
-            ax = plt.subplots()[1]
+            ax = pyplot().subplots()[1]
         ax.plot(self.lrs, self.losses, ".-", color="C0", alpha=0.3, label="loss")
         ax.plot(self.lrs, self.smooth(), color="C0", label="smoothed")
         found = self.suggestion

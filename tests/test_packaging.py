@@ -26,9 +26,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # The direction of imports: module -> (siblings, libraries). Each names only what stands above it.
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
     # reading a curve: NumPy only
+    "optional": (set(), {"matplotlib"}),
     "smoothing": (set(), {"numpy"}),
     "suggest": ({"smoothing"}, {"numpy"}),
-    "curve": ({"smoothing", "suggest"}, {"numpy"}),
+    "curve": ({"optional", "smoothing", "suggest"}, {"numpy"}),
     "divergence": (set(), set()),
     # training: no widgets
     "arguments": (set(), {"torch"}),
@@ -47,7 +48,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch"},
     ),
     "apply": (set(), {"torch"}),
-    "comparison": (set(), {"numpy"}),
+    "comparison": ({"optional"}, {"numpy"}),
     "compare": ({"arguments", "comparison", "engine", "surroundings"}, {"numpy", "torch"}),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
     # one run, of anything
@@ -149,6 +150,30 @@ def test_importing_the_package_loads_nothing_it_can_do_without() -> None:
     loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", source])))
     unwanted = {"matplotlib", "pandas.plotting._matplotlib", "sklearn", "torchvision"}
     assert loaded & unwanted == set()
+
+
+WITHOUT = """
+import importlib.util, sys
+assert importlib.util.find_spec("matplotlib") is None
+from lrfinder_widget import LossCurve, RangeTest
+curve = RangeTest([(1e-3, 2.0), (1e-2, 1.0)]).start().wait().curve
+assert len(curve.to_dataframe()) == 2
+try:
+    curve.plot()
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_without_matplotlib_all_works_but_plot_which_says_what_to_do(tmp_path: Path) -> None:
+    # Everything that is installed here, but for that.
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith(("matplotlib", "mpl_toolkits")):
+            (tmp_path / path.name).symlink_to(path)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    command = [sys.executable, "-S", "-c", WITHOUT]
+    printed = subprocess.check_output(command, env=environment, text=True)
+    assert "pip install matplotlib" in printed
 
 
 def test_version_is_the_same_everywhere() -> None:

@@ -429,9 +429,10 @@ def every_point_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrfinder_widget.widget._DOUBLE_CLICK_S", 0.0)
 
 
+pytestmark = pytest.mark.timeout(300)
 BOUNDED = settings(derandomize=True, deadline=None, stateful_step_count=30)
 
 TestRangeTest = RangeTestMachine.TestCase
 TestRangeTest.settings = settings(BOUNDED, max_examples=150)
 TestLRFinder = LRFinderMachine.TestCase
-TestLRFinder.settings = settings(BOUNDED, max_examples=60)
+TestLRFinder.settings = settings(BOUNDED, max_examples=40)
