@@ -18,7 +18,7 @@ from .suggest import Suggestion
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 """Pixels around the plot area; fixed, so that the marker knows where the axis is."""
 
-DRAWN_POINTS = 2000
+DRAWN_POINTS = 1000
 """A line of more points is thinned out for drawing, never in the data."""
 
 _LARGEST = 1e100  # drawn; beyond it, the page's arithmetic overflows

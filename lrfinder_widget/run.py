@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 REFRESH_S = 1 / 12
 """Listeners hear of new points at most this often."""
 
+MANY, RARELY = 1000, 10
+"""Of more points than that, so many times rarer: they hardly change, and all of them travel."""
 
 Listener = Callable[["RangeTest"], object]
 
@@ -109,6 +111,7 @@ class RangeTest:
     def listen(self, listener: Listener) -> None:
         """Call ``listener(self)`` after new points, at most 12 times a second, and at each state.
 
+        From a thousand points on it is called ten times rarer.
         Any thread may be the caller: a listener looks at what the run is now. One that raises is
         logged and dropped; it does not stop the run.
         """
@@ -305,8 +308,9 @@ class RangeTest:
                 lr, loss = item
                 self._lrs.append(lr)
                 self._losses.append(loss)
+                many = len(self._lrs) > MANY
             now = time.monotonic()
-            if now - last >= REFRESH_S:
+            if now - last >= REFRESH_S * (RARELY if many else 1):
                 last = now
                 self._notify()
         return None

@@ -57,7 +57,8 @@ def test_an_hour_of_a_run_costs_sixteen_bytes_a_point_and_twelve_calls_a_second(
     finally:
         tracemalloc.stop()
     assert test.state is State.FINISHED
-    assert len(heard) <= 12 * HOUR_S + 3
+    first = run.MANY * HOUR_S / STEPS  # seconds until there are many
+    assert len(heard) <= 12 * first + 1.2 * HOUR_S + 3
     assert np.diff(heard).max() < 1.0  # and it is not forgotten either
     given = 2 * 8 * STEPS + 100 * len(heard)  # what this test keeps itself
     assert after - before < 16 * 1.2 * STEPS + given + 2**20
@@ -66,8 +67,8 @@ def test_an_hour_of_a_run_costs_sixteen_bytes_a_point_and_twelve_calls_a_second(
 
 
 def test_a_hundred_thousand_points_on_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
-    redraws = 60
-    clock = Clock(monkeypatch, redraws * run.REFRESH_S / STEPS)
+    seconds = 60
+    clock = Clock(monkeypatch, seconds / STEPS)
     losses = iter(LOSSES.tolist())
 
     def step(batch: Any) -> float:
@@ -91,10 +92,11 @@ def test_a_hundred_thousand_points_on_the_chart(monkeypatch: pytest.MonkeyPatch)
     assert (finder.state, finder.reason) == (State.FINISHED, "completed")
     assert np.array_equal(finder.curve.lrs, LADDER)
     assert np.array_equal(finder.curve.losses, LOSSES)
-    print(f"{len(sent)} messages, {sum(n for _, n in sent) / 2**20:.1f} MB in {redraws} redraws")
-    assert len(sent) < 40 * redraws
-    assert max(size for _, size in sent) < 100_000  # two lines of 2,000 points and their names
+    size = sum(n for _, n in sent)
+    print(f"{len(sent) / seconds:.1f} messages and {size / seconds / 1000:.0f} kB a second")
+    assert len(sent) <= 12 * seconds
+    assert size <= 64_000 * seconds
     for mark in (finder._view.chart._raw, finder._view.chart._smooth):
-        assert len(mark.x) <= 2000
+        assert len(mark.x) <= 1000
         assert (mark.x[0], mark.x[-1]) == (LADDER[0], LADDER[-1])
     finder.close()
