@@ -59,7 +59,7 @@ def test_quickstart_from_start_to_a_dragged_learning_rate(host: Host) -> None:
     host.wait_until_kernel_says("print(f'lr = {lr:.2e}')", label)
     assert host.append_and_run("print(type(lr).__name__, lr == finder.lr)") == "float True"
     host.screenshot("picked", finder.root)
-    training_cell = 5
+    training_cell = 6
     assert label.removeprefix("lr = ") in host.run_cell(training_cell)
 
 
