@@ -112,7 +112,7 @@ def _refusal(part: Part, lr: float | None, completed: bool) -> str:
     elif n < FEWEST_POINTS:
         refusal = _RISES_AT_ONCE if part.turned else _TOO_FEW
     elif fall is None:
-        refusal = _RISES_ONLY if part.turned else _FLAT
+        refusal = _RISES_ONLY if part.turned else _FLAT if completed else _NOT_YET
     elif not part.turned and fall.first > 0.9 * n and fall.last == n - 1:
         refusal = _STILL_FALLING if completed else _CUT_SHORT
     elif lr is None:
@@ -290,6 +290,7 @@ _FLAT = (
     "The loss does not fall clearly in this range, as often with a trained model, so the curve "
     "shows no candidate: raise end_lr, or calm the noise with larger batches or more points."
 )
+_NOT_YET = "The loss had not fallen clearly when the LR range test ended: let it run on."
 _STILL_FALLING = "The loss is still falling at the end of the range: raise end_lr."
 _CUT_SHORT = "The loss was still falling when the LR range test ended: let it run on."
 _NOT_BY_THIS_RULE = "The loss falls, but the rule {rule} finds no candidate: ask for another rule."

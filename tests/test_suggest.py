@@ -520,6 +520,16 @@ def test_a_loss_still_falling_at_the_end_is_refused_with_what_to_do(reason, advi
     assert advice in refusal(lrs, losses, reason)
 
 
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [("completed", "raise end_lr"), ("stopped", "let it run"), ("exhausted", "let it run")],
+)
+def test_a_test_that_ended_before_any_fall_is_no_sign_of_a_trained_model(reason, advice):
+    lrs, losses = known(100, noise=0.01)
+    assert advice in refusal(lrs[:30], losses[:30], reason)
+    assert ("trained model" in refusal(lrs[:30], losses[:30], reason)) == (reason == "completed")
+
+
 def test_a_loss_that_rises_at_the_very_end_has_turned():
     losses = np.interp(np.arange(100), [0, 80, 96, 99], [2.3, 2.3, 1.0, 2.2])
     assert (
@@ -624,6 +634,7 @@ def every_reason():
     yield LossCurve(lrs, flat + lrs).suggestion
     yield LossCurve(lrs[:60], losses[:60]).suggestion
     yield LossCurve(lrs[:60], losses[:60], "stopped").suggestion
+    yield LossCurve(lrs[:30], losses[:30], "stopped").suggestion
     yield LossCurve(lrs[65:], losses[65:]).suggestion
     yield LossCurve(lrs[86:], losses[86:]).suggestion
     yield LossCurve(lrs[:5], losses[:5]).suggestion

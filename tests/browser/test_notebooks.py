@@ -54,5 +54,6 @@ def test_a_notebook_runs_and_its_finder_starts_again_at_a_click(lab: Host, name:
     expect(finder.dots.nth(3)).to_be_attached()
     lab.append_and_run("finder.stop()")
     finder.wait_until_ended()
-    finder.root.scroll_into_view_if_needed()
+    finder.start.scroll_into_view_if_needed()
+    expect(finder.start).to_be_in_viewport()
     lab.screenshot(f"notebook-{name}")
