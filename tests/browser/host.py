@@ -18,8 +18,12 @@ PROMPT_MS = 5_000
 ANSWER_S = 10
 NUMBERS = count(1)
 
-# Thrown by Notebook 7.6 at every start: https://github.com/jupyter/notebook/issues/7862
-KNOWN = re.compile(r"reading 'schema'\)\s+at \S+/static/notebook/notebook_core\.")
+# Thrown by Notebook itself at every start, 7.6 (https://github.com/jupyter/notebook/issues/7862) and
+# 7.2.
+KNOWN = re.compile(
+    r"reading 'schema'\)\s+at \S+/static/notebook/notebook_core\."
+    r"|reading 'last_modified'\)\s+at \S+/static/notebook/"
+)
 
 # Cells are read from the page's own model: those that are scrolled away are not in the document.
 READY = """() => {
@@ -29,14 +33,15 @@ READY = """() => {
     && kernel.status === "idle";
 }"""
 CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
-  .filter((cell) => cell.model.type === "code")
-  .map((cell) => ({
-    index: cell.parent.widgets.indexOf(cell),
+  .map((cell, index) => ({ cell, index }))
+  .filter(({ cell }) => cell.model.type === "code")
+  .map(({ cell, index }) => ({
+    index,
     id: cell.model.id,
     prompt: cell.model.executionCount,
     busy: "executionState" in cell.model
       ? cell.model.executionState === "running"
-      : cell.inputArea.promptNode.textContent.includes("*"), // before JupyterLab 4.4
+      : cell.prompt === "*", // before JupyterLab 4.4
     outputs: cell.model.sharedModel.getOutputs(),
   }))"""
 SELECT = """(index) => {
