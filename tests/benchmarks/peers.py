@@ -65,6 +65,7 @@ def fastai(training: Training, steps: int) -> Run:
         training.model,
         loss_func=training.criterion,
         opt_func=lambda parameters, **options: OptimWrapper(opt=training.optimizer),
+        lr=[group["lr"] for group in training.optimizer.param_groups],  # or it would set its own
     )
 
     def run() -> None:

@@ -70,8 +70,10 @@ def main() -> None:
     print_table(found)
     print(f"\n{NOTES}{''.join(notes)}{not_installed()}")
     for tool, outcomes in found.items():
-        entries = [changed for states in outcomes.values() for changed in states.values()]
-        print(f"{tool}: {sum(entries)} of {len(entries)} entries changed")
+        counts = {end: (sum(states.values()), len(states)) for end, states in outcomes.items()}
+        changed, entries = (sum(column) for column in zip(*counts.values(), strict=True))
+        each = ", ".join(f"{end} {some} of {every}" for end, (some, every) in counts.items())
+        print(f"{tool}: {changed} of {entries} entries changed ({each})")
 
 
 Outcomes = dict[str, dict[str, bool]]  # end -> state -> whether it changed
