@@ -10,7 +10,7 @@ import sys
 try:
     import torchvision
 except ImportError:
-    pass  # a notebook that needs it says so
+    torchvision = None  # a notebook that needs it says so
 except RuntimeError as error:
     if "torchvision::nms" not in str(error):
         raise

@@ -10,14 +10,19 @@ import contextlib
 import importlib.util
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+sys.path.append(str(Path(__file__).parents[1]))
+import torchvision_on_cpu  # noqa: F401 - fastai and Lightning import torchvision
 
 RANGE = (1e-7, 1e-3)  # nothing diverges in it, so all of them take all their steps
 
