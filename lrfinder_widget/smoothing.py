@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 
 SMOOTHING = 0.1  # of the points are seen by a smoothed one
-CLEAR_FALL = 4.0  # in standard errors; noise alone stays below it
-WEAK_FALL = 2.3  # as standard errors at a known place; noise alone stays below it
+# In standard errors; noise alone exceeds either in about one curve of a hundred.
+CLEAR_FALL = 4.0
+WEAK_FALL = 2.3  # lower, as it weighs all places, and the other looks for the lowest
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Part:
 
     @cached_property
     def fall(self) -> Fall | None:
-        """The clear fall; None if noise could have made it."""
+        """The fall, if need be a weak one; None if noise could have made that too."""
         clear = _fall(self)
         return _weak_fall(self) if clear is None else clear
 
@@ -77,7 +78,7 @@ class Fall:
 
 
 def _fall(part: Part) -> Fall | None:
-    """Find the fall from the start to the bottom; None if noise could have made it.
+    """Find the clear fall from the start to the bottom; None if noise could have made it.
 
     The start is the mean of the first points, of as many as make the fall clearest: a single one
     says little where batches differ much, even if smoothed.
