@@ -195,7 +195,8 @@ TOOLS: dict[str, Callable[[Training, int], Callable[[], object]]] = {
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 PROCESSES = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 if FORKS:
-    PROCESSES.set_forkserver_preload(["torch", "lrfinder_widget"])
+    # With what an optimizer imports at its first step, or each process would.
+    PROCESSES.set_forkserver_preload(["torch", "torch._dynamo", "lrfinder_widget"])
 
 
 if __name__ == "__main__":
