@@ -131,7 +131,7 @@ INPUTS = (
 )
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_no_mutated_message_gets_through(setting: Setting) -> None:
     assert send_mutated(setting, few=3) >= AT_LEAST
 

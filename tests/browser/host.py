@@ -18,8 +18,7 @@ PROMPT_MS = 5_000
 ANSWER_S = 10
 NUMBERS = count(1)
 
-# Thrown by Notebook itself at every start: 7.6 (https://github.com/jupyter/notebook/issues/7862)
-# and 7.2.
+# Thrown by Notebook 7.6 and 7.2 at every start: https://github.com/jupyter/notebook/issues/7862
 KNOWN = re.compile(
     r"reading 'schema'\)\s+at \S+/static/notebook/notebook_core\."
     r"|reading 'last_modified'\)\s+at \S+/static/notebook/"
