@@ -69,6 +69,7 @@ class Kernel:
     def begin(self, source: str, cell: str | None = None) -> str:
         """Send a cell, named as JupyterLab names it."""
         content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False}
+        content["stop_on_error"] = False  # or what is sent right after an interrupt is not run
         metadata = {} if cell is None else {"cellId": cell}
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
@@ -88,7 +89,7 @@ class Kernel:
         assert answer["status"] == "ok", "\n".join(answer.get("traceback", []))
 
     def ask(self, expression: str) -> Any:
-        sent = self.client.execute("", user_expressions={"it": expression})
+        sent = self.client.execute("", user_expressions={"it": expression}, stop_on_error=False)
         answer = self.end(sent)["user_expressions"]["it"]
         assert answer["status"] == "ok", answer
         return ast.literal_eval(answer["data"]["text/plain"])
