@@ -75,7 +75,7 @@ def gaps_while_a_cell_computes(host: Host) -> list[float]:
     shown = host.append_and_run("print(*(f'{lr:.2e}' for lr in seen))").split()
     print(f"{len(grown)} redraws in {ended - began:.0f} ms, longest gap {max(gaps):.0f} ms")
     # In order, the last one always. While the kernel does not answer, ipywidgets itself keeps only
-    # the latest value of a trait, so of several picks in one busy cell the earlier ones may be left.
+    # the latest value of a trait, so of several picks in a busy cell the earlier ones may be left.
     later = iter(picked)
     assert all(lr in later for lr in shown), (shown, picked)
     assert shown[-1] == picked[-1]
