@@ -74,8 +74,8 @@ def gaps_while_a_cell_computes(host: Host) -> list[float]:
     host.wait_until_kernel_says("print(lr == seen[-1] == finder.lr)", "True")
     shown = host.append_and_run("print(*(f'{lr:.2e}' for lr in seen))").split()
     print(f"{len(grown)} redraws in {ended - began:.0f} ms, longest gap {max(gaps):.0f} ms")
-    # In order, the last one always. While the kernel does not answer, ipywidgets itself keeps only
-    # the latest value of a trait, so of several picks in a busy cell the earlier ones may be left.
+    # In order, the last one always. While the kernel does not answer, ipywidgets keeps only the
+    # latest value of a trait: of several picks in one busy cell the earlier ones may be left out.
     later = iter(picked)
     assert all(lr in later for lr in shown), (shown, picked)
     assert shown[-1] == picked[-1]
