@@ -21,7 +21,7 @@ NUMBERS = count(1)
 # Thrown by Notebook 7.6 and 7.2 at every start: https://github.com/jupyter/notebook/issues/7862
 KNOWN = re.compile(
     r"reading 'schema'\)\s+at \S+/static/notebook/notebook_core\."
-    r"|reading 'last_modified'\)\s+at \S+/static/notebook/"
+    r"|reading 'last_modified'\)\s+at .*/static/notebook/"
 )
 
 # Cells are read from the page's own model: those that are scrolled away are not in the document.
