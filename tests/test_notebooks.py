@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-LONG = pytest.mark.timeout(300 if kernels.QUICK == "1" else 7200)
+LONG = pytest.mark.timeout(600 if kernels.QUICK == "1" else 7200)
 
 each_source = pytest.mark.parametrize("source", kernels.SOURCES)
 
