@@ -53,7 +53,7 @@ class Controls:
             layout={"width": "40px", "display": "none"},
         )
         self.apply = ipywidgets.Button(description="Apply", disabled=True, layout={"width": "84px"})
-        self.status = ipywidgets.HTML(layout={"width": "100%"})
+        self.status = ipywidgets.HTML(layout={"width": "auto"})  # all of it, but for its margins
         self.candidates: dict[Rule, ipywidgets.Button] = {
             rule: ipywidgets.Button(
                 tooltip=f"Put the marker where the rule {rule} would",

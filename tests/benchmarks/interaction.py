@@ -26,7 +26,6 @@ sys.path[:0] = [str(TESTS), str(TESTS / "browser")]
 
 import chromium  # noqa: E402
 import host as host_module  # noqa: E402
-from conftest import FLAGS  # noqa: E402
 from finder import Finder  # noqa: E402
 from host import Host  # noqa: E402
 from overhead import load, machine  # noqa: E402
@@ -138,7 +137,9 @@ def opened() -> Iterator[Host]:
         serve("jupyterlab", Path(home)) as server,
     ):
         browser = playwright.chromium.launch(
-            executable_path=chromium.find(), args=FLAGS, chromium_sandbox=not chromium.is_root()
+            args=chromium.FLAGS,
+            chromium_sandbox=not chromium.is_root(),
+            executable_path=chromium.find(),
         )
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(60_000)

@@ -8,17 +8,9 @@ from pathlib import Path
 
 import chromium
 import pytest
-from host import Host
-from playwright.sync_api import Page, expect
+from host import Host, watched
+from playwright.sync_api import Page
 from server import Server, serve
-
-FLAGS = [
-    "--disable-client-side-phishing-detection",
-    "--disable-domain-reliability",
-    "--no-pings",
-    # A widget that needs a CDN is a widget that does not work behind a firewall.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     # Chromium's sandbox does not work for root, and is not given up for anyone else.
-    arguments = {"args": FLAGS, "chromium_sandbox": not chromium.is_root()}
+    arguments = {"args": chromium.FLAGS, "chromium_sandbox": not chromium.is_root()}
     if found := chromium.find():
         arguments["executable_path"] = found
     return browser_type_launch_args | arguments
@@ -68,10 +60,3 @@ def notebook7(page: Page, notebook7_server: Server) -> Iterator[Host]:
 @pytest.fixture(params=["lab", "notebook7"])
 def host(request: pytest.FixtureRequest) -> Host:
     return request.getfixturevalue(request.param)
-
-
-def watched(host: Host) -> Iterator[Host]:
-    host.page.set_default_timeout(15_000)
-    expect.set_options(timeout=15_000)
-    yield host
-    assert not host.console_errors, "\n".join(host.console_errors)

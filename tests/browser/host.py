@@ -3,12 +3,12 @@
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from server import Server
 
@@ -213,3 +213,10 @@ def as_text(outputs: list[dict]) -> str:
             text = output["data"].get("text/plain", "")
         texts.append(text if isinstance(text, str) else "\n".join(text))
     return re.sub(r"\x1b\[[0-9;]*m", "", "".join(texts)).strip()
+
+
+def watched(host: Host) -> Iterator[Host]:
+    host.page.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
+    yield host
+    assert not host.console_errors, "\n".join(host.console_errors)

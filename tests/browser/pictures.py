@@ -18,7 +18,6 @@ sys.path += [str(TESTS), str(TESTS / "browser")]
 
 import chromium  # noqa: E402
 import kernels  # noqa: E402
-from conftest import FLAGS  # noqa: E402
 from finder import Finder  # noqa: E402
 from host import Host  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -101,7 +100,9 @@ def main(names: list[str]) -> None:
         whole = {"LRFINDER_QUICK": os.environ.get("LRFINDER_QUICK", "0")}
         environment = kernels.environment(Path(home) / "ipython") | whole
         browser = playwright.chromium.launch(
-            args=FLAGS, chromium_sandbox=not chromium.is_root(), executable_path=chromium.find()
+            args=chromium.FLAGS,
+            chromium_sandbox=not chromium.is_root(),
+            executable_path=chromium.find(),
         )
         with serve("jupyterlab", Path(home), environment) as server:
             for name in names:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import kernels
 import pytest
-from conftest import watched
 from finder import Finder
-from host import Host
+from host import Host, watched
 from playwright.sync_api import Page, expect
 from server import NOTEBOOKS, Server, serve
 
