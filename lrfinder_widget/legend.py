@@ -54,12 +54,12 @@ class Legend:
         """Make room for the curve of a new run, which is the current one; under the lock."""
         if not len(self.latest.curve):  # it came to nothing
             self._drop(self.latest)
-        self.latest = self._add(name, LossCurve([], []))
+        self.latest = self._add(self._free(name), LossCurve([], []))
         self.choose(self.latest)
 
-    def add(self, curve: LossCurve, name: str) -> None:
+    def add(self, curve: LossCurve, name: str | None) -> None:
         """Show a curve behind the current one; under the lock."""
-        self._add(name, curve)
+        self._add(name or self._free("added"), curve)
         self._lay_out()
 
     @property
@@ -89,7 +89,7 @@ class Legend:
             self._lay_out()
 
     def _add(self, name: str, curve: LossCurve) -> Shown:
-        one = Shown(self._free(name), self._styles, curve)
+        one = Shown(name, self._styles, curve)
         self._styles += 1
         self._rows[one] = _Row(
             one,

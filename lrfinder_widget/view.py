@@ -142,7 +142,7 @@ class View:
         self.legend.begin(name)
         self._show_others()
 
-    def keep(self, curve: LossCurve, name: str) -> None:
+    def keep(self, curve: LossCurve, name: str | None) -> None:
         """Show a curve behind the current one; under `lock`."""
         self.legend.add(curve, name)
         self._show_others()

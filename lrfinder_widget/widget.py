@@ -214,7 +214,7 @@ class LRFinder(Export, ipywidgets.VBox):
 
     def _keep(self, curve: LossCurve, name: str | None) -> None:
         with self._view.lock:
-            self._view.keep(curve, name or "added")
+            self._view.keep(curve, name)
 
     def _runs(self) -> list[tuple[str, LossCurve]]:
         with self._view.lock:

@@ -1714,7 +1714,10 @@ def test_curves_of_other_finders_can_be_added(make: Any) -> None:
     finder = make(namespace={})
     finder.add(other.curve, name="AdamW, batch 64")
     finder.add(other.curve)
-    assert rows(finder) == [("AdamW, batch 64", True), ("added", True)]
+    finder.add(other.curve)
+    finder.add(other.curve, name="AdamW, batch 64")  # as it was given
+    names = [name for name, _ in rows(finder)]
+    assert names == ["AdamW, batch 64", "added", "added #2", "AdamW, batch 64"]
     with pytest.raises(TypeError, match="curve must be a LossCurve"):
         finder.add(other)
     finder.close()
