@@ -15,7 +15,10 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 LONG = pytest.mark.timeout(600 if kernels.QUICK == "1" else 7200)
 
-each_source = pytest.mark.parametrize("source", kernels.SOURCES)
+each_source = pytest.mark.parametrize(
+    "source",
+    [kernels.SOURCES[0], *(pytest.param(s, marks=pytest.mark.slow) for s in kernels.SOURCES[1:])],
+)
 
 # What a notebook is asked in between, in its own kernel, which then knows the modules of the tests.
 BEGIN = f"import sys; sys.path.insert(0, {str(kernels.TESTS)!r}); import origins, recipes, support"
