@@ -87,7 +87,7 @@ def test_marker_and_axis_agree_at_every_width(host: Host) -> None:
             expect(finder.handle).to_have_attribute(
                 "aria-valuetext", re.compile(rf"^{float(tick):.2e}".replace("+", r"\+"))
             )
-            finder.root.scroll_into_view_if_needed()
+            finder.root.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
             host.page.wait_for_function(
                 "() => document.querySelectorAll('.lrf-figure g.axis g.tick').length > 8"
             )
