@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
@@ -19,6 +21,7 @@ def test_overhead_compares_each_way_with_the_bare_loop() -> None:
     assert "1 thread(s)" in printed
 
 
+@pytest.mark.slow
 def test_busy_compares_the_finder_with_the_bare_loop_and_the_cell_with_itself() -> None:
     printed = run("busy.py", "--rounds", "1", "--models", "lenet")
     ((model, *cells),) = table(printed)
@@ -37,6 +40,7 @@ def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:
     assert "files opened for writing: 0;" in printed
 
 
+@pytest.mark.slow
 def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
     printed = run("regret.py", "--quick", "--cache", str(tmp_path / "truth.json"))
     rules = ["default", "minimum/10", "steepest", "valley", "slide", "divergence", "then trials"]
@@ -47,6 +51,7 @@ def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
     assert (tmp_path / "truth.json").exists()
 
 
+@pytest.mark.slow
 def test_overhead_of_others_is_measured_beside_ours() -> None:
     printed = run("overhead_peers.py", "--rounds", "1", "--sizes", "mlp:6")
     assert [cells[:3] for cells in table(printed)][:3] == [
@@ -101,6 +106,7 @@ print(json.dumps(restore.case("spoiler", "end")))
 """
 
 
+@pytest.mark.slow
 def test_start_says_times_and_sizes() -> None:
     printed = run("start.py", "--rounds", "1", "--no-wheel")
     names = [name for name, _ in table(printed)]
