@@ -19,7 +19,7 @@ MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 """Pixels around the plot area; fixed, so that the marker knows where the axis is."""
 
 DRAWN_POINTS = 1000
-"""A line of more points is thinned out for drawing, never in the data."""
+"""A line of more points is thinned out for drawing, never in the data; dots are half as many."""
 
 _LARGEST = 1e100  # drawn; beyond it, the page's arithmetic overflows
 
@@ -72,15 +72,9 @@ class Chart:
             visible=False,
             tick_format=".6~g",
         )
-        self._raw = bqplot.Scatter(
-            x=[],
-            y=[],
-            scales=scales,
-            colors=[CURRENT],
-            default_size=14,
-            opacities=[0.5],
-            stroke_width=0,
-        )
+        # Not bqplot's Scatter: an element for each point is more than a page can redraw in a frame.
+        self._raw = bqplot.Lines(x=[], y=[], scales=scales, colors=[CURRENT], stroke_width=4.2)
+        self._raw.opacities = [0.5]
         # The band of the suggestion, all over the height.
         height = {"x": self._x, "y": bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)}
         self._band = bqplot.Lines(
@@ -136,7 +130,7 @@ class Chart:
         own = self._limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
         self._own_limits = own if len(losses) else None
         self._limit()
-        put(self._raw, lrs, losses)
+        put(self._raw, *dots(lrs, losses))
         put(self._smooth, smooth_lrs, smooth)
 
     def show_band(self, suggestion: Suggestion | None) -> None:
@@ -226,6 +220,13 @@ def put(mark: Any, x: Array, y: Array) -> None:
     """Send the points of a mark, thinned out if they are many."""
     with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
         mark.x, mark.y = thin_out(x, y)
+
+
+def dots(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return points as a line that is broken between them; round ends make each a dot."""
+    x, y = thin_out(x, y, DRAWN_POINTS // 2)
+    broken = np.column_stack([y, np.full(len(y), np.nan)]).ravel()
+    return np.repeat(x, 2)[:-1], broken[:-1]  # the page wants the last point to be one
 
 
 def close_tree(widget: Any) -> None:

@@ -19,6 +19,7 @@ from lrfinder_widget import LossCurve, Suggestion
 from lrfinder_widget.chart import (
     DRAWN_POINTS,
     Chart,
+    dots,
     log_ticks,
     loss_limits,
     round_ticks,
@@ -278,13 +279,24 @@ def test_only_finite_values_are_sent_and_x_and_y_together(
     chart.draw(curve_of(losses))
     assert messages.updates
     for state in messages.updates:
-        for value in state.values():
+        for name, value in state.items():
             if isinstance(value, (float, np.ndarray)):
-                assert np.isfinite(value).all()
+                assert np.isfinite(without_breaks(value) if name == "y" else value).all()
         assert ("x" in state) == ("y" in state)  # or their lengths disagree for a moment
         if "x" in state:
             assert np.shape(state["x"]) == np.shape(state["y"])
             assert np.size(state["x"]) <= DRAWN_POINTS
+
+
+def points(mark: Any) -> tuple[list[float], list[float]]:
+    kept = ~np.isnan(mark.y)
+    return mark.x[kept].tolist(), mark.y[kept].tolist()
+
+
+def without_breaks(y: np.ndarray) -> np.ndarray:
+    """Dots are drawn by a line that is broken between them."""
+    is_dots = y.size % 2 == 1 and bool(np.isnan(y[1::2]).all())
+    return y[::2] if is_dots else y
 
 
 @pytest.mark.parametrize("losses", CURVES.values(), ids=CURVES.keys())
@@ -303,7 +315,7 @@ def test_the_marks_hold_the_finite_points(chart: Chart) -> None:
     curve = curve_of(with_gaps())
     chart.draw(curve)
     good = np.isfinite(curve.losses)
-    drawn = [(mark.x.tolist(), mark.y.tolist()) for mark in chart.figure.marks[1:]]
+    drawn = [points(mark) for mark in chart.figure.marks[1:]]
     assert (curve.lrs[good].tolist(), curve.losses[good].tolist()) in drawn
     assert (curve.lrs[good].tolist(), curve.smooth()[good].tolist()) in drawn
 
@@ -312,7 +324,7 @@ def test_a_growing_curve_grows_on_the_chart_and_a_new_one_begins_again(chart: Ch
     sizes = []
     for n in (0, 1, 2, 50, 100, 0, 1):
         chart.draw(curve_of(noisy(100)[:n]))
-        sizes.append({len(mark.x) for mark in chart.figure.marks[1:]})
+        sizes.append({len(points(mark)[0]) for mark in chart.figure.marks[1:]})
     assert sizes == [{0}, {1}, {2}, {50}, {100}, {0}, {1}]
 
 
@@ -361,14 +373,14 @@ def test_repeats_are_drawn_faintly_and_their_median_on_top() -> None:
     assert chart.figure.marks == [chart._band, chart._raw, chart._smooth]
     under_way = LossCurve(lrs[:7], 3.0 - lrs[:7], "stopped")
     chart.draw(curves[0], [curves[0], under_way])  # the second is under way
-    assert [len(mark.x) for mark in chart.figure.marks[1:]] == [30, 7, 7, 30]
-    assert chart._raw.y.tolist() == under_way.losses.tolist()
+    assert [len(points(mark)[0]) for mark in chart.figure.marks[1:]] == [30, 7, 7, 30]
+    assert points(chart._raw)[1] == under_way.losses.tolist()
     median = LossCurve.median(curves)
     chart.draw(median, curves)
-    assert [len(mark.x) for mark in chart.figure.marks[1:]] == [30] * 5
-    assert chart._raw.y.tolist() == median.losses.tolist() == curves[2].losses.tolist()
+    assert [len(points(mark)[0]) for mark in chart.figure.marks[1:]] == [30] * 5
+    assert points(chart._raw)[1] == median.losses.tolist() == curves[2].losses.tolist()
     chart.draw(curves[1], curves[1:2])  # the next run has no repeats
-    assert [len(mark.x) for mark in chart.figure.marks[1:]] == [0, 0, 0, 30, 30]
+    assert [len(points(mark)[0]) for mark in chart.figure.marks[1:]] == [0, 0, 0, 30, 30]
 
 
 def test_the_band_of_a_suggestion_is_shaded_over_all_the_height() -> None:
@@ -391,13 +403,25 @@ def test_ticks_of_a_logarithmic_loss_axis_lie_within_it(low: float, high: float)
     assert np.all(np.diff(ticks) > 0)
 
 
+def test_each_point_is_a_dot_until_there_are_too_many() -> None:
+    x = np.arange(1.0, 501.0)
+    xs, ys = dots(x, -x)
+    assert xs.tolist() == np.repeat(x, 2)[:-1].tolist()
+    assert ys[::2].tolist() == (-x).tolist()
+    assert np.isnan(ys[1::2]).all()
+    many = np.arange(5000.0)
+    xs, ys = dots(many, np.sin(many))
+    assert len(xs) == len(ys) <= DRAWN_POINTS
+    assert {many[0], many[-1], many[np.sin(many).argmin()]} <= set(xs)
+
+
 def test_a_logarithmic_loss_axis_leaves_out_what_is_not_positive() -> None:
     lrs = np.geomspace(1e-5, 1.0, 40)
     losses = np.where(np.arange(40) % 7 == 3, -1.0, 1.0 / (1 + np.arange(40)))
     chart = Chart(1e-5, 1.0, log=True, log_loss=True)
     chart.draw(LossCurve(lrs, losses))
-    assert 0 < len(chart._raw.x) < 40
-    assert chart._raw.y.min() > 0
+    assert 0 < len(points(chart._raw)[0]) < 40
+    assert min(points(chart._raw)[1]) > 0
     assert 0 < chart._y.min < chart._y.max
     chart.draw(LossCurve(lrs, -np.abs(losses)))
     assert len(chart._raw.x) == 0

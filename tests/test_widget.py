@@ -1784,12 +1784,12 @@ def test_another_run_can_be_made_the_current_one(make: Any) -> None:
     latest = finished(finder).curve
     view, (one, two) = finder._view, finder._view.legend.box.children
     assert two.children[3].disabled  # is the current one
-    assert view.chart._raw.x.tolist() == latest.lrs.tolist()
+    assert view.chart._raw.x[::2].tolist() == latest.lrs.tolist()
     assert behind(finder) == [first.lrs.tolist()]
 
     one.children[2].value = "<i>the first</i>"
     one.children[3].click()
-    assert view.chart._raw.x.tolist() == first.lrs.tolist()
+    assert view.chart._raw.x[::2].tolist() == first.lrs.tolist()
     assert behind(finder) == [latest.lrs.tolist()]
     assert view.marker.curve_lrs.tolist() == first.lrs.tolist()
     assert view.chart._band.x.tolist() == [first.suggestion.low, first.suggestion.high]
@@ -1799,7 +1799,7 @@ def test_another_run_can_be_made_the_current_one(make: Any) -> None:
     assert finder.curve == latest  # what code reads is the latest
 
     one.children[4].click()  # removed: the latest is the current one again
-    assert view.chart._raw.x.tolist() == latest.lrs.tolist()
+    assert view.chart._raw.x[::2].tolist() == latest.lrs.tolist()
     assert behind(finder) == []
 
 
@@ -1808,14 +1808,14 @@ def test_while_a_run_goes_on_it_is_the_current_one(make: Any, gate: Gate) -> Non
     finder.add(LossCurve([1e-4, 1e-3, 1e-2], [3.0, 2.0, 1.0]), "other")
     choose = finder._view.legend.box.children[0].children[3]
     choose.click()
-    assert finder._view.chart._raw.x.tolist() == [1e-4, 1e-3, 1e-2]
+    assert finder._view.chart._raw.x[::2].tolist() == [1e-4, 1e-3, 1e-2]
     finder.start()
     assert choose.disabled
     choose.click()
     gate.let_all()
     finder.wait(WAIT_S)
     assert not choose.disabled
-    assert finder._view.chart._raw.x.tolist() == finder.curve.lrs.tolist()
+    assert finder._view.chart._raw.x[::2].tolist() == finder.curve.lrs.tolist()
 
 
 def test_a_removed_run_and_a_closed_finder_leave_no_row_behind(make: Any) -> None:

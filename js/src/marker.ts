@@ -21,7 +21,7 @@ import {
 } from "./geometry.ts";
 import { axisOf, commitNumber, curveOf, isPending, listen, type Model, number } from "./model.ts";
 import { answer, type Request } from "./page.ts";
-import { drawTicks } from "./ticks.ts";
+import { drawTicks, whenResized } from "./ticks.ts";
 
 /** What is being done with the marker right now; while there is one, the kernel does not move it. */
 interface Gesture {
@@ -323,6 +323,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   });
   draw();
   onTicks();
+  whenResized(ticks, signal, onTicks);
   // A notebook that is opened without its kernel: the finder is put together after this.
   if (isDead) setTimeout(() => showGone(el, isDead), 0);
 

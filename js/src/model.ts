@@ -21,12 +21,17 @@ export function curveOf(model: Model): Curve {
   return { lrs: numbers(model.get("curve_lrs")), losses: numbers(model.get("curve_losses")) };
 }
 
+/** Asked for at each movement of the pointer, and the same until the kernel sends others. */
+const read = new WeakMap<DataView, Float64Array>();
+
 /** Bytes from the kernel: little-endian doubles, which may begin anywhere in their buffer. */
 function numbers(value: unknown): Float64Array {
   if (!(value instanceof DataView)) return new Float64Array();
-  return Float64Array.from({ length: value.byteLength >> 3 }, (_, i) =>
-    value.getFloat64(8 * i, true),
-  );
+  const found =
+    read.get(value) ??
+    Float64Array.from({ length: value.byteLength >> 3 }, (_, i) => value.getFloat64(8 * i, true));
+  read.set(value, found);
+  return found;
 }
 
 /** Has a pick been sent that the kernel has not answered? */

@@ -22,16 +22,13 @@ export function drawTicks(
     .filter((entry): entry is [string, number] => typeof entry[1] === "number")
     .filter(([, lr]) => beyond(lr, axis) === 0)
     .sort(([, a], [, b]) => a - b);
-  let last_px = Number.NEGATIVE_INFINITY;
-  let level = 0;
-  const made = shown.map(([name, lr]) => {
-    const fraction = fractionOf(lr, axis);
-    level = fraction * width_px - last_px < APART_PX ? (level + 1) % LEVELS : 0;
-    last_px = fraction * width_px;
+  const places = layOut(shown.map(([, lr]) => fractionOf(lr, axis) * width_px));
+  const made = shown.map(([name, lr], i) => {
     const tick = document.createElement("div");
     tick.className = "lrf-tick";
-    tick.style.setProperty("--lrf-at", String(fraction));
-    tick.style.setProperty("--lrf-level", String(level));
+    tick.style.setProperty("--lrf-at", String(fractionOf(lr, axis)));
+    tick.style.setProperty("--lrf-level", String(places[i]?.level));
+    tick.style.setProperty("--lrf-aside", `${places[i]?.aside_px}px`);
     const label = document.createElement("span");
     label.textContent = name;
     tick.append(label);
@@ -39,4 +36,27 @@ export function drawTicks(
     return tick;
   });
   box.replaceChildren(...made);
+}
+
+/**
+ * Where the names of ticks at these ascending places go: each to the lowest level where there is
+ * room, and if there is none, to the right of the one that leaves most.
+ */
+export function layOut(places_px: readonly number[]): { level: number; aside_px: number }[] {
+  const taken_px = new Array<number>(LEVELS).fill(Number.NEGATIVE_INFINITY);
+  return places_px.map((place_px) => {
+    const free = taken_px.findIndex((last_px) => place_px - last_px >= APART_PX);
+    const level = free < 0 ? taken_px.indexOf(Math.min(...taken_px)) : free;
+    const at_px = Math.max(place_px, (taken_px[level] ?? 0) + APART_PX);
+    taken_px[level] = at_px;
+    return { level, aside_px: at_px - place_px };
+  });
+}
+
+/** Calls back when the box has another width, also the first time. */
+export function whenResized(box: HTMLElement, signal: AbortSignal, callback: () => void): void {
+  if (typeof ResizeObserver === "undefined") return;
+  const observer = new ResizeObserver(callback);
+  observer.observe(box);
+  signal.addEventListener("abort", () => observer.disconnect());
 }

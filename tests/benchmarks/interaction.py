@@ -68,8 +68,8 @@ def small_model():
                     namespace=Noted(lr=1e-3))
 """
 
-# Watches the page from now on: long tasks, frames, when the number of drawn points changed, and
-# from a movement of the pointer to the frame that shows it.
+# Watches the page from now on: long tasks, frames, when the drawn points changed, and from a
+# movement of the pointer to the frame that shows it.
 WATCH = """() => {
   const seen = window.seen = { tasks: [], frames: [], draws: [], pixels: [], ups: [], on: true };
   new PerformanceObserver((list) => {
@@ -83,10 +83,16 @@ WATCH = """() => {
   };
   requestAnimationFrame(frame);
   const root = document.querySelector(".lrf-finder");
+  // The latest drawn point, by how far to the right its dot is: a dot is closed where it began.
   new MutationObserver(() => {
-    seen.draws.push([performance.timeOrigin + performance.now(),
-                     root.querySelectorAll(".lrf-figure .dot").length]);
-  }).observe(root.querySelector(".lrf-figure"), { subtree: true, childList: true });
+    const lines = [...root.querySelectorAll(".lrf-figure .line")];
+    const drawn = lines.map((line) => line.getAttribute("d") ?? "").find((d) => d.endsWith("Z"));
+    const x = drawn && Number.parseFloat(drawn.slice(drawn.lastIndexOf("M") + 1));
+    if (x === undefined || x === seen.x) return;
+    seen.x = x;
+    const width = root.querySelector(".lrf-plot").getBoundingClientRect().width;
+    seen.draws.push([performance.timeOrigin + performance.now(), x / width]);
+  }).observe(root.querySelector(".lrf-figure"), { subtree: true, attributes: true });
   const plot = root.querySelector(".lrf-plot");
   window.addEventListener("pointermove", (event) => {
     requestAnimationFrame(() => {
@@ -151,13 +157,16 @@ def opened() -> Iterator[Host]:
 
 
 def shown(host: Host, code: str) -> Finder:
-    """A new notebook with this finder, drawn and watched."""
+    """A new notebook with this finder, drawn."""
     host.open([SET_UP, f"finder = {code}\nfinder"]).run_all()
     finder = Finder(host)
     finder.handle.wait_for()
+    return finder
+
+
+def watch(host: Host) -> None:
     host.page.wait_for_timeout(1000)  # for what JupyterLab does after a cell has run
     host.page.evaluate(WATCH)
-    return finder
 
 
 def ask(host: Host, expression: str) -> Any:
@@ -169,10 +178,11 @@ def first_point(host: Host) -> list[Row]:
     late = []
     for _ in range(5):
         shown(host, "waiting(0.01, 1000)")
+        watch(host)
         host.append_and_run("begun = time.time(); _ = finder.start()")
         draws = host.page.evaluate(SEEN)["draws"]
         begun, first = ask(host, "[begun, told[0]]")
-        drawn = next(at for at, dots in draws if dots) / 1000
+        drawn = draws[0][0] / 1000
         late.append(1000 * (drawn - begun) - 10)
         assert first >= begun
     return [row("start to first point, less the step", late)]
@@ -189,6 +199,7 @@ BUSY = """for _ in range(150):
 def picks(host: Host, *, count: int, when: str, finder: str, cell: str | None = None) -> list[Row]:
     """From the pointer to the pixel and to the namespace."""
     shown_finder = shown(host, finder)
+    watch(host)
     shown_finder.handle.scroll_into_view_if_needed()
     host.append_and_run("_ = finder.start()" + ("" if finder is ENDLESS else ".wait()"))
     if cell:
@@ -220,20 +231,19 @@ def streaming(host: Host) -> list[Row]:
         "for _ in range(9):\n    told.clear(); finder.start().wait()\n"
         "finder._sweep._step = waiting(0.008, 1000)._sweep._step; told.clear()"
     )
-    host.page.wait_for_timeout(1000)
-    host.page.evaluate(WATCH)
     host.append_and_run("_ = finder.start()")
+    watch(host)
     left, right = finder.tick_x("1e-6"), finder.tick_x("1e+0")
     until = time.monotonic() + 6
     while time.monotonic() < until:
         finder.drag_to(left, steps=60)
         finder.drag_to(right, steps=60)
-    host.append_and_run("_ = finder.wait()")
     seen = host.page.evaluate(SEEN)
+    host.append_and_run("_ = finder.wait()")
     times = ask(host, "told")
-    drawn = [(at / 1000, dots) for at, dots in seen["draws"] if 0 < dots <= len(times)]
-    late = [1000 * (at - times[dots - 1]) for at, dots in drawn]
-    gaps = 1000 * np.diff([at for at, _ in drawn])
+    latest = [(at / 1000, times[round(x * (len(times) - 1))]) for at, x in seen["draws"]]
+    late = [1000 * (drawn - told) for drawn, told in latest]
+    gaps = 1000 * np.diff([drawn for drawn, _ in latest])
     return [
         row("frames while dragging, ten runs of 1,000 points", seen["frames"]),
         ["longest task in the page", "", "", f"{max(seen['tasks'], default=0):.0f} ms"],

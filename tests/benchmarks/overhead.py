@@ -254,6 +254,8 @@ def background(task: Task, steps: int, stamps: Stamps | None) -> Run:
 
 def widget(task: Task, steps: int, stamps: Stamps | None) -> Run:
     finder = with_arguments(LRFinder, task, steps, stamps)
+    if IN_PAGE:
+        show(finder)
 
     def run() -> float:
         taken = seconds(lambda: finder.start().wait())
@@ -263,6 +265,20 @@ def widget(task: Task, steps: int, stamps: Stamps | None) -> Run:
 
     return run
 
+
+def show(finder: LRFinder) -> None:
+    """Put it in the page, in the place of the one before."""
+    from IPython import display
+
+    drawn, marker = threading.Event(), finder._view.marker
+    marker.observe(lambda change: drawn.set(), "ready")
+    display.clear_output(wait=True)
+    display.display(finder)
+    if not (drawn.wait(30) or marker.ready):
+        raise AssertionError("the page did not draw the widget")
+
+
+IN_PAGE = False  # `overhead_peers.py --browser` changes it
 
 # Each beside the bare loop that it is compared with.
 PAIRS: dict[Way, Way] = {

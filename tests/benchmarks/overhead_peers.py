@@ -7,6 +7,9 @@ The clock is the processor time of all threads, which other programs disturb lit
 waiting for the disk costs nothing; `--wall` takes the one on the wall.
 
     python tests/benchmarks/overhead_peers.py --rounds 12
+
+With `--browser` it is done in a notebook that is open in Chromium, where the widget can be seen
+and is sent all its points; without, nobody looks and no message leaves the process.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ import argparse
 import contextlib
 import gc
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import overhead
@@ -56,7 +61,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="of model and steps: mlp:100 …")
     parser.add_argument("--wall", action="store_true", help="the time on the wall instead")
+    parser.add_argument("--browser", action="store_true", help="in a notebook, the widget in sight")
     chosen = parser.parse_args()
+    if chosen.browser:
+        in_browser([argument for argument in sys.argv[1:] if argument != "--browser"])
+        return
     overhead.clock = time.perf_counter if chosen.wall else time.process_time
     torch.set_num_threads(1)
     print(machine())
@@ -139,6 +148,26 @@ def measure(ways: list[Way], task: Task, steps: int, rounds: int) -> dict[Way, N
             if done >= 0:
                 times[way].append(now)
     return {way: np.array(values) for way, values in times.items()}
+
+
+def in_browser(arguments: list[str]) -> None:
+    """Do the same in a cell of a notebook that is open in Chromium."""
+    from interaction import opened
+
+    with tempfile.TemporaryDirectory() as folder, opened() as host:
+        written = Path(folder) / "table.md"
+        cell = (
+            f"import contextlib, sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            "import overhead, overhead_peers\noverhead.IN_PAGE = True\n"
+            f"sys.argv = {[__file__, *arguments]!r}\n"
+            f"with contextlib.redirect_stdout(open({str(written)!r}, 'w')):\n"
+            "    overhead_peers.main()"
+        )
+        host.open([cell])
+        host.run_cell(0, timeout_ms=3_600_000)
+        if not written.exists() or "Load" not in written.read_text()[-40:]:
+            sys.exit(host.output_text(0))
+        print(written.read_text())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from host import Host
@@ -25,6 +26,10 @@ def slow_model(seconds=0.02, num_iter=400, **options):
     return LRFinder(model, optimizer, data, criterion, num_iter=num_iter, stop=None, **options)
 """
 
+# How many points are drawn: a dot is a stroke that is closed where it began.
+DOTS = """((root) => Math.max(...[...root.querySelectorAll(".lrf-figure .line")].map(
+  (line) => (line.getAttribute("d") ?? "").split("Z").length - 1)))"""
+
 
 class Finder:
     """The finder that a page shows, or the n-th of several."""
@@ -41,12 +46,20 @@ class Finder:
         self.number = self.root.get_by_role("textbox", name="learning rate")
         self.handle = self.root.get_by_role("slider", name="learning rate")
         self.status = self.root.get_by_role("status")
-        self.dots = self.root.locator(".lrf-figure .dot")
 
     def wait_until_ended(self) -> None:
         # Not the Start button: it is still there in the first moment after the click.
         expect(self.status).to_contain_text("verything is put back", timeout=60_000)
         expect(self.start).to_be_visible()
+
+    def dots(self) -> int:
+        return self.root.evaluate(DOTS)
+
+    def wait_for_dots(self, at_least: int, at_most: float = math.inf) -> None:
+        self.page.wait_for_function(
+            f"([root, least, most]) => {DOTS}(root) >= least && {DOTS}(root) <= most",
+            arg=[self.root.element_handle(), at_least, at_most],
+        )
 
     def label(self) -> str:
         """The marker's label, as a person reads it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from finder import SLOW, Finder
+from finder import DOTS, SLOW, Finder
 from host import Host
 from playwright.sync_api import expect
 
@@ -26,11 +26,11 @@ WATCH = """() => {
   const root = document.querySelector(".lrf-finder");
   window.drawn = [];
   new MutationObserver(() => {
-    const n = root.querySelectorAll(".lrf-figure .dot").length;
+    const n = DOTS(root);
     const running = [...root.querySelectorAll("button")].some((b) => /Stop/.test(b.textContent));
     if (running && n !== window.drawn.at(-1)) window.drawn.push(n);
-  }).observe(root, { childList: true, subtree: true });
-}"""
+  }).observe(root, { attributes: true, childList: true, subtree: true });
+}""".replace("DOTS", DOTS)
 
 
 def test_quickstart_from_start_to_a_dragged_learning_rate(host: Host) -> None:
@@ -165,7 +165,7 @@ def test_pause_and_resume(host: Host) -> None:
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
     finder = Finder(host)
     finder.start.click()
-    expect(finder.dots.nth(3)).to_be_attached()
+    finder.wait_for_dots(4)
     finder.pause.click()
     expect(finder.status).to_contain_text("Paused after")
     host.screenshot("paused", finder.root)
@@ -212,12 +212,12 @@ def test_a_cell_run_again_takes_over(host: Host) -> None:
 
 def test_a_page_reloaded_in_mid_run_goes_on_drawing(host: Host) -> None:
     host.open([SLOW, "finder = slow_model()\nfinder.start()"]).run_all()
-    expect(Finder(host).dots.nth(3)).to_be_attached()
+    Finder(host).wait_for_dots(4)
     host.reload()
     finder = Finder(host)
     expect(finder.stop).to_be_visible()
-    drawn = finder.dots.count()
-    expect(finder.dots.nth(drawn + 5)).to_be_attached()
+    drawn = finder.dots()
+    finder.wait_for_dots(drawn + 6)
     finder.stop.click()
     finder.wait_until_ended()
 

@@ -122,7 +122,7 @@ def test_another_run_is_chosen_zoomed_to_and_smoothed(lab: Host, dark: bool) -> 
     expect(finder.status).to_contain_text("<i>other</i>: ")
     expect(axis).to_contain_text("1e-9")
     expect(axis).not_to_contain_text("1e-6")
-    expect(finder.dots).to_have_count(3)
+    finder.wait_for_dots(3, 3)
     finder.root.get_by_title("Make SGD, batch 64 the current run").click()
     expect(finder.status).to_have_text(own)
 
@@ -194,7 +194,7 @@ def test_when_the_kernel_is_gone_everything_is_greyed(host: Host) -> None:
     host.page.evaluate(RESTART)
     note = finder.root.locator(".lrf-gone-note")
     expect(note).to_have_text("The kernel is gone, this is what was left. Run the cell again.")
-    assert finder.dots.count() > 10  # what was measured is still there
+    assert finder.dots() > 10  # what was measured is still there
     expect(finder.root).to_have_class(re.compile("lrf-gone"))
     expect(finder.root.locator(":scope > :not([inert])")).to_have_count(1)
     host.screenshot("gone", finder.root)

@@ -50,7 +50,7 @@ def test_a_notebook_runs_and_its_finder_starts_again_at_a_click(lab: Host, name:
     assert runs == (0 if name == "quickstart" else 1)
     finder.start.click()
     lab.wait_until_kernel_says("print(len(finder.curves))", str(runs + 1))
-    expect(finder.dots.nth(3)).to_be_attached()
+    finder.wait_for_dots(4)
     lab.append_and_run("finder.stop()")
     finder.wait_until_ended()
     finder.start.scroll_into_view_if_needed()

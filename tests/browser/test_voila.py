@@ -37,7 +37,7 @@ def test_from_start_to_a_dragged_learning_rate(lab: Host) -> None:
     expect(finder.handle).to_be_visible(timeout=60_000)
     assert finder.label() == "1.00e-03"
     finder.start.click()
-    expect(finder.dots.nth(3)).to_be_attached()
+    finder.wait_for_dots(4)
     finder.wait_until_ended()
     for tick in ("1e-5", "1e-1"):  # the marker is where the axis has it
         finder.number.fill(tick)
