@@ -74,7 +74,7 @@ class Chart:
         )
         # Not bqplot's Scatter: an element for each point is more than a page can redraw in a frame.
         self._raw = bqplot.Lines(x=[], y=[], scales=scales, colors=[CURRENT], stroke_width=4.2)
-        self._raw.opacities = [0.5]
+        self._raw.opacities = [0.65]
         # The band of the suggestion, all over the height.
         height = {"x": self._x, "y": bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)}
         self._band = bqplot.Lines(
