@@ -1,5 +1,7 @@
 """JupyterLab and Notebook 7, for real: `lab`, `notebook7`, or `host` for a test that runs in both.
 
+In Notebook 7 that is one of the slow tests, so that `make test` keeps its budget, unless the main
+path needs it: `in_each_host` says so.
 No browser, no pass: these tests fail where Chromium is missing, they are not skipped.
 """
 
@@ -57,6 +59,6 @@ def notebook7(page: Page, notebook7_server: Server) -> Iterator[Host]:
     yield from watched(Host("notebook7", page, notebook7_server))
 
 
-@pytest.fixture(params=["lab", "notebook7"])
+@pytest.fixture(params=["lab", pytest.param("notebook7", marks=pytest.mark.slow)])
 def host(request: pytest.FixtureRequest) -> Host:
     return request.getfixturevalue(request.param)

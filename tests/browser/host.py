@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import nbformat
+import pytest
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from server import Server
@@ -55,6 +56,8 @@ APPEND = """(source) => {
 }"""
 # Not awaited: the promise is kept until the cells have run, and a test may want to act before.
 COMMAND = "([name, options]) => void window.jupyterapp.commands.execute(name, options)"
+
+in_each_host = pytest.mark.parametrize("host", ["lab", "notebook7"], indirect=True)
 
 
 class Host:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from finder import DOTS, SLOW, Finder
-from host import Host
+from host import Host, in_each_host
 from playwright.sync_api import expect
 
 QUICKSTART = "notebooks/quickstart.ipynb"
@@ -33,6 +33,7 @@ WATCH = """() => {
 }""".replace("DOTS", DOTS)
 
 
+@in_each_host
 def test_quickstart_from_start_to_a_dragged_learning_rate(host: Host) -> None:
     host.open(QUICKSTART).run_all()
     finder = Finder(host)
@@ -195,6 +196,7 @@ def test_an_error_of_the_users_is_shown_as_text_with_a_folded_traceback(host: Ho
     assert "ValueError: <img" in host.append_and_run("finder.wait()")
 
 
+@in_each_host
 def test_a_cell_run_again_takes_over(host: Host) -> None:
     make = "finders = globals().get('finders', []) + [slow_model()]\nfinders[-1].start()"
     host.open([SLOW, make]).run_all()

@@ -2,7 +2,7 @@
 
 import re
 
-from host import Host
+from host import Host, in_each_host
 from playwright.sync_api import expect
 
 CELLS = [
@@ -16,6 +16,7 @@ bqplot.Figure(marks=[line], axes=[bqplot.Axis(scale=x), bqplot.Axis(scale=y)])""
 ]
 
 
+@in_each_host
 def test_widgets_appear_and_the_kernel_hears_them(host: Host) -> None:
     host.open(CELLS).run_all()
     expect(host.page.locator(".bqplot path.line").first).to_be_visible()
