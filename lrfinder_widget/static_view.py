@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Sequence
 
@@ -38,10 +39,17 @@ class Picture:
     def __init__(
         self, run: Shown, lr: float | None, *, log: bool, beside: Sequence[Shown] = ()
     ) -> None:
+        self._label = _label(run, lr)
         self._svg = _draw(run, lr, beside, log=log)
 
     def _repr_svg_(self) -> str:
         return self._svg
+
+    def _repr_html_(self) -> str:
+        # For a notebook that is not trusted: of that, Jupyter shows images, and no SVG but in one.
+        data = base64.b64encode(self._svg.encode()).decode()
+        alt = html.escape(self._label)
+        return f'<img width="{WIDTH}" alt="{alt}" src="data:image/svg+xml;base64,{data}">'
 
     def __repr__(self) -> str:
         return "<picture of an LR range test>"
@@ -81,14 +89,17 @@ def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
     return curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
 
 
+def _label(run: Shown, lr: float | None) -> str:
+    return f"LR range test: {run.curve.suggestion.reason if lr is None else f'lr = {lr:.2e}'}"
+
+
 def _draw(run: Shown, lr: float | None, beside: Sequence[Shown], *, log: bool) -> str:
     found = run.curve.suggestion
-    label = f"LR range test: {found.reason}" if lr is None else f"LR range test: lr = {lr:.2e}"
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     style = 'font-family="sans-serif" font-size="12" style="max-width: 100%; height: auto"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {style}>',
-        f"<title>{html.escape(label)}</title>",
+        f"<title>{html.escape(_label(run, lr))}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
     main = _finite(run.curve)

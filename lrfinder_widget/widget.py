@@ -150,7 +150,9 @@ class LRFinder(Export, ipywidgets.VBox):
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
         bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets
         if len(self.curve):  # and this by those that show a saved notebook
-            bundle["image/svg+xml"] = self.snapshot()._repr_svg_()
+            picture = self.snapshot()
+            bundle["image/svg+xml"] = picture._repr_svg_()
+            bundle["text/html"] = picture._repr_html_()
         return bundle
 
     # -- the pick ---------------------------------------------------------------------------------

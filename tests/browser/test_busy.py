@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from finder import DOTS, SLOW, Finder, middle
-from host import Host
+from host import Host, in_each_host
 from playwright.sync_api import Locator, expect
 
 BUSY_S = 10
@@ -218,3 +219,24 @@ def test_a_notebook_that_was_saved_is_opened_again(lab: Host, kernel: bool) -> N
         assert "LR range test: lr = 1.00e-02" in saved
         assert lab.append_and_run("print('a new kernel')") == "a new kernel"
         lab.console_errors.clear()  # the page asks for models that the new kernel does not have
+
+
+@in_each_host
+def test_a_notebook_of_somebody_elses_shows_the_picture(host: Host) -> None:
+    """It is not trusted then: nothing in it may run."""
+    host.open(
+        [SLOW, "finder = slow_model(0, 60)\nfinder.start().wait()\nfinder", "finder.snapshot()"]
+    )
+    host.run_all()
+    source = host.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
+    host.reload()  # saves it
+    notebook = json.loads((host.server.root / source).read_text())
+    assert all(cell["outputs"] for cell in notebook["cells"][1:])
+    notebook["cells"][0]["source"] += "# no more what was signed"
+    (host.server.root / "untrusted.ipynb").write_text(json.dumps(notebook))
+    host.open("untrusted.ipynb")
+    pictures = host.page.get_by_role("img", name="LR range test: The loss")
+    expect(pictures).to_have_count(2)
+    for picture in pictures.all():
+        expect(picture).to_be_visible()
+        assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 720
