@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 STATIC = pathlib.Path(__file__).parent / "static"
 
 
-def _asset(name: str) -> pathlib.Path | str:
-    """The path of a built file, or ``""``: the rest of the package works without the bundle."""
+def _asset(name: str) -> str:
+    """The text of a built file, or ``""``: the rest of the package works without the bundle."""
     path = STATIC / name
-    return path if path.is_file() else ""
+    return path.read_text("utf-8") if path.is_file() else ""
 
 
 class _Numbers(traitlets.TraitType[NDArray[np.float64], Any]):
@@ -107,8 +107,9 @@ class LRMarker(anywidget.AnyWidget):
     LRMarker(lr=1.00e-03, kind='start', low=1.00e-06, high=1.00e+00, scale='log')
     """
 
-    _esm = _asset("marker.js")
-    _css = _asset("marker.css")
+    # Traits, not paths: anywidget keeps each widget whose files it watches, closed or not.
+    _esm = traitlets.Unicode(_asset("marker.js")).tag(sync=True)
+    _css = traitlets.Unicode(_asset("marker.css")).tag(sync=True)
 
     low = traitlets.Float(1e-7).tag(sync=True)
     high = traitlets.Float(10.0).tag(sync=True)
@@ -134,7 +135,7 @@ class LRMarker(anywidget.AnyWidget):
 
     def __init__(self, **kwargs: Any) -> None:
         self._commit_callbacks: list[Callable[[float], object]] = []
-        if type(self)._esm == "":
+        if not self._esm:
             raise FileNotFoundError(
                 f"the marker's JavaScript is not built: there is no {STATIC / 'marker.js'}. "
                 "Run `npm ci` and `npm run build` in the folder js/ (or `pip install -e .` again), "

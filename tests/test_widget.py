@@ -1273,10 +1273,11 @@ def test_a_closed_finder_is_let_go(shell: Shell) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     finder = LRFinder(model, optimizer, [0], step=Script(DESCENT), num_iter=POINTS)
     finished(finder).close()
-    gone = [weakref.ref(finder), weakref.ref(model)]
-    del finder, model, optimizer
+    view = finder._view
+    gone = [weakref.ref(one) for one in (finder, model, view.marker, view.chart.figure)]
+    del finder, model, optimizer, view
     gc.collect()
-    assert [ref() for ref in gone] == [None, None]
+    assert [ref() for ref in gone] == [None] * 4
 
 
 def test_a_closed_finder_that_ipython_keeps_keeps_no_model(shell: Shell) -> None:
