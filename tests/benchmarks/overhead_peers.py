@@ -160,13 +160,18 @@ def in_browser(arguments: list[str]) -> None:
             f"import contextlib, sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
             "import overhead, overhead_peers\noverhead.IN_PAGE = True\n"
             f"sys.argv = {[__file__, *arguments]!r}\n"
-            f"with contextlib.redirect_stdout(open({str(written)!r}, 'w')):\n"
+            f"with open({str(written)!r}, 'w') as file, contextlib.redirect_stdout(file):\n"
             "    overhead_peers.main()"
         )
-        host.open([cell])
-        host.run_cell(0, timeout_ms=3_600_000)
+        # The page asks the kernel for what widgets there are before it shows the first.
+        host.open(["import ipywidgets\nipywidgets.Label('ready')", cell])
+        host.run_cell(0)
+        host.page.get_by_text("ready", exact=True).wait_for()
+        host.run_cell(1, wait=False)
+        host.page.locator(".lrf-finder .lrf-handle").wait_for(timeout=600_000)  # it is in sight
+        host.wait_until_run(timeout_ms=3_600_000)
         if not written.exists() or "Load" not in written.read_text()[-40:]:
-            sys.exit(host.output_text(0))
+            sys.exit(host.output_text(1))
         print(written.read_text())
 
 
