@@ -158,7 +158,8 @@ def send_mutated(setting: Setting, few: int) -> int:
                 buffers: list[bytes] = []
                 if dice.random() < 0.2:  # a buffer in its place, or in no place
                     data["buffer_paths"] = dice.choice([[[name]], [[name, "value"]], [[name, 0]]])
-                    buffers = [dice.randbytes(dice.randrange(20))]
+                    # Without digits: a number in the box is a pick, however it was written there.
+                    buffers = [dice.randbytes(dice.randrange(20)).translate(None, b"0123456789")]
                 send(widget, data, buffers)
                 sent += 1
                 if (setting.namespace, setting.finder.lr) != before[1:]:

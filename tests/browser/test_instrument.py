@@ -229,6 +229,6 @@ def test_a_candidate_is_a_click_away_and_apply_is_undone_by_another(lab: Host) -
 
 def test_a_picture_stays_in_the_notebook(lab: Host) -> None:
     lab.open([*SHOWN, "finder.start().wait().pick(0.01)\nfinder.snapshot()"]).run_all()
-    picture = lab.page.locator(".jp-OutputArea-output svg[role=img], .jp-RenderedSVG img")
+    picture = lab.page.get_by_role("img", name="LR range test: lr = 1.00e-02")
     expect(picture.last).to_be_visible()
     lab.screenshot("snapshot", picture.last)
