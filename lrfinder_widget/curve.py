@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .optional import pyplot
-from .smoothing import SMOOTHING, Array, Part, count_before_turn, noise, running_median, smooth
-from .suggest import RULES, Rule, Suggestion, suggest, trial_candidates
+from .paired import Array, without_batches
+from .smoothing import SMOOTHING, Part, count_before_turn, noise, running_median, smooth
+from .suggest import FEWEST_POINTS, RULES, Rule, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,14 +46,17 @@ class LossCurve:
         Why the test ended: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the last loss is
         nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (a rule of yours said
         so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
-
     repeats : iterable of LossCurve, optional
         The single curves, where this is the median of several.
+    baseline : array_like of float, shape (n,), optional
+        The losses of the same batches at the starting weights. All that is read off the curve is
+        then read off the losses less the scatter that they share with these.
 
     Raises
     ------
     ValueError
-        If the two differ in shape, the learning rates do not rise, or the reason is unknown.
+        If the shapes differ, the learning rates do not rise, the baseline is not finite, or the
+        reason is unknown.
 
     Notes
     -----
@@ -71,6 +75,7 @@ class LossCurve:
     losses: Array
     reason: Reason
     repeats: tuple[LossCurve, ...] = ()
+    baseline: Array | None = None
 
     def __init__(
         self,
@@ -78,6 +83,7 @@ class LossCurve:
         losses: ArrayLike,
         reason: Reason = "completed",
         repeats: Iterable[LossCurve] = (),
+        baseline: ArrayLike | None = None,
     ) -> None:
         x, y = np.array(lrs, dtype=np.float64), np.array(losses, dtype=np.float64)
         if x.ndim != 1 or x.shape != y.shape:
@@ -92,9 +98,16 @@ class LossCurve:
             )
         if reason not in get_args(Reason):
             raise ValueError(f"reason must be one of {get_args(Reason)}; got {reason!r}.")
-        x.flags.writeable = y.flags.writeable = False
+        start = None if baseline is None else np.array(baseline, dtype=np.float64)
+        if start is not None and not (start.shape == y.shape and np.isfinite(start).all()):
+            raise ValueError(
+                f"baseline must hold {len(y)} finite losses, one for each of losses; got "
+                f"{np.array2string(start, threshold=8)}."
+            )
         values = {"lrs": x, "losses": y, "reason": reason, "repeats": tuple(repeats)}
-        for name, value in values.items():
+        for name, value in {**values, "baseline": start}.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -126,18 +139,14 @@ class LossCurve:
             and np.array_equal(self.lrs, other.lrs)
             and np.array_equal(self.losses, other.losses, equal_nan=True)
             and self.repeats == other.repeats
+            and np.array_equal(self.baseline, other.baseline)  # type: ignore[arg-type]
         )
 
     def __hash__(self) -> int:
         return hash((self.reason, self.lrs.tobytes()))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return LossCurve, (
-            self.lrs,
-            self.losses,
-            self.reason,
-            self.repeats,
-        )  # so that a copy is read-only too
+    def __reduce__(self) -> tuple[Any, ...]:  # so that a copy is read-only too
+        return LossCurve, (self.lrs, self.losses, self.reason, self.repeats, self.baseline)
 
     def __repr__(self) -> str:
         if not len(self):
@@ -153,7 +162,8 @@ class LossCurve:
 
         A running median of three takes out lone outliers, then a local straight line is fitted
         around each point (Cleveland, J. Am. Stat. Assoc. 74, 1979), so that slopes and ends are not
-        biased. What follows a blow-up does not reach back before it.
+        biased. What follows a blow-up does not reach back before it. Of a curve with a baseline,
+        the scatter that the losses share with that is taken off before.
 
         Parameters
         ----------
@@ -208,6 +218,14 @@ class LossCurve:
         told = told.format(found=len(lrs), repeats=len(self.repeats), spread=spread)
         return replace(found, spread=spread, reason=f"{found.reason} {told}")
 
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether the losses alone, of a test that went as far as it should, show no clear fall."""
+        if self.baseline is not None or self.reason not in ("completed", "diverged"):
+            return False
+        part = self._before_turn
+        return len(part.lrs) >= FEWEST_POINTS and (part.fall is None or part.fall.weak)
+
     def candidates(self) -> dict[Rule, float | None]:
         """Return the learning rate that each rule reads off the curve, None where it cannot."""
         return {rule: self.suggest(rule).lr for rule in RULES}
@@ -230,8 +248,19 @@ class LossCurve:
     def _before_turn(self) -> Part:
         smoothed, error, seen = self._read
         turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
-        losses = np.clip(self.losses[seen], -_LARGEST, _LARGEST)
-        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, losses)
+        baseline = None if self.baseline is None else self.baseline[seen]
+        losses = np.clip(self._without_batches[seen], -_LARGEST, _LARGEST)
+        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, losses, baseline)
+
+    @cached_property
+    def _without_batches(self) -> Array:
+        """What is read: the losses, less the scatter that the batches had at the start."""
+        if self.baseline is None:
+            return self.losses
+        adjusted, finite = self.losses.copy(), np.isfinite(self.losses)
+        y = np.clip(self.losses[finite], -_LARGEST, _LARGEST)
+        adjusted[finite] = without_batches(y, self.baseline[finite], count_before_turn(y))
+        return adjusted
 
     @cached_property
     def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
@@ -240,7 +269,7 @@ class LossCurve:
 
     def _smoothed(self, share: float) -> tuple[Array, Array, NDArray[np.intp]]:
         finite = np.isfinite(self.losses)
-        y = np.clip(self.losses[finite], -_LARGEST, _LARGEST)
+        y = np.clip((self._without_batches if share else self.losses)[finite], -_LARGEST, _LARGEST)
         turn = count_before_turn(y)
         smoothed, error = np.full((2, len(self)), np.nan)
         # The part before the turn must not see what follows. There no line fits: losses jump from
@@ -254,10 +283,11 @@ class LossCurve:
     # -- the way out ------------------------------------------------------------------------------
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame with the columns ``lr``, ``loss`` and ``smoothed``."""
+        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``, and ``baseline`` if it has one."""
         import pandas as pd
 
-        return pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
+        frame = pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
+        return frame if self.baseline is None else frame.assign(baseline=self.baseline)
 
     def to_json(self) -> str:
         """Return the curve as valid JSON, to the bit; nan and infinities become strings."""
@@ -266,6 +296,7 @@ class LossCurve:
             "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
             "reason": self.reason,
             "repeats": [json.loads(curve.to_json()) for curve in self.repeats],
+            **({} if self.baseline is None else {"baseline": self.baseline.tolist()}),
         }
         return json.dumps(content, allow_nan=False)
 
@@ -278,7 +309,8 @@ class LossCurve:
     def _from(cls, content: dict[str, Any]) -> LossCurve:
         losses = [float(v) for v in content["losses"]]
         repeats = map(cls._from, content.get("repeats", ()))
-        return cls(content["lrs"], losses, content["reason"], repeats)
+        baseline = content.get("baseline")
+        return cls(content["lrs"], losses, content["reason"], repeats, baseline)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the raw losses, the smoothed ones and the candidate with its band, by Matplotlib.

@@ -1,9 +1,13 @@
-"""When to stop a test: the rule that says that training has diverged. Standard library only."""
+"""When to stop a test: the rule that says that training has diverged, or one of the user's."""
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Divergence:
@@ -65,3 +69,20 @@ class Divergence:
                 del steps[::2]
         self._unsorted.clear()
         return len(steps) > 4 and rise > 5.0 * steps[3 * len(steps) // 4]
+
+
+class OwnRule:
+    """The user's own rule, shown the raw losses so far."""
+
+    def __init__(self, stop: Callable[[NDArray[np.float64]], bool], num_iter: int) -> None:
+        self._stop = stop
+        self._losses = np.empty(num_iter)
+        self._count = 0
+
+    def __call__(self, loss: float) -> bool:
+        """Ask it about one more loss."""
+        self._losses[self._count] = loss
+        self._count += 1
+        so_far = self._losses[: self._count]
+        so_far.flags.writeable = False
+        return bool(self._stop(so_far))

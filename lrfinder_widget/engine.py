@@ -25,9 +25,10 @@ from .arguments import (
     check_val_batches,
     check_values,
 )
+from .baseline import Baseline, Item, SweepRun
 from .batches import Batches, Exhausted, check_batches, move
 from .curve import Reason
-from .divergence import Divergence
+from .divergence import Divergence, OwnRule
 from .guard import Guard, guarded
 from .learning_rate import LearningRate, Mode, learning_rates
 from .preserve import Snapshot
@@ -38,7 +39,7 @@ from .surroundings import Surroundings
 
 StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
-Items: TypeAlias = Generator["tuple[float, float] | Reason", None, Reason]
+Items: TypeAlias = Generator[Item, None, Reason]
 
 
 class Sweep:
@@ -153,23 +154,34 @@ class Sweep:
 
     def points(
         self, opened: threading.Event | None = None, surroundings: Surroundings | None = None
-    ) -> Items:
+    ) -> SweepRun:
         """Run once, when the generator is first asked.
 
         Yields the points; between two repeats the reason for which the earlier one ended, alone.
+        Who asks for a baseline hears its losses after the last point, if the curve needs them.
         The surroundings are those of the calling thread, unless others are given.
         `opened` is set when the data has been opened, or at the latest at the end.
         """
-        return self._points(surroundings or self.surroundings(), opened)
+        kept = Baseline(self._can_have_baseline())
+        return SweepRun(self._points(surroundings or self.surroundings(), opened, kept), kept)
 
-    def _points(self, surroundings: Surroundings, opened: threading.Event | None) -> Items:
+    def _can_have_baseline(self) -> bool:
+        """Say whether each point is the loss of what it trains on, as this process sees it."""
+        textbook = isinstance(self._step, TrainingStep) and not self._val_batches
+        return textbook and self.repeats == 1 and not several_ranks()
+
+    def _points(
+        self, surroundings: Surroundings, opened: threading.Event | None, kept: Baseline
+    ) -> Items:
         try:
             ranks = Ranks() if several_ranks() else None
             with ranks or nullcontext():  # tells the others of the end, once all is put back
                 objects = self._preserved()
                 optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
                 with guarded(self.model, optimizers) as guard:
-                    return (yield from self._restored(objects, surroundings, guard, ranks, opened))
+                    return (
+                        yield from self._restored(objects, surroundings, guard, ranks, opened, kept)
+                    )
         finally:
             if opened is not None:  # only in the background, where no interrupt can leave it locked
                 opened.set()
@@ -181,9 +193,10 @@ class Sweep:
         guard: Guard,
         ranks: Ranks | None,
         opened: threading.Event | None,
+        kept: Baseline,
     ) -> Items:
         snapshot = Snapshot(objects, data=[self.batches])
-        batches = Batches(self.batches, self.device)
+        batches = Batches(self.batches, self.device, kept)
         # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
         # between, and these restore whatever it hits.
         try:
@@ -195,7 +208,10 @@ class Sweep:
             for left in reversed(range(self.repeats)):
                 steps = self._steps(batches, surroundings, guard, ranks)
                 with closing(steps):
-                    reason = yield from self._judged(read_back(steps, Sender()))
+                    reason = yield from self._judged(read_back(steps, Sender()), kept)
+                if kept.is_needed(reason):
+                    snapshot.restore()
+                    yield from kept.losses(self.model, self._step, surroundings, guard)
                 if not left or reason in ("exhausted", "stopped"):
                     return reason
                 yield reason
@@ -203,6 +219,7 @@ class Sweep:
                 snapshot.set_gradients_aside()
             raise AssertionError  # there is at least one
         finally:
+            kept.let_go()  # a kept traceback must not keep them
             try:
                 batches.close()
             finally:
@@ -234,7 +251,7 @@ class Sweep:
                 found += [p for group in thing.param_groups for p in group["params"]]
         return found
 
-    def _judged(self, points: Points) -> Points:
+    def _judged(self, points: Points, kept: Baseline) -> Points:
         """Pass the points on until one of them ends the run."""
         ended, early = self._end_rule()
         while True:
@@ -243,6 +260,7 @@ class Sweep:
             except StopIteration as end:
                 reason: Reason = end.value
                 return reason
+            kept.points.append(point)
             yield point
             loss = point[1]
             if not math.isfinite(loss):
@@ -306,21 +324,5 @@ class Sweep:
         if self._stop is None:
             return lambda loss: False, "completed"
         if callable(self._stop):
-            return _StopRule(self._stop, len(self.ladder)), "stop-rule"
+            return OwnRule(self._stop, len(self.ladder)), "stop-rule"
         return Divergence(), "diverged"
-
-
-class _StopRule:
-    """The user's own rule, shown the raw losses so far."""
-
-    def __init__(self, stop: StopRule, num_iter: int) -> None:
-        self._stop = stop
-        self._losses = np.empty(num_iter)
-        self._count = 0
-
-    def __call__(self, loss: float) -> bool:
-        self._losses[self._count] = loss
-        self._count += 1
-        so_far = self._losses[: self._count]
-        so_far.flags.writeable = False
-        return bool(self._stop(so_far))

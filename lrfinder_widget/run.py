@@ -35,8 +35,9 @@ class RangeTest:
     Parameters
     ----------
     points : iterable of (float, float)
-        Usually a `sweep`. A generator is closed when the run is stopped, and what it returns is the
-        reason of its end. Between two repeats it yields the reason of the earlier one's end, alone.
+        Usually a `sweep`. A generator is closed when the run is stopped, and returns the reason of
+        its end. Between two repeats it yields that of the earlier, alone; if it can be asked for a
+        baseline, the losses of that follow the points.
 
     Examples
     --------
@@ -45,7 +46,7 @@ class RangeTest:
     (<State.FINISHED: 'finished'>, 'completed', [2.0, 1.0])
     """
 
-    def __init__(self, points: Iterable[tuple[float, float] | Reason]) -> None:
+    def __init__(self, points: Iterable[tuple[float, float] | Reason | float]) -> None:
         self._points = points
         # It guards all below and is never held while calling out. Taken as a lock, not through its
         # condition: the `with` of that is Python code, slow, and an interrupt in it could keep it.
@@ -54,8 +55,7 @@ class RangeTest:
         self._state = State.READY
         self._stop = False
         self._repeats: list[LossCurve] = []  # those that have ended
-        self._lrs = array("d")
-        self._losses = array("d")
+        self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
         self._reason: Reason | None = None
         self._exception: BaseException | None = None
         self._listeners: list[Listener] = []
@@ -100,8 +100,9 @@ class RangeTest:
     def curves(self) -> list[LossCurve]:
         """A copy of the points so far, repeat by repeat, the latest last."""
         with self._lock:
-            latest = LossCurve(self._lrs, self._losses, self._reason or "stopped")
-            return [*self._repeats, latest]
+            start = self._baseline if 0 < len(self._losses) == len(self._baseline) else None
+            reason = self._reason or "stopped"
+            return [*self._repeats, LossCurve(self._lrs, self._losses, reason, baseline=start)]
 
     def __len__(self) -> int:
         return sum(map(len, self._repeats)) + len(self._losses)
@@ -262,6 +263,7 @@ class RangeTest:
         reason: Reason = "failed"
         try:
             points: Any = iter(self._points)
+            getattr(points, "ask_for_baseline", bool)()
             try:
                 state, reason = self._advance(points)
             finally:
@@ -305,12 +307,14 @@ class RangeTest:
                 if isinstance(item, str):
                     self._end_repeat(item)
                     continue
-                lr, loss = item
-                self._lrs.append(lr)
-                self._losses.append(loss)
-                many = len(self._lrs) > MANY
+                if isinstance(item, float) and self._lrs:
+                    self._baseline.append(item)
+                else:
+                    lr, loss = item
+                    self._lrs.append(lr)
+                    self._losses.append(loss)
             now = time.monotonic()
-            if now - last >= REFRESH_S * (RARELY if many else 1):
+            if now - last >= REFRESH_S * (RARELY if len(self._lrs) > MANY else 1):
                 last = now
                 self._notify()
         return None

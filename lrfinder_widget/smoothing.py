@@ -5,15 +5,13 @@ Positions are indices: a ladder of learning rates is even in its own scale, loga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from statistics import NormalDist
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from .paired import Array, falls_enough
 
 SMOOTHING = 0.1  # of the points are seen by a smoothed one
 # In standard errors; noise alone exceeds either in about one curve of a hundred.
@@ -32,7 +30,9 @@ class Part:
     turned : bool
         Whether the loss blew up or was back above its start after this part.
     losses : ndarray of float64, shape (n,), optional
-        The raw losses, where a fall may show that the smoothed ones do not.
+        Before they were smoothed, where a fall may show that the smoothed ones do not.
+    baseline : ndarray of float64, shape (n,), optional
+        The losses of the same batches at the starting weights, where it took these to see a fall.
     """
 
     lrs: Array
@@ -40,6 +40,7 @@ class Part:
     error: Array
     turned: bool = False
     losses: Array | None = None
+    baseline: Array | None = None
 
     @cached_property
     def log10_lr(self) -> Array:
@@ -49,8 +50,10 @@ class Part:
     @cached_property
     def fall(self) -> Fall | None:
         """The fall, if need be a weak one; None if noise could have made that too."""
-        clear = _fall(self)
-        return _weak_fall(self) if clear is None else clear
+        fall = _fall(self) or _weak_fall(self)
+        if fall is None or self.baseline is None or self.losses is None:
+            return fall
+        return replace(fall, weak=True) if falls_enough(self.losses, self.baseline) else None
 
     @cached_property
     def autocorrelation(self) -> float:

@@ -170,6 +170,12 @@ class TrainingStep:
             "step=your_function, where step(batch) trains once and returns the loss."
         )
 
+    def loss(self, batches: Sequence[Any]) -> Tensor:
+        """Return the mean loss over `batches` as in training, and train nothing."""
+        with torch.no_grad():
+            loss = torch.stack([self._loss(batch) for batch in batches]).mean()
+        return loss  # noqa: RET504 - as in `validate`
+
     def validate(self, batches: Sequence[Any]) -> Tensor:
         """Return the mean loss over `batches` in eval mode without gradient; put the flags back."""
         flags = [(module, module.training) for module in self._model.modules()]

@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from .smoothing import CLEAR_FALL, Array, Part
+from .paired import Array
+from .smoothing import CLEAR_FALL, Part
 
 Rule = Literal["minimum", "steepest", "valley", "slide", "divergence"]
 
@@ -88,7 +89,8 @@ def suggest(
     )
     high = min(float(lrs[fall.first]), lowest / 2)
     if fall.weak:
-        reason, high = reason[:-1] + _WEAK, float(lrs[fall.last]) / 2
+        told = _WEAK if part.baseline is None else _HIDDEN
+        reason, high = reason[:-1] + told, float(lrs[fall.last]) / 2
     return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason)
 
 
@@ -154,7 +156,7 @@ def minimum(part: Part, divisor: float | None = None) -> float | None:
     lowest place: the fewer steps a test spends on a decade, the later it sees what is too high. A
     weak fall is seen only where the loss is lowest, and hardly to its end, so nothing divides its
     place. And if the loss diverges, the candidate is at most a tenth of the learning rate where it
-    does.
+    does; a third, if it took a baseline to see the fall.
 
     Measured by `tests/benchmarks/regret.py` on the tasks of its development half: at 30, 100, 300
     and 1,000 points no constant divisor does as well, and no divisor as well as with that bound.
@@ -167,7 +169,8 @@ def minimum(part: Part, divisor: float | None = None) -> float | None:
     ends = np.interp(np.log10([lowest / 10, lowest]), part.log10_lr, np.arange(len(part.lrs)))
     below = max(2.0, 9 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
     lr = lowest if part.fall.weak else lowest / below
-    return min(lr, float(part.lrs[-1]) / 10) if part.turned else lr
+    below_last = 10 if part.baseline is None else 3
+    return min(lr, float(part.lrs[-1]) / below_last) if part.turned else lr
 
 
 def steepest(part: Part) -> float | None:
@@ -270,6 +273,11 @@ _WEAK_REASONS = {
 _WEAK = (
     ", but it is a weak one, as the fall is hardly larger than the noise: compare it in trial "
     "runs, or ask again with repeats=3, larger batches or more points."
+)
+_HIDDEN = (
+    ", but it is a weak one, as the fall is smaller than what batches differ by, and shows only "
+    "beside the losses of the same batches at the starting weights: compare it in trial runs, or "
+    "ask again with larger batches or more points."
 )
 _NOTHING = (
     "The curve has no finite loss: run the LR range test, and look at the data and the model."

@@ -166,21 +166,29 @@ def range_test(
     """
     pairs: list[tuple[float, float]] = []
     curves: list[LossCurve] = []
+    baseline: list[float] = []
     points = Sweep(model, optimizer, batches, criterion, repeats=repeats, **options).points()
+    points.ask_for_baseline()
     try:  # not `closing`, where an interrupt could find nobody who closes
         while True:
             try:
                 item = next(points)
             except StopIteration as end:
-                return LossCurve.median([*curves, _curve(pairs, end.value)])
+                return LossCurve.median([*curves, _curve(pairs, end.value, baseline)])
             if isinstance(item, str):
                 curves.append(_curve(pairs, item))
                 pairs.clear()
+            elif isinstance(item, float):
+                baseline.append(item)
             else:
                 pairs.append(item)
     finally:
         points.close()
 
 
-def _curve(pairs: list[tuple[float, float]], reason: Reason) -> LossCurve:
-    return LossCurve([lr for lr, _ in pairs], [loss for _, loss in pairs], reason)
+def _curve(
+    pairs: list[tuple[float, float]], reason: Reason, baseline: Sequence[float] = ()
+) -> LossCurve:
+    lrs, losses = [lr for lr, _ in pairs], [loss for _, loss in pairs]
+    whole = 0 < len(pairs) == len(baseline)
+    return LossCurve(lrs, losses, reason, baseline=baseline if whole else None)

@@ -27,13 +27,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
     # reading a curve: NumPy only
     "optional": (set(), {"matplotlib"}),
-    "smoothing": (set(), {"numpy"}),
-    "suggest": ({"smoothing"}, {"numpy"}),
-    "curve": ({"optional", "smoothing", "suggest"}, {"numpy"}),
-    "divergence": (set(), set()),
+    "paired": (set(), {"numpy"}),
+    "smoothing": ({"paired"}, {"numpy"}),
+    "suggest": ({"paired", "smoothing"}, {"numpy"}),
+    "curve": ({"optional", "paired", "smoothing", "suggest"}, {"numpy"}),
+    "divergence": (set(), {"numpy"}),
     # training: no widgets
     "arguments": (set(), {"torch"}),
-    "batches": (set(), {"torch"}),
     "learning_rate": ({"arguments"}, {"numpy", "torch"}),
     "random_state": (set(), {"numpy", "torch"}),
     "preserve": ({"random_state"}, {"numpy", "torch"}),
@@ -41,10 +41,15 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "guard": (set(), {"torch"}),
     "surroundings": (set(), {"torch"}),
     "step": ({"arguments", "read_back"}, {"torch"}),
+    "baseline": (
+        {"curve", "guard", "random_state", "read_back", "step", "surroundings"},
+        {"torch"},
+    ),
+    "batches": ({"baseline"}, {"torch"}),
     "ranks": ({"batches", "step"}, {"torch"}),
     "engine": (
-        {"arguments", "batches", "curve", "divergence", "guard", "learning_rate", "preserve"}
-        | {"ranks", "read_back", "step", "surroundings"},
+        {"arguments", "baseline", "batches", "curve", "divergence", "guard", "learning_rate"}
+        | {"preserve", "ranks", "read_back", "step", "surroundings"},
         {"numpy", "torch"},
     ),
     "apply": (set(), {"torch"}),

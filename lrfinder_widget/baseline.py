@@ -1,0 +1,148 @@
+"""The baseline of a curve: the losses of its batches at the starting weights.
+
+It is taken after a run whose losses alone show no clear fall, and only of batches that were kept: a
+loader may not give the same ones again.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from .curve import LossCurve, Reason
+from .guard import Guard
+from .random_state import Restore, random_states
+from .read_back import Sender, read_back
+from .step import TrainingStep, as_loss
+from .surroundings import Surroundings
+
+Item: TypeAlias = tuple[float, float] | Reason | float
+"""A point, the reason for the end of a repeat, or a loss of the baseline."""
+
+MOST_BYTES = 256 * 2**20
+_SMALL = (int, float, str, bytes, type(None))
+
+
+class Baseline:
+    """What a run leaves for its baseline: the points and, while they are small, the batches.
+
+    Parameters
+    ----------
+    possible : bool
+        Whether the run is of a kind that can have one.
+    """
+
+    def __init__(self, possible: bool) -> None:
+        self.points: list[tuple[float, float]] = []
+        self.asked_for = False
+        self._batches: list[Any] = []
+        self._random: list[Restore] = []
+        self._room = MOST_BYTES if possible else 0
+
+    def keep(self, batch: Any) -> None:
+        """Keep a batch that is about to be trained on, if it is small enough."""
+        if not self.asked_for or self._room <= 0:
+            return
+        if not self._batches:
+            self._random = random_states()  # so that dropout draws the same masks, if it can
+        tensors = [leaf for leaf in _leaves(batch) if not isinstance(leaf, _SMALL)]
+        known = all(isinstance(tensor, Tensor) for tensor in tensors)
+        self._room -= sum(tensor.nbytes for tensor in tensors) if known else self._room
+        if self._room <= 0:
+            self.let_go()
+        # A tensor of a worker process holds a file open.
+        elif any(tensor.device.type == "cpu" and tensor.is_shared() for tensor in tensors):
+            self._batches.append(copy.deepcopy(batch))
+        else:
+            self._batches.append(batch)
+
+    def let_go(self) -> None:
+        """Forget the batches, and keep no more."""
+        self._room = 0
+        self._batches.clear()
+
+    def is_needed(self, reason: Reason) -> bool:
+        """Say whether the curve needs it, and all its batches are there."""
+        if not self.points or not self._batches:
+            return False
+        lrs, losses = zip(*self.points, strict=True)
+        return LossCurve(lrs, losses, reason).needs_baseline
+
+    def losses(
+        self, model: nn.Module, step: Any, surroundings: Surroundings, guard: Guard
+    ) -> Iterator[float]:
+        """Yield the loss of each step's batches; the model has its starting weights.
+
+        It ends early at a loss that is not finite, and at an exception, so that the curve has no
+        baseline: the run itself has gone well, and what it has measured stands.
+        """
+        for put_back in self._random:
+            put_back()
+        if not model.training:  # as in the run
+            model.train()
+        passes = self._forward(model, step, surroundings, guard)
+        try:
+            for _, loss in read_back(passes, Sender()):
+                if not math.isfinite(loss):
+                    return
+                yield loss
+        except Exception:  # noqa: BLE001 - whatever the user's code raises here
+            return
+
+    def _forward(
+        self, model: nn.Module, step: TrainingStep, surroundings: Surroundings, guard: Guard
+    ) -> Generator[tuple[float, float | Tensor], None, None]:
+        compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)
+        count = step.accumulate
+        for i, (lr, _) in enumerate(self.points):
+            batches = self._batches[i * count : (i + 1) * count]
+            guard.owner = threading.get_ident()  # whoever asks for the next loss
+            with ExitStack() as stack:
+                if not surroundings.are_here():
+                    stack.enter_context(surroundings.entered())
+                if compiled:  # without gradients, it would be compiled once more
+                    stack.enter_context(torch.compiler.set_stance("force_eager"))
+                loss = as_loss(step.loss(batches))
+            yield lr, loss
+
+
+class SweepRun(Generator[Item, None, Reason]):
+    """A generator of points that can be asked, before the first, for a baseline after the last."""
+
+    def __init__(self, items: Generator[Item, None, Reason], baseline: Baseline) -> None:
+        self._items = items
+        self._baseline = baseline
+
+    def ask_for_baseline(self) -> None:
+        """Say that whoever takes the points knows what the single numbers after them are."""
+        self._baseline.asked_for = True
+
+    def send(self, value: None) -> Item:
+        """Go on, as with any generator."""
+        return self._items.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception in it, as with any generator."""
+        return self._items.throw(*error)
+
+    def close(self) -> None:
+        """End it, which puts everything back."""
+        self._items.close()
+
+
+def _leaves(batch: Any) -> Iterator[Any]:
+    """Go through what is nested in lists, tuples and mappings."""
+    if isinstance(batch, Mapping):
+        batch = batch.values()
+    elif not isinstance(batch, (list, tuple)):
+        yield batch
+        return
+    for part in batch:
+        yield from _leaves(part)
