@@ -211,6 +211,121 @@ def noisy_images() -> Data:
     return clean + 0.7 * torch.randn(clean.shape, generator=generator), clean
 
 
+@cache
+def gusts() -> Data:
+    """A wave whose noise is loud where another feature says so."""
+    generator = torch.Generator().manual_seed(13)
+    x = 2 * torch.rand(4096, 5, generator=generator) - 1
+    loud = torch.exp(1.5 * x[:, 3:4] - 0.5)
+    clean = torch.sin(3 * x[:, :1]) + x[:, 1:2] * x[:, 2:3]
+    return x, clean + loud * torch.randn(4096, 1, generator=generator)
+
+
+@cache
+def delays() -> Data:
+    """Waiting times on a logarithmic scale, after Weibull, with a few that were never ended."""
+    generator = torch.Generator().manual_seed(14)
+    x = torch.randn(4096, 7, generator=generator)
+    scale = torch.tanh(x[:, :1]) + 0.7 * x[:, 1:2] * (x[:, 2:3] > 0) - 0.5 * x[:, 3:4].abs()
+    waited = scale + torch.empty(4096, 1).exponential_(generator=generator).log() / 1.2
+    return x, waited.clamp(max=2.0)
+
+
+@cache
+def lags() -> Data:
+    """The next value of a series that swings by itself and is pushed at random, from eight."""
+    generator = torch.Generator().manual_seed(15)
+    pushes = 0.5 * torch.randn(4200, generator=generator)
+    series = [0.1, 0.2]
+    for push in pushes.tolist():
+        series.append(1.6 * series[-1] / (1 + series[-1] ** 2) - 0.7 * series[-2] + push)
+    each = standardised(torch.tensor(series))[100:].unfold(0, 9, 1)
+    return each[:, :8].contiguous(), each[:, 8:].contiguous()
+
+
+@cache
+def ratings() -> Data:
+    """What sixty people say of forty things, in whole numbers; each has four tastes."""
+    generator = torch.Generator().manual_seed(16)
+    tastes = torch.randn(100, 4, generator=generator)
+    people = torch.randint(60, (6000,), generator=generator)
+    things = torch.randint(60, 100, (6000,), generator=generator)
+    liked = (tastes[people] * tastes[things]).sum(1, keepdim=True) / 2
+    said = (3 + liked + torch.randn(6000, 1, generator=generator)).round().clamp(1, 5)
+    return torch.stack([people, things], 1), said - 3
+
+
+@cache
+def clicks() -> Data:
+    """Something that happens once in twelve times, and hangs on twelve features a little."""
+    generator = torch.Generator().manual_seed(17)
+    x = torch.randn(6000, 12, generator=generator)
+    score = x[:, :1] + 0.8 * x[:, 1:2] * x[:, 2:3] - 0.6 * x[:, 3:4] - 3.2
+    return x, torch.bernoulli(torch.sigmoid(score), generator=generator)
+
+
+@cache
+def blunders() -> Data:
+    """A line in twelve features; one in twenty targets has nothing to do with them."""
+    generator = torch.Generator().manual_seed(18)
+    x = torch.randn(4096, 12, generator=generator)
+    clean = x @ torch.randn(12, 1, generator=generator) / 12**0.5
+    wrong = torch.rand(4096, 1, generator=generator) < 0.05
+    noise = torch.randn(4096, 1, generator=generator)
+    return x, torch.where(wrong, 8 * noise, clean + 0.4 * noise)
+
+
+@cache
+def irises() -> Data:
+    return table("iris")
+
+
+@cache
+def rings() -> Data:
+    """Four rings around each other, that touch."""
+    generator = torch.Generator().manual_seed(19)
+    kind = torch.arange(3000) % 4
+    radius = 0.5 + kind / 2 + 0.15 * torch.randn(3000, generator=generator)
+    angle = 2 * torch.pi * torch.rand(3000, generator=generator)
+    return torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], 1), kind
+
+
+@cache
+def heaps() -> Data:
+    """Thirty heaps in sixteen dimensions, of ten kinds."""
+    generator = torch.Generator().manual_seed(20)
+    centres = torch.randn(30, 16, generator=generator)
+    heap = torch.randint(30, (4096,), generator=generator)
+    return centres[heap] + 0.6 * torch.randn(4096, 16, generator=generator), heap % 10
+
+
+@cache
+def halves() -> Data:
+    """The lower halves of the digits, from the upper ones."""
+    whole = digits()[0]
+    return whole[:, :32].contiguous(), whole[:, 32:].contiguous()
+
+
+@cache
+def thumbnails() -> Data:
+    """The digits, from a quarter of their pixels."""
+    whole = digits()[0]
+    small = nn.functional.avg_pool2d(whole.view(-1, 1, 8, 8), 2)
+    return small.flatten(1), whole
+
+
+@cache
+def chirps() -> Data:
+    """Tones that rise, fall or stay, in noise."""
+    generator = torch.Generator().manual_seed(21)
+    kind = torch.arange(3000) % 3
+    time = torch.linspace(0, 1, 32)
+    start = 2 + 4 * torch.rand(3000, 1, generator=generator)
+    phase = 2 * torch.pi * (start * time + 3 * (kind[:, None] - 1) * time**2)
+    begin = 2 * torch.pi * torch.rand(3000, 1, generator=generator)
+    return torch.sin(phase + begin) + 0.4 * torch.randn(3000, 32, generator=generator), kind
+
+
 def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
@@ -251,3 +366,25 @@ def conv(channels: int) -> nn.Sequential:
 
 def reader(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Embedding(118, 12), nn.Flatten(), *mlp(96, width, 118))
+
+
+class Tastes(nn.Module):
+    """A rating is the product of two vectors, and what is usual with the two."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.tastes = nn.Embedding(100, width)
+        self.usual = nn.Embedding(100, 1)
+        nn.init.normal_(self.tastes.weight, std=0.5)
+
+    def forward(self, pair: Tensor) -> Tensor:
+        person, thing = self.tastes(pair).unbind(1)
+        return (person * thing).sum(1, keepdim=True) + self.usual(pair).sum(1)
+
+
+def levelled(*widths: int) -> nn.Sequential:
+    """With LayerNorm after each hidden layer."""
+    layers = [
+        (nn.Linear(*pair), nn.LayerNorm(pair[1]), nn.GELU()) for pair in pairwise(widths[:-1])
+    ]
+    return nn.Sequential(*[layer for part in layers for layer in part], nn.Linear(*widths[-2:]))

@@ -15,21 +15,34 @@ from numpy.typing import NDArray
 from regret_data import (
     Data,
     Residual,
+    Tastes,
+    blunders,
+    chirps,
+    clicks,
     conv,
     counts,
+    delays,
     diabetes,
     digits,
     dropping,
     friedman,
+    gusts,
+    halves,
+    heaps,
     ill_conditioned,
     images,
+    irises,
+    lags,
+    levelled,
     mislabelled,
     mlp,
     moons,
     noisy_images,
     plain_conv,
     prose,
+    ratings,
     reader,
+    rings,
     ripples,
     rotated,
     saddle,
@@ -37,6 +50,7 @@ from regret_data import (
     spirals,
     surface,
     terraces,
+    thumbnails,
     tumours,
     waves,
     wines,
@@ -207,8 +221,7 @@ DEVELOPMENT = {
         saddle, partial(mlp, 6, 64, 1), SQUARES, "adamw", 64, 1500, 5e-3
     ),
     "trained-narrow-sgd-32": Task(digits, partial(mlp, 64, 32, 10), CLASSES, "sgd", 32, 1500, 0.1),
-}
-JUDGING = {
+    # The following judged the third, which read the losses alone.
     "tumours-adam-32": Task(tumours, partial(mlp, 30, 32, 2), CLASSES, "adam", 32),
     "tumours-linear-adamw-16": Task(tumours, partial(mlp, 30, 2), CLASSES, "adamw", 16),
     "wines-sgd-16": Task(wines, partial(mlp, 13, 24, 3), CLASSES, "sgd", 16),
@@ -244,6 +257,31 @@ JUDGING = {
     ),
     "trained-moons-adam-32": Task(
         moons, partial(mlp, 2, 32, 32, 1), nn.BCEWithLogitsLoss(), "adam", 32, 2000, 3e-3
+    ),
+}
+JUDGING = {
+    "gusts-sgd-16": Task(gusts, partial(mlp, 5, 48, 1), SQUARES, "sgd", 16),
+    "delays-adam-8": Task(delays, partial(mlp, 7, 48, 1), nn.L1Loss(), "adam", 8),
+    "lags-adamw-16": Task(lags, partial(mlp, 8, 48, 1, act=nn.Tanh), SQUARES, "adamw", 16),
+    "ratings-adam-32": Task(ratings, partial(Tastes, 6), SQUARES, "adam", 32),
+    "clicks-momentum-32": Task(
+        clicks, partial(mlp, 12, 48, 1), nn.BCEWithLogitsLoss(), "momentum", 32
+    ),
+    "blunders-momentum-16": Task(blunders, partial(mlp, 12, 1), nn.HuberLoss(), "momentum", 16),
+    "irises-momentum-8": Task(irises, partial(mlp, 4, 16, 3), CLASSES, "momentum", 8),
+    "rings-adam-32": Task(rings, partial(mlp, 2, 48, 4), CLASSES, "adam", 32),
+    "heaps-sgd-64": Task(heaps, partial(mlp, 16, 64, 10), CLASSES, "sgd", 64),
+    "thumbnails-momentum-32": Task(thumbnails, partial(mlp, 16, 64, 64), SQUARES, "momentum", 32),
+    "halves-adamw-64": Task(halves, partial(levelled, 32, 64, 32), SQUARES, "adamw", 64),
+    "chirps-adam-32": Task(chirps, partial(mlp, 32, 48, 3), CLASSES, "adam", 32),
+    "trained-gusts-adam-32": Task(gusts, partial(mlp, 5, 48, 1), SQUARES, "adam", 32, 2000, 3e-3),
+    "trained-ratings-adam-64": Task(ratings, partial(Tastes, 6), SQUARES, "adam", 64, 2000, 3e-3),
+    "trained-heaps-adamw-16": Task(
+        heaps, partial(levelled, 16, 48, 10), CLASSES, "adamw", 16, 2000, 2e-3
+    ),
+    "trained-halves-sgd-32": Task(halves, partial(mlp, 32, 48, 32), SQUARES, "sgd", 32, 2000, 0.1),
+    "trained-rings-momentum-16": Task(
+        rings, partial(mlp, 2, 48, 4), CLASSES, "momentum", 16, 2000, 0.02
     ),
 }
 TASKS = {**DEVELOPMENT, **JUDGING}
