@@ -248,9 +248,11 @@ class LossCurve:
     def _before_turn(self) -> Part:
         smoothed, error, seen = self._read
         turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
-        baseline = None if self.baseline is None else self.baseline[seen]
-        losses = np.clip(self._without_batches[seen], -_LARGEST, _LARGEST)
-        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, losses, baseline)
+        start, losses = (
+            None if y is None else np.clip(y[seen], -_LARGEST, _LARGEST)
+            for y in (self.baseline, self._without_batches)
+        )
+        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, losses, start)
 
     @cached_property
     def _without_batches(self) -> Array:

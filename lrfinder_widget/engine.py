@@ -219,7 +219,6 @@ class Sweep:
                 snapshot.set_gradients_aside()
             raise AssertionError  # there is at least one
         finally:
-            kept.let_go()  # a kept traceback must not keep them
             try:
                 batches.close()
             finally:
@@ -230,6 +229,7 @@ class Sweep:
                     raise
                 finally:
                     del snapshot  # a kept traceback must not keep a copy of the model
+                    kept.let_go()  # nor the batches
 
     def _preserved(self) -> list[Any]:
         step = self._step

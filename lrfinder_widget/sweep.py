@@ -147,7 +147,8 @@ def range_test(
     Returns
     -------
     LossCurve
-        The raw learning rates and losses; of several repeats, each is in its ``repeats``.
+        The raw learning rates and losses; of several repeats, each is in its ``repeats``. Of a
+        single test whose losses show no clear fall, the ``baseline`` too, if it can be taken.
 
     Raises
     ------
