@@ -22,6 +22,17 @@ def test_overhead_compares_each_way_with_the_bare_loop() -> None:
 
 
 @pytest.mark.slow
+def test_what_is_measured_on_an_accelerator_can_be_measured_on_the_cpu() -> None:
+    arguments = ["--device", "cpu", "--rounds", "1", "--models", "mlp", "--megabytes", "3"]
+    printed = run("gpu.py", *arguments)
+    overhead, rest = printed.split("Snapshot and restore")
+    busy, waits = rest.split("waits a step: bare loop")
+    assert [cells[:2] for cells in table(overhead)] == [["mlp", "32"]] * 3 + [["mlp", "2048"]] * 3
+    assert [cells[:2] for cells in table(busy)[:2]] == [["mlp", "32"], ["mlp", "2048"]]
+    assert waits.count("| 0.00 | 0.00 |") == 2  # there is nothing to wait for
+
+
+@pytest.mark.slow
 def test_busy_compares_the_finder_with_the_bare_loop_and_the_cell_with_itself() -> None:
     printed = run("busy.py", "--rounds", "1", "--models", "lenet")
     ((model, *cells),) = table(printed)
