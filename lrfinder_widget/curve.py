@@ -248,21 +248,19 @@ class LossCurve:
     def _before_turn(self) -> Part:
         smoothed, error, seen = self._read
         turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
-        start, losses = (
-            None if y is None else np.clip(y[seen], -_LARGEST, _LARGEST)
-            for y in (self.baseline, self._without_batches)
-        )
-        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, losses, start)
+        y = np.clip(self._without_batches[seen], -_LARGEST, _LARGEST)
+        start = None if self.baseline is None else np.clip(self.baseline[seen], -_LARGEST, _LARGEST)
+        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, y, start)
 
     @cached_property
     def _without_batches(self) -> Array:
         """What is read: the losses, less the scatter that the batches had at the start."""
         if self.baseline is None:
             return self.losses
-        adjusted, finite = self.losses.copy(), np.isfinite(self.losses)
-        y = np.clip(self.losses[finite], -_LARGEST, _LARGEST)
-        adjusted[finite] = without_batches(y, self.baseline[finite], count_before_turn(y))
-        return adjusted
+        y, finite = np.clip(self.losses, -_LARGEST, _LARGEST), np.isfinite(self.losses)
+        turn = count_before_turn(y[finite])
+        y[finite] = without_batches(y[finite], self.baseline[finite], turn)
+        return y
 
     @cached_property
     def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
