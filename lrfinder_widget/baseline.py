@@ -44,6 +44,7 @@ class Baseline:
         self.asked_for = False
         self._batches: list[Any] = []
         self._random: list[Restore] = []
+        self._copies = False
         self._room = MOST_BYTES if possible else 0
 
     def keep(self, batch: Any) -> None:
@@ -52,16 +53,17 @@ class Baseline:
             return
         if not self._batches:
             self._random = random_states()  # so that dropout draws the same masks, if it can
-        tensors = [leaf for leaf in _leaves(batch) if not isinstance(leaf, _SMALL)]
-        known = all(isinstance(tensor, Tensor) for tensor in tensors)
-        self._room -= sum(tensor.nbytes for tensor in tensors) if known else self._room
+            # A tensor of a worker process holds a file open.
+            self._copies = any(map(_is_shared, _leaves(batch)))
+        for leaf in _leaves(batch):
+            if isinstance(leaf, Tensor):
+                self._room -= leaf.nbytes
+            elif not isinstance(leaf, _SMALL):  # who knows how large it is
+                self._room = 0
         if self._room <= 0:
             self.let_go()
-        # A tensor of a worker process holds a file open.
-        elif any(tensor.device.type == "cpu" and tensor.is_shared() for tensor in tensors):
-            self._batches.append(copy.deepcopy(batch))
         else:
-            self._batches.append(batch)
+            self._batches.append(copy.deepcopy(batch) if self._copies else batch)
 
     def let_go(self) -> None:
         """Forget the batches, and keep no more."""
@@ -135,6 +137,11 @@ class SweepRun(Generator[Item, None, Reason]):
     def close(self) -> None:
         """End it, which puts everything back."""
         self._items.close()
+
+
+def _is_shared(leaf: Any) -> bool:
+    is_here = isinstance(leaf, Tensor) and leaf.device.type == "cpu"
+    return is_here and bool(leaf.is_shared())
 
 
 def _leaves(batch: Any) -> Iterator[Any]:
