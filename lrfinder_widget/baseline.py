@@ -44,26 +44,26 @@ class Baseline:
         self.asked_for = False
         self._batches: list[Any] = []
         self._random: list[Restore] = []
-        self._copies = False
         self._room = MOST_BYTES if possible else 0
+        self._copied = False
 
     def keep(self, batch: Any) -> None:
         """Keep a batch that is about to be trained on, if it is small enough."""
         if not self.asked_for or self._room <= 0:
             return
+        leaves = list(_leaves(batch))
         if not self._batches:
             self._random = random_states()  # so that dropout draws the same masks, if it can
-            # A tensor of a worker process holds a file open.
-            self._copies = any(map(_is_shared, _leaves(batch)))
-        for leaf in _leaves(batch):
+            self._copied = any(map(_is_of_a_worker, leaves))
+        for leaf in leaves:
             if isinstance(leaf, Tensor):
                 self._room -= leaf.nbytes
-            elif not isinstance(leaf, _SMALL):  # who knows how large it is
+            elif not isinstance(leaf, _SMALL):  # nobody knows how large it is
                 self._room = 0
         if self._room <= 0:
             self.let_go()
         else:
-            self._batches.append(copy.deepcopy(batch) if self._copies else batch)
+            self._batches.append(copy.deepcopy(batch) if self._copied else batch)
 
     def let_go(self) -> None:
         """Forget the batches, and keep no more."""
@@ -139,9 +139,9 @@ class SweepRun(Generator[Item, None, Reason]):
         self._items.close()
 
 
-def _is_shared(leaf: Any) -> bool:
-    is_here = isinstance(leaf, Tensor) and leaf.device.type == "cpu"
-    return is_here and bool(leaf.is_shared())
+def _is_of_a_worker(leaf: Any) -> bool:
+    """Say whether it lies in memory that a worker process shares: then it holds a file open."""
+    return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and leaf.is_shared()
 
 
 def _leaves(batch: Any) -> Iterator[Any]:
