@@ -141,7 +141,8 @@ class SweepRun(Generator[Item, None, Reason]):
 
 def _is_of_a_worker(leaf: Any) -> bool:
     """Say whether it lies in memory that a worker process shares: then it holds a file open."""
-    return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and leaf.is_shared()
+    tensor: Any = leaf  # torch does not say the type of `is_shared`
+    return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and bool(tensor.is_shared())
 
 
 def _leaves(batch: Any) -> Iterator[Any]:
