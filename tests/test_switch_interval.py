@@ -172,7 +172,8 @@ def test_every_step_of_a_background_sweep_has_it_short(end: str) -> None:
     with suppress(Boom):
         test.wait(20)
     assert test.reason == end
-    assert seen == [SHORT] * (20 if end == "completed" else 5)
+    # Nothing falls in so few steps, so a test that is completed takes its baseline as well.
+    assert seen == [SHORT] * (2 * 20 if end == "completed" else 5)
     assert sys.getswitchinterval() == USUAL
 
 
