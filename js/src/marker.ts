@@ -37,7 +37,7 @@ interface Gesture {
 }
 
 const DRAWN_TRAITS = [
-  ...["low", "high", "scale", "lr", "kind", "variable", "margin", "disabled"],
+  ...["low", "high", "scale", "lr", "kind", "variable", "disabled"],
   ...["moving_from", "commit", "received", "curve_lrs", "curve_losses"],
 ];
 const SEND_EVERY_MS = 40;
@@ -83,10 +83,6 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const lossHere = lossAt(lr, curveOf(model), axis);
     const words = labelOf(lr, axis, kind, variable, isMoving, lossHere);
 
-    const margin = (model.get("margin") ?? {}) as Record<string, unknown>;
-    for (const side of ["top", "right", "bottom", "left"]) {
-      plot.style.setProperty(`--lrf-${side}`, `${number(margin[side]) || 0}px`);
-    }
     plot.style.setProperty("--lrf-fraction", String(fractionOf(lr, axis)));
 
     label.left.textContent = words.beyond < 0 ? "‹ " : "";
@@ -257,7 +253,11 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     draw();
   }
 
-  function onTicks(): void {
+  function onAxis(): void {
+    const margin = (model.get("margin") ?? {}) as Record<string, unknown>;
+    for (const side of ["top", "right", "bottom", "left"]) {
+      plot.style.setProperty(`--lrf-${side}`, `${number(margin[side]) || 0}px`);
+    }
     drawTicks(ticks, model.get("ticks"), axisOf(model), (lr) => {
       if (isInert()) return;
       clicked = lr;
@@ -311,8 +311,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     onModelChange,
     signal,
   );
-  const onAxis = ["ticks", "low", "high", "scale"].map((name) => `change:${name}`);
-  listen(model, onAxis, onTicks, signal);
+  const axisTraits = ["ticks", "low", "high", "scale", "margin"].map((name) => `change:${name}`);
+  listen(model, axisTraits, onAxis, signal);
   listen(model, ["msg:custom"], onMessage, signal);
   document.addEventListener("click", onAnyClick, { signal, capture: true });
   listen(model, ["comm_live_update"], onCommLive, signal);
@@ -322,8 +322,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     model.save_changes();
   });
   draw();
-  onTicks();
-  whenResized(ticks, signal, onTicks);
+  onAxis();
+  whenResized(ticks, signal, onAxis);
   // A notebook that is opened without its kernel: the finder is put together after this.
   if (isDead) setTimeout(() => showGone(el, isDead), 0);
 
