@@ -41,6 +41,8 @@ StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
 Items: TypeAlias = Generator[Item, None, Reason]
 
+_GIVEN = {"model", "optimizer", "batches", "_step", "_stop", "_val_batches", "_preserve"}
+
 
 class Sweep:
     """The checked arguments of a `sweep`; each call of `points` is one run with them.
@@ -121,18 +123,10 @@ class Sweep:
 
     def let_go(self) -> Sweep:
         """Return the same without what it was given: it can be read and not run."""
-        other = copy.copy(self)
+        # Not `copy.copy`: when Python ends with a finder still open, nothing can be imported.
+        other = object.__new__(Sweep)
+        vars(other).update({k: v for k, v in vars(self).items() if k not in _GIVEN})
         other._words = self.words
-        for name in (
-            "model",
-            "optimizer",
-            "batches",
-            "_step",
-            "_stop",
-            "_val_batches",
-            "_preserve",
-        ):
-            vars(other).pop(name, None)
         return other
 
     def stopped_by(self, stop: StopRule) -> Sweep:

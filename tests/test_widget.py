@@ -10,6 +10,8 @@ import io
 import itertools
 import json
 import math
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -1278,6 +1280,21 @@ def test_a_closed_finder_is_let_go(shell: Shell) -> None:
     del finder, model, optimizer, view
     gc.collect()
     assert [ref() for ref in gone] == [None] * 4
+
+
+def test_python_ends_in_silence_with_a_finder_still_open() -> None:
+    source = """
+import torch
+from torch import nn
+from lrfinder_widget import LRFinder
+model, data = nn.Linear(4, 1), [(torch.ones(2, 4), torch.ones(2, 1))]
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+finder = LRFinder(model, optimizer, data, nn.MSELoss(), num_iter=20)
+finder.start().wait()
+"""
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_closed_finder_that_ipython_keeps_keeps_no_model(shell: Shell) -> None:
