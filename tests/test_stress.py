@@ -143,7 +143,8 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     finder.stop()
     assert failures == []
     assert set(watch.steps) <= {(a, b) for a, ends in TRANSITIONS.items() for b in ends}
-    assert len(watch.steps) > threads * events / 50  # there was something to disturb
+    # There was something to disturb; how much depends on what else the machine has to do.
+    assert len(watch.steps) > threads * events / 200
     for run in (finder._test, finder._trial_run):
         assert run.state.ended or run.state is State.READY
 
