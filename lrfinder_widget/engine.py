@@ -254,7 +254,8 @@ class Sweep:
             except StopIteration as end:
                 reason: Reason = end.value
                 return reason
-            kept.points.append(point)
+            if kept.asked_for:
+                kept.points.append(point)
             yield point
             loss = point[1]
             if not math.isfinite(loss):

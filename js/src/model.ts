@@ -27,10 +27,13 @@ const read = new WeakMap<DataView, Float64Array>();
 /** Bytes from the kernel: little-endian doubles, which may begin anywhere in their buffer. */
 function numbers(value: unknown): Float64Array {
   if (!(value instanceof DataView)) return new Float64Array();
-  const found =
-    read.get(value) ??
-    Float64Array.from({ length: value.byteLength >> 3 }, (_, i) => value.getFloat64(8 * i, true));
-  read.set(value, found);
+  let found = read.get(value);
+  if (found === undefined) {
+    found = Float64Array.from({ length: value.byteLength >> 3 }, (_, i) =>
+      value.getFloat64(8 * i, true),
+    );
+    read.set(value, found);
+  }
   return found;
 }
 
