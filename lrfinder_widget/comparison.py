@@ -7,15 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .optional import pyplot
+from .plots import Array, draw_trials
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 CLEAR = 2.0
 """A lead of so many standard errors is one that is seen again."""
@@ -145,22 +142,7 @@ class Comparison:
         ax : matplotlib Axes, optional
             Where to draw; without one, in a new figure.
         """
-        if ax is None:
-            ax = pyplot().subplots()[1]
-        for lr in self.ranking:
-            losses = self.losses[lr]
-            width = max(1, len(losses) // 20)
-            smooth = np.convolve(losses, np.full(width, 1 / width), mode="valid")
-            ax.plot(np.arange(len(smooth)) + width - 1, smooth, label=f"{lr:.2e}")
-        shown = np.concatenate(list(self.losses.values()) or [np.zeros(0)])
-        shown = shown[np.isfinite(shown)]
-        if len(shown):  # an explosion may leave the picture
-            start = float(np.median([losses[0] for losses in self.losses.values() if len(losses)]))
-            low = float(shown.min())
-            ax.set_ylim(low - 0.05 * (start - low), start + 0.3 * (start - low))
-        ax.set(xlabel="step", ylabel="loss")
-        ax.legend(title="learning rate")
-        return ax
+        return draw_trials(ax, ((lr, self.losses[lr]) for lr in self.ranking))
 
 
 def _tail(losses: Array) -> Array:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .optional import pyplot
 from .paired import Array, without_batches
+from .plots import draw_curve
 from .smoothing import SMOOTHING, Part, count_before_turn, noise, running_median, smooth
 from .suggest import FEWEST_POINTS, RULES, Rule, Suggestion, suggest, trial_candidates
 
@@ -320,21 +320,9 @@ class LossCurve:
         ax : matplotlib Axes, optional
             Where to draw; without one, in a new figure.
         """
-        if ax is None:
-            ax = pyplot().subplots()[1]
-        ax.plot(self.lrs, self.losses, ".-", color="C0", alpha=0.3, label="loss")
-        ax.plot(self.lrs, self.smooth(), color="C0", label="smoothed")
         found = self.suggestion
+        band = None
         if found.lr is not None and found.low is not None and found.high is not None:
-            ax.axvspan(found.low, found.high, color="C1", alpha=0.15, linewidth=0)
-            ax.axvline(found.lr, color="C1", label=f"candidate {found.lr:.2e}")
-        seen = self.smooth()[self._read[2]]
-        if len(seen) > 1 and np.ptp(seen) > 0:  # a blow-up may leave the picture
-            low, high = seen.min(), seen.max()
-            ax.set_ylim(low - 0.3 * (high - low), high + 0.5 * (high - low))
-        steps = np.diff(self.lrs)
-        if len(steps) and steps[-1] > 2 * steps[0]:  # not an even, linear ladder
-            ax.set_xscale("log")
-        ax.set(xlabel="learning rate", ylabel="loss")
-        ax.legend()
-        return ax
+            band = found.lr, found.low, found.high
+        seen = self._before_turn.smoothed
+        return draw_curve(ax, self.lrs, self.losses, self.smooth(), seen, band)

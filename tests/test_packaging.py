@@ -26,11 +26,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # The direction of imports: module -> (siblings, libraries). Each names only what stands above it.
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
     # reading a curve: NumPy only
-    "optional": (set(), {"matplotlib"}),
+    "plots": (set(), {"numpy"}),
     "paired": (set(), {"numpy"}),
     "smoothing": ({"paired"}, {"numpy"}),
     "suggest": ({"paired", "smoothing"}, {"numpy"}),
-    "curve": ({"optional", "paired", "smoothing", "suggest"}, {"numpy"}),
+    "curve": ({"paired", "plots", "smoothing", "suggest"}, {"numpy"}),
     "divergence": (set(), {"numpy"}),
     # training: no widgets
     "arguments": (set(), {"torch"}),
@@ -53,7 +53,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch"},
     ),
     "apply": (set(), {"torch"}),
-    "comparison": ({"optional"}, {"numpy"}),
+    "comparison": ({"plots"}, {"numpy"}),
     "compare": ({"arguments", "comparison", "engine", "surroundings"}, {"numpy", "torch"}),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
     # one run, of anything

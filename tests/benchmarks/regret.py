@@ -46,6 +46,8 @@ NOTES = """\
 - **diverged**: at the nearest learning rate of the grid, above the one that reaches the lowest
   loss, nothing of the descent is left (regret 0.95 or more).
 - **spread**: standard deviation over seeds of log10 of the suggestion, in decades, mean over tasks.
+- **bounds**: the learning rate with the least regret, of those that were tried and of the grid;
+  nothing that a test or a trial shows can be better.
 - **trained: refused, harm**: on models trained before; the harm is the mean regret where a
   learning rate was named, measured by the descent from fresh weights.
 - The loss reached is the mean training loss over the last tenth of a run: what training lowers,
@@ -77,7 +79,7 @@ def main() -> None:
         here = [name for name in names if name in tasks]
         if here:
             truths = {name: Truth(name, chosen.cache, horizons) for name in here}
-            suggested = {name: suggestions(TASKS[name], chosen) for name in here}
+            suggested = {name: suggestions(TASKS[name], truths[name], chosen) for name in here}
             print_table(half, truths, suggested)
             if chosen.each:
                 print_each(truths, suggested)
@@ -134,6 +136,10 @@ class Truth:
         self.log10_lr: Array = np.log10(task.grid)
         self.regrets: Array = np.maximum(by_start.mean(axis=0), 0.0)
 
+    def least(self, lrs: Sequence[float]) -> float | None:
+        """The learning rate with the least regret over all runs; None of none."""
+        return min(lrs, key=lambda lr: self.regret(lr).mean(), default=None)
+
     def regret(self, lr: float | None) -> Array:
         """By run, between two learning rates of the grid on a line over log10(lr)."""
         if lr is None:
@@ -152,8 +158,13 @@ class Truth:
 Suggestions = dict[str, list[float | None]]  # of each rule, by seed
 
 
-def suggestions(task: Task, chosen: argparse.Namespace) -> Suggestions:
-    suggesters = [partial(ours, trial_steps=chosen.trial_steps), fixed, *([peers] * chosen.peers)]
+def suggestions(task: Task, truth: Truth, chosen: argparse.Namespace) -> Suggestions:
+    suggesters = [
+        partial(ours, truth=truth, trial_steps=chosen.trial_steps),
+        fixed,
+        *([peers] * chosen.peers),
+        partial(least_of_any, truth=truth),
+    ]
     found: Suggestions = {}
     for seed in range(100, 100 + chosen.seeds):  # other starts than those of the truth
         for suggester in suggesters:
@@ -162,7 +173,9 @@ def suggestions(task: Task, chosen: argparse.Namespace) -> Suggestions:
     return found
 
 
-def ours(task: Task, seed: int, points: int, trial_steps: int) -> dict[str, float | None]:
+def ours(
+    task: Task, seed: int, points: int, truth: Truth, trial_steps: int
+) -> dict[str, float | None]:
     model, optimizer, batches = task.begin(seed)
     curve = range_test(model, optimizer, batches, task.criterion, num_iter=points)
     found = {
@@ -171,7 +184,9 @@ def ours(task: Task, seed: int, points: int, trial_steps: int) -> dict[str, floa
         **{f"ours, {rule}": curve.suggest(rule).lr for rule in RULES if rule != "minimum"},
     }
     if trial_steps:
-        found["ours, then trials"] = tried(task, seed, curve.trial_candidates(), trial_steps)
+        candidates = curve.trial_candidates()
+        found["ours, then trials"] = tried(task, seed, candidates, trial_steps)
+        found["*bound*: least of the tried"] = truth.least(candidates)
     return found
 
 
@@ -184,6 +199,10 @@ def tried(task: Task, seed: int, lrs: list[float], steps: int) -> float | None:
 
 def fixed(task: Task, seed: int, points: int) -> dict[str, float | None]:
     return {"fixed default": DEFAULT_LR[task.optimizer]}
+
+
+def least_of_any(task: Task, seed: int, points: int, truth: Truth) -> dict[str, float | None]:
+    return {"*bound*: least of any": truth.least(10**truth.log10_lr)}
 
 
 # -- the table ------------------------------------------------------------------------------------
