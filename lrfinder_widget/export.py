@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+_COLUMNS = ["run", "lr", "loss", "smoothed", "baseline"]
+
 
 class Export(Runs):
     """Runs that can be shown beside others, and taken away."""
@@ -115,12 +117,16 @@ class Export(Runs):
         return self.to_csv() if ending == "csv" else self.to_json()
 
     def to_csv(self) -> str:
-        """Return a table of the runs on the chart: ``run``, ``lr``, ``loss`` and ``smoothed``."""
+        """Return a table of the runs on the chart: their names, and the columns of `to_dataframe`.
+
+        The baseline is empty for a run that has none.
+        """
         table = io.StringIO()
         writer = csv.writer(table)
-        writer.writerow(["run", "lr", "loss", "smoothed"])
+        writer.writerow(_COLUMNS)
         for name, curve in self._runs():
-            columns = (curve.lrs.tolist(), curve.losses.tolist(), curve.smooth().tolist())
+            start = [""] * len(curve) if curve.baseline is None else curve.baseline.tolist()
+            columns = (curve.lrs.tolist(), curve.losses.tolist(), curve.smooth().tolist(), start)
             writer.writerows([name, *row] for row in zip(*columns, strict=True))
         return table.getvalue()
 
@@ -130,13 +136,13 @@ class Export(Runs):
         return json.dumps({"lr": self.lr, "runs": runs}, allow_nan=False)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame of all runs: ``run``, from 1, ``lr``, ``loss`` and ``smoothed``."""
+        """Return a pandas frame of all runs.
+
+        Its columns: ``run``, from 1, ``lr``, ``loss``, ``smoothed`` and ``baseline``, which is nan
+        for a run that has none.
+        """
         import pandas as pd
 
         frames = [curve.to_dataframe().assign(run=i) for i, curve in enumerate(self.curves, 1)]
-        columns = ["run", "lr", "loss", "smoothed"]
-        return (
-            pd.concat(frames, ignore_index=True)[columns]
-            if frames
-            else pd.DataFrame(columns=columns)
-        )
+        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        return frame.reindex(columns=_COLUMNS)

@@ -1490,10 +1490,12 @@ def test_a_display_after_the_run_carries_the_picture(make: Any) -> None:
 
 def test_all_runs_in_one_frame(make: Any) -> None:
     finder = make(namespace={})
-    assert finder.to_dataframe().columns.tolist() == ["run", "lr", "loss", "smoothed"]
+    columns = ["run", "lr", "loss", "smoothed", "baseline"]
+    assert finder.to_dataframe().columns.tolist() == columns
     finished(finder)
     finished(finder)
     frame = finder.to_dataframe()
+    assert frame.columns.tolist() == columns
     assert frame["run"].value_counts().to_dict() == {1: POINTS, 2: POINTS}
     assert frame["loss"][:POINTS].tolist() == finder.curves[0].losses.tolist()
 
@@ -1912,6 +1914,18 @@ def test_what_is_shown_can_be_saved_as_a_file(make: Any, monkeypatch: pytest.Mon
     assert LossCurve.from_json(json.dumps(content["runs"][1])) == finder.curve
     finder._view.controls.copy.click()
     assert sent[-1] == {"copy": finder.code}
+
+
+def test_a_baseline_is_in_the_tables_too(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    start = np.linspace(2.0, 3.0, POINTS)
+    finder.add(LossCurve(finder.curve.lrs, start - 1.0, baseline=start), name="with one")
+    rows = csv.DictReader(io.StringIO(finder.to_csv()))
+    baselines: dict[str, list[str]] = {}
+    for row in rows:
+        baselines.setdefault(row["run"], []).append(row["baseline"])
+    assert [float(loss) for loss in baselines.pop("with one")] == start.tolist()
+    assert list(baselines.values()) == [[""] * POINTS]
 
 
 def test_the_loss_axis_can_be_logarithmic_and_linear_again(make: Any) -> None:
