@@ -108,6 +108,19 @@ WATCH = """() => {
     setTimeout(() => seen.ups.push([at, Number(number.textContent)]), 0);
   }, { capture: true });
 }"""
+# The same in a page that has nothing but a box that follows the pointer: no page can be faster.
+BARE = """<div style="position: absolute; width: 9px; height: 9px; background: black"></div><script>
+  const box = document.querySelector("div"), seen = (window.seen = { pixels: [] });
+  addEventListener("pointermove", (event) => {
+    box.style.left = `${event.clientX}px`;
+    requestAnimationFrame(() => {
+      if (box.style.left !== seen.last) {
+        seen.last = box.style.left;
+        seen.pixels.push(performance.now() - event.timeStamp);
+      }
+    });
+  });
+</script>"""
 SEEN = "() => { window.seen.on = false; return window.seen; }"
 
 Row = list[str]
@@ -124,6 +137,7 @@ def main() -> None:
         print("| what | median | 95 % | 99 % or worst |\n|---|---|---|---|")
         measures: tuple[Callable[[Host], list[Row]], ...] = (
             first_point,
+            partial(bare_page, count=chosen.picks),
             partial(picks, count=chosen.picks, when="kernel idle", finder="waiting(0.02, 50)"),
             partial(picks, count=chosen.picks, when="sweep running", finder=ENDLESS),
             partial(picks, count=chosen.picks, when="busy cell", finder=ENDLESS, cell=BUSY),
@@ -186,6 +200,18 @@ def first_point(host: Host) -> list[Row]:
         late.append(1000 * (drawn - begun) - 10)
         assert first >= begun
     return [row("start to first point, less the step", late)]
+
+
+def bare_page(host: Host, *, count: int) -> list[Row]:
+    """From the pointer to the pixel in an empty page."""
+    page = host.page.context.browser.new_page()
+    page.set_content(BARE)
+    for i in range(count):
+        page.mouse.move(100 + 800 * ((i * 0.37) % 1), 200, steps=20)
+        page.wait_for_timeout(150)
+    seen = page.evaluate("() => window.seen")
+    page.close()
+    return [row("pointer to pixel, empty page", seen["pixels"])]
 
 
 ENDLESS = "waiting(0.005, 100_000)"
