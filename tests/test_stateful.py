@@ -63,18 +63,63 @@ class Heard:
             assert self._change.wait_for(so, WAIT_S)
 
 
-class RangeTestMachine(RuleBasedStateMachine):
+class Machine(RuleBasedStateMachine):
+    """What a run and a finder have in common: their calls, and a model of their state."""
+
+    called: Any  # the run or the finder
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate()
+        self.state = State.READY
+        self.at_gate = False
+
+    def _refused(self, act: Callable[[], object], error: type[Exception] = RuntimeError) -> None:
+        with pytest.raises(error):
+            act()
+
+    @rule()
+    def pause(self) -> None:
+        if self.state is not State.RUNNING:
+            return self._refused(self.called.pause)
+        self.called.pause()
+        self.state = State.PAUSED
+        return None
+
+    @rule()
+    def resume(self) -> None:
+        if self.state is not State.PAUSED:
+            return self._refused(self.called.resume)
+        self.called.resume()
+        self.state = State.RUNNING
+        if not self.at_gate:
+            self.gate.wait_until_asked()
+            self.at_gate = True
+        return None
+
+    @rule()
+    def wait(self) -> None:
+        if self.state is State.RUNNING:
+            self._refused(lambda: self.called.wait(0.0), TimeoutError)
+        elif self.state in (State.READY, State.PAUSED):
+            self._refused(self.called.wait)
+        elif self.state is State.FAILED:
+            self._refused(self.called.wait, Boom)
+        else:
+            assert self.called.wait() is self.called
+
+
+class RangeTestMachine(Machine):
     """A run whose every step is decided here, against five lines of what it should be."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate, self.heard = Gate(), Heard()
-        self.state, self.n, self.reason = State.READY, 0, None
+        self.heard = Heard()
+        self.n, self.reason = 0, None
         self.error: Boom | None = None
-        self.at_gate = False
         self.restored_in: list[State] = []
         self.failed_listeners: list[int] = []
-        self.test = RangeTest(self._points())
+        self.test = self.called = RangeTest(self._points())
         self.test.listen(self.heard)
 
     def _points(self) -> Iterator[Any]:
@@ -89,10 +134,6 @@ class RangeTestMachine(RuleBasedStateMachine):
         finally:
             self.restored_in.append(self.test.state)
 
-    def _refused(self, act: Callable[[], object], error: type[Exception] = RuntimeError) -> None:
-        with pytest.raises(error):
-            act()
-
     @rule()
     def start(self) -> None:
         if self.state is not State.READY:
@@ -100,25 +141,6 @@ class RangeTestMachine(RuleBasedStateMachine):
         assert self.test.start() is self.test
         self.gate.wait_until_asked()
         self.state, self.at_gate = State.RUNNING, True
-        return None
-
-    @rule()
-    def pause(self) -> None:
-        if self.state is not State.RUNNING:
-            return self._refused(self.test.pause)
-        self.test.pause()
-        self.state = State.PAUSED
-        return None
-
-    @rule()
-    def resume(self) -> None:
-        if self.state is not State.PAUSED:
-            return self._refused(self.test.resume)
-        self.test.resume()
-        self.state = State.RUNNING
-        if not self.at_gate:
-            self.gate.wait_until_asked()
-            self.at_gate = True
         return None
 
     @precondition(lambda self: self.at_gate)
@@ -154,17 +176,6 @@ class RangeTestMachine(RuleBasedStateMachine):
         self.state, self.reason, self.at_gate = State.STOPPED, "stopped", False
 
     @rule()
-    def wait(self) -> None:
-        if self.state is State.RUNNING:
-            self._refused(lambda: self.test.wait(0.0), TimeoutError)
-        elif self.state in (State.READY, State.PAUSED):
-            self._refused(self.test.wait)
-        elif self.state is State.FAILED:
-            self._refused(self.test.wait, Boom)
-        else:
-            assert self.test.wait() is self.test
-
-    @rule()
     def listen_with_a_listener_that_fails(self) -> None:
         number = len(self.failed_listeners)
         self.failed_listeners.append(0)
@@ -194,29 +205,26 @@ class RangeTestMachine(RuleBasedStateMachine):
         self.stop()
 
 
-class LRFinderMachine(RuleBasedStateMachine):
+class LRFinderMachine(Machine):
     """A finder, the hand on its controls, and cells; the model is what a user would expect."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate = Gate()
         self.model = linear()
         self.optimizer = sgd_momentum(self.model)
         self.namespace: dict[str, Any] = {"lr": 0.01, "mine": 1}
-        self.state = State.READY
         self.points: list[int] = []  # of each run
         self.added = 0
         self.pick_: float | None = None
         self.held: Any = 0.01
         self.closed = False
         self.applied = 0.05
-        self.at_gate = False
         self.before = self._state_of_training()
 
     @initialize(start=st.sampled_from(["click", "call"]))
     def make(self, start: str) -> None:
         self.by_click = start == "click"
-        self.finder = LRFinder(
+        self.finder = self.called = LRFinder(
             self.model,
             self.optimizer,
             [0],
@@ -241,10 +249,6 @@ class LRFinderMachine(RuleBasedStateMachine):
         shown = picture(self.model, self.optimizer)
         return {key: value for key, value in shown.items() if not key.startswith("group")}
 
-    def _refused(self, act: Callable[[], object], error: type[Exception] = RuntimeError) -> None:
-        with pytest.raises(error):
-            act()
-
     @rule()
     def start(self) -> None:
         if self.closed or self.state in ACTIVE:
@@ -258,25 +262,6 @@ class LRFinderMachine(RuleBasedStateMachine):
         self.heard = heard
         self.state, self.at_gate = State.RUNNING, True
         self.points.append(0)
-        return None
-
-    @rule()
-    def pause(self) -> None:
-        if self.state is not State.RUNNING:
-            return self._refused(self.finder.pause)
-        self.finder.pause()
-        self.state = State.PAUSED
-        return None
-
-    @rule()
-    def resume(self) -> None:
-        if self.state is not State.PAUSED:
-            return self._refused(self.finder.resume)
-        self.finder.resume()
-        self.state = State.RUNNING
-        if not self.at_gate:
-            self.gate.wait_until_asked()
-            self.at_gate = True
         return None
 
     @precondition(lambda self: self.at_gate)
@@ -326,17 +311,6 @@ class LRFinderMachine(RuleBasedStateMachine):
             return  # or there would be little else
         self._in_the_middle(self.finder.close)
         self.closed = True
-
-    @rule()
-    def wait(self) -> None:
-        if self.state is State.RUNNING:
-            self._refused(lambda: self.finder.wait(0.0), TimeoutError)
-        elif self.state in (State.READY, State.PAUSED):
-            self._refused(self.finder.wait)
-        elif self.state is State.FAILED:
-            self._refused(self.finder.wait, Boom)
-        else:
-            assert self.finder.wait() is self.finder
 
     @precondition(lambda self: not self.closed)
     @rule(lr=st.floats(1e-4, 1.0))
