@@ -123,7 +123,7 @@ class Legend:
     def _drop(self, one: Shown) -> None:
         row = self._rows.pop(one, None)
         if row is not None:
-            close_tree(row.box)
+            row.close()
         if one is self.current:
             self.current = self.latest
 
@@ -136,9 +136,10 @@ class Legend:
         self.box.children = rows if len(rows) > 1 or self.latest not in self._rows else []
 
     def close(self) -> None:
-        """Close the rows that are not laid out as well; under the lock."""
+        """Close and forget the rows, laid out or not; the runs are still there. Under the lock."""
         for row in self._rows.values():
-            close_tree(row.box)
+            row.close()
+        del self.box
 
 
 class _Row:
@@ -181,6 +182,10 @@ class _Row:
         self.name.observe(rename, "value")
         self.choose.on_click(lambda _: choose())
         self.remove.on_click(lambda _: drop())
+
+    def close(self) -> None:
+        close_tree(self.box)
+        vars(self).clear()
 
     def _label(self) -> None:
         self.choose.tooltip = f"Make {self._one.name} the current run: its points, band, candidates"

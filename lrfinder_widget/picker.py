@@ -30,7 +30,7 @@ class Picker:
         self._view = view
         self._variable = variable
         self._changed = changed
-        self._moved = False
+        self._moved = self._closed = False
         view.marker.on_commit(self.pick)
         shell = notebook_shell()
         self._events = shell.events if shell is not None and variable.writable else None
@@ -78,6 +78,8 @@ class Picker:
     def follow(self, *_: Any) -> None:
         """After each cell: if it assigned a number to the variable, the marker goes there."""
         with self._view.lock:
+            if self._closed:  # on another thread, meanwhile
+                return
             value, marker = self._variable.changed(), self._view.marker
             if value is not None:
                 self._settle(value)
@@ -99,7 +101,8 @@ class Picker:
             self._view.offer(lr)
 
     def close(self) -> None:
-        """Follow the variable no longer."""
+        """Follow the variable and show what it holds no longer; under the view's lock."""
+        self._closed = True
         if self._events is not None:
             with suppress(ValueError):  # somebody has cleared all callbacks
                 self._events.unregister("post_run_cell", self.follow)
@@ -108,8 +111,9 @@ class Picker:
     def _settle(self, lr: float) -> None:
         self.lr = lr
         self._moved = True
-        self._view.place(lr, "pick")
-        self._show_variable()
+        if not self._closed:
+            self._view.place(lr, "pick")
+            self._show_variable()
 
     def _show_variable(self) -> None:
         value = self._variable.read() if self._variable.writable else self.lr

@@ -294,8 +294,13 @@ class View:
             self.place(lr, "candidate")
 
     def close(self) -> None:
-        """Close every widget; under `lock`."""
+        """Close every widget and forget it: what is left are `lock` and `legend`; under `lock`.
+
+        IPython keeps what a cell has shown, in `Out`.
+        """
         self.trials.close()
-        self.legend.close()
         for child in self.children:
             close_tree(child)
+        self.legend.close()
+        for name in vars(self).keys() - {"lock", "legend"}:
+            delattr(self, name)

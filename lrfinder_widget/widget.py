@@ -247,6 +247,7 @@ class LRFinder(Export, ipywidgets.VBox):
             self._view.close()
             self.layout.close()
             ipywidgets.VBox.close(self)
+            self.children = ()
 
     # -- wiring -----------------------------------------------------------------------------------
 
@@ -283,6 +284,8 @@ class LRFinder(Export, ipywidgets.VBox):
         """Show in the status line what a click ran into: nobody else would see it."""
 
         def callback(_: Any) -> None:
+            if self._closed:  # on another thread, meanwhile
+                return
             try:
                 act()
             except (RuntimeError, ValueError) as error:

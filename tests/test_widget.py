@@ -988,8 +988,9 @@ def test_what_a_click_runs_into_is_shown_not_raised(make: Any) -> None:
     finder = make(namespace={})
     finder._view.controls.pause.click()  # the page was too late to know that it is disabled
     assert "can be paused; this one is ready" in status(finder)
+    start = finder._view.controls.start
     finder.close()
-    finder._view.controls.start.click()
+    start.click()
     assert finder.state is State.READY
 
 
@@ -1274,9 +1275,9 @@ def test_a_closed_finder_is_let_go(shell: Shell) -> None:
     model = linear()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     finder = LRFinder(model, optimizer, [0], step=Script(DESCENT), num_iter=POINTS)
-    finished(finder).close()
     view = finder._view
     gone = [weakref.ref(one) for one in (finder, model, view.marker, view.chart.figure)]
+    finished(finder).close()
     del finder, model, optimizer, view
     gc.collect()
     assert [ref() for ref in gone] == [None] * 4
@@ -1316,6 +1317,28 @@ def test_a_closed_finder_that_ipython_keeps_keeps_no_model(shell: Shell) -> None
     assert finder.comparison.ranking == ranking
     assert "svg" in finder.snapshot()._repr_svg_()
     assert "LRFinder" in repr(finder)
+
+
+def test_a_closed_finder_that_ipython_keeps_keeps_no_widget_but_itself(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+
+    def widgets() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), ipywidgets.Widget) for thing in gc.get_objects())
+
+    before = widgets()
+    finder = finished(finished(make(namespace=namespace)))
+    finder.add(LossCurve([1e-3, 1e-2, 1e-1], [3.0, 2.0, 1.0]), name="of another")
+    names = [run["name"] for run in json.loads(finder.to_json())["runs"]]
+    assert widgets() > before + 100
+    finder.close()
+    assert widgets() - before <= 2  # it is one, with a layout
+    # What was found can still be read, and picked.
+    assert [run["name"] for run in json.loads(finder.to_json())["runs"]] == names
+    assert [len(curve) for curve in finder.curves] == [POINTS, POINTS]
+    assert "of another" in finder.to_csv()
+    assert "svg" in finder.snapshot()._repr_svg_()
+    assert finder.pick(0.02) == finder.lr == namespace["lr"] == 0.02
 
 
 def test_an_exception_that_is_kept_does_not_keep_the_copy_of_the_model(make: Any) -> None:
