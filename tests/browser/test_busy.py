@@ -117,36 +117,6 @@ def test_two_tabs_on_one_notebook_agree(lab: Host) -> None:
     other.page.close()
 
 
-# What a browser does to a tab that nobody sees: it says so, and gives it no frame to draw.
-HIDE = """() => {
-  window.held = [];
-  window.frame = window.requestAnimationFrame;
-  window.requestAnimationFrame = (draw) => window.held.push(draw);
-  Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
-  Object.defineProperty(document, "hidden", { value: true, configurable: true });
-  document.dispatchEvent(new Event("visibilitychange"));
-}"""
-SHOW = """() => {
-  delete document.visibilityState;
-  delete document.hidden;
-  window.requestAnimationFrame = window.frame;
-  document.dispatchEvent(new Event("visibilitychange"));
-  window.held.forEach((draw) => window.requestAnimationFrame(draw));
-}"""
-
-
-def test_a_hidden_tab_catches_up(lab: Host) -> None:
-    lab.open([SLOW, "finder = slow_model(0.005, 400)\nfinder.start()"]).run_all()
-    finder = Finder(lab)
-    finder.wait_for_dots(4)
-    lab.page.evaluate(HIDE)
-    expect(finder.status).to_contain_text("verything is put back", timeout=60_000)
-    lab.page.evaluate(SHOW)
-    finder.wait_until_ended()
-    drawn = lab.append_and_run("print(sum(abs(x) < float('inf') for x in finder.curve.losses))")
-    finder.wait_for_dots(int(drawn), int(drawn))
-
-
 def test_what_a_user_wrote_is_never_markup(lab: Host) -> None:
     lab.open(
         [
