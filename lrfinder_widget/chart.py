@@ -91,6 +91,8 @@ class Chart:
         self.figure = bqplot.Figure(
             marks=[self._band, self._raw, self._smooth],
             axes=[self._lr_axis, self._loss_axis],
+            scale_x=self._x,
+            scale_y=self._y,
             fig_margin=MARGIN,
             min_aspect_ratio=0.01,
             max_aspect_ratio=100,

@@ -9,6 +9,7 @@ import ipywidgets
 
 from .curve import LossCurve
 from .run import RangeTest
+from .shared import Shared
 from .state import State
 from .suggest import RULES, Rule
 
@@ -23,54 +24,79 @@ _ROW = {"flex_flow": "row wrap", "align_items": "center", "width": "100%"}
 class Controls:
     """Buttons, progress, number box and texts; the finder wires them and fills them in."""
 
-    def __init__(self, num_iter: int) -> None:
-        self.start = ipywidgets.Button(
-            description="Start", icon="play", button_style="primary", layout={"width": "96px"}
+    def __init__(self, num_iter: int, make: Shared) -> None:
+        self.start = make(
+            ipywidgets.Button,
+            description="Start",
+            icon="play",
+            button_style="primary",
+            layout={"width": "96px"},
         )
-        self.pause = ipywidgets.Button(
-            description="Pause", icon="pause", disabled=True, layout={"width": "104px"}
+        self.pause = make(
+            ipywidgets.Button,
+            description="Pause",
+            icon="pause",
+            disabled=True,
+            layout={"width": "104px"},
         )
-        self.progress = ipywidgets.IntProgress(
-            max=num_iter, layout={"flex": "1 1 120px", "min_width": "80px", "width": "auto"}
+        self.progress = make(
+            ipywidgets.IntProgress,
+            max=num_iter,
+            layout={"flex": "1 1 120px", "min_width": "80px", "width": "auto"},
         )
-        self.pace = ipywidgets.HTML(layout={"flex": "0 1 auto"})
-        self.number = ipywidgets.Text(
+        self.pace = make(ipywidgets.HTML, layout={"flex": "0 1 auto"})
+        self.number = make(
+            ipywidgets.Text,
             description="learning rate",
             continuous_update=False,
             style={"description_width": "initial"},
             layout={"width": "200px"},
         )
-        self.use = ipywidgets.Button(
+        self.use = make(
+            ipywidgets.Button,
             description="Use",
             icon="check",
             tooltip="Pick the learning rate where the marker stands",
             layout={"width": "84px"},
         )
-        self.written = ipywidgets.HTML()
-        self.copy = ipywidgets.Button(
+        self.written = make(ipywidgets.HTML)
+        self.copy = make(
+            ipywidgets.Button,
             icon="copy",
             tooltip="Copy the line of code",
-            layout={"width": "40px", "display": "none"},
+            layout=ipywidgets.Layout(width="40px", display="none"),
         )
-        self.apply = ipywidgets.Button(description="Apply", disabled=True, layout={"width": "84px"})
-        self.status = ipywidgets.HTML(layout={"width": "auto"})  # all of it, but for its margins
+        self.apply = make(
+            ipywidgets.Button, description="Apply", disabled=True, layout={"width": "84px"}
+        )
+        self.status = make(
+            ipywidgets.HTML, layout={"width": "auto"}
+        )  # all of it, but for its margins
         self.candidates: dict[Rule, ipywidgets.Button] = {
-            rule: ipywidgets.Button(
+            rule: make(
+                ipywidgets.Button,
                 tooltip=f"Put the marker where the rule {rule} would",
-                layout={"width": "auto", "display": "none"},
+                layout=ipywidgets.Layout(width="auto", display="none"),
             )
             for rule in RULES
         }
-        self.rules = ipywidgets.Box(
-            [ipywidgets.Label("candidates"), *self.candidates.values()],
-            layout={**_ROW, "display": "none"},
+        self.rules = make(
+            ipywidgets.Box,
+            [make(ipywidgets.Label, "candidates"), *self.candidates.values()],
+            layout=ipywidgets.Layout(**_ROW, display="none"),
         )
-        self.missing = ipywidgets.HTML(
-            _late(MISSING), layout={"min_height": "0", "margin": "0 2px"}
+        self.missing = make(
+            ipywidgets.HTML,
+            _late(MISSING),
+            layout=ipywidgets.Layout(min_height="0", margin="0 2px"),
         )
-        self.above = ipywidgets.Box([self.start, self.pause, self.progress, self.pace], layout=_ROW)
-        self.below = ipywidgets.Box(
-            [self.number, self.use, self.written, self.copy, self.apply], layout=_ROW
+        self.above = make(
+            ipywidgets.Box, [self.start, self.pause, self.progress, self.pace], layout=_ROW
+        )
+        self.below = make(
+            ipywidgets.Box,
+            [self.number, self.use, self.written, self.copy, self.apply],
+            layout=_ROW,
         )
 
     def show_state(self, *, active: bool, paused: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import ipywidgets
 
-from .chart import close_tree
 from .curve import LossCurve
+from .shared import Shared
 from .styles import swatch
 
 _MOST = 13  # more could not be told apart, and each costs a row
@@ -39,12 +39,16 @@ class Legend:
         The view's, as clicks may come on any thread.
     changed : callable
         Called when somebody hides, shows, removes or chooses one.
+    make : Shared
+        Makes the widgets.
     """
 
-    def __init__(self, lock: threading.RLock, changed: Callable[[], object]) -> None:
+    def __init__(self, lock: threading.RLock, changed: Callable[[], object], make: Shared) -> None:
         self._lock = lock
-        self.box = ipywidgets.VBox([], layout={"width": "100%"})
+        self._make = make
+        self.box = make(ipywidgets.VBox, [], layout={"width": "100%"})
         self._changed = changed
+        self._all: list[Shown] = []
         self._rows: dict[Shown, _Row] = {}
         self._styles = 0
         self._busy = False
@@ -65,17 +69,17 @@ class Legend:
     @property
     def others(self) -> list[Shown]:
         """What is to be drawn behind the current run."""
-        return [one for one in self._rows if one.shown and one is not self.current]
+        return [one for one in self._all if one.shown and one is not self.current]
 
     @property
     def all(self) -> list[Shown]:
         """Every run that has been begun or added."""
-        return list(self._rows)
+        return list(self._all)
 
     @property
     def kept(self) -> list[Shown]:
         """All runs but the latest."""
-        return [one for one in self._rows if one is not self.latest]
+        return [one for one in self._all if one is not self.latest]
 
     def choose(self, one: Shown) -> None:
         """Make a run the current one; under the lock."""
@@ -91,11 +95,13 @@ class Legend:
     def _add(self, name: str, curve: LossCurve) -> Shown:
         one = Shown(name, self._styles, curve)
         self._styles += 1
+        self._all.append(one)
         self._rows[one] = _Row(
             one,
             show=self._changed,
             choose=lambda: self._choose(one),
             drop=lambda: self._remove(one),
+            make=self._make,
         )
         for oldest in self.kept[: max(0, len(self._rows) - _MOST)]:
             self._drop(oldest)
@@ -123,6 +129,7 @@ class Legend:
     def _drop(self, one: Shown) -> None:
         row = self._rows.pop(one, None)
         if row is not None:
+            self._all.remove(one)
             row.close()
         if one is self.current:
             self.current = self.latest
@@ -139,7 +146,8 @@ class Legend:
         """Close and forget the rows, laid out or not; the runs are still there. Under the lock."""
         for row in self._rows.values():
             row.close()
-        del self.box
+        self._rows.clear()
+        del self.box, self._make
 
 
 class _Row:
@@ -150,21 +158,28 @@ class _Row:
         show: Callable[[], object],
         choose: Callable[[], object],
         drop: Callable[[], object],
+        make: Shared,
     ) -> None:
         self._one = one
-        self._sample = ipywidgets.HTML()
-        self.shown = ipywidgets.Checkbox(
-            value=one.shown, indent=False, description="show", layout={"width": "70px"}
+        self._sample = make(ipywidgets.HTML)
+        self.shown = make(
+            ipywidgets.Checkbox,
+            value=one.shown,
+            indent=False,
+            description="show",
+            layout={"width": "70px"},
         )
-        self.name = ipywidgets.Text(
+        self.name = make(
+            ipywidgets.Text,
             one.name,
             continuous_update=False,
             layout={"flex": "0 1 260px", "min_width": "60px"},
             placeholder="name of this run",
         )
-        self.choose = ipywidgets.Button(layout={"width": "92px"})
-        self.remove = ipywidgets.Button(icon="trash", layout={"width": "40px"})
-        self.box = ipywidgets.Box(
+        self.choose = make(ipywidgets.Button, layout={"width": "92px"})
+        self.remove = make(ipywidgets.Button, icon="trash", layout={"width": "40px"})
+        self.box = make(
+            ipywidgets.Box,
             [self._sample, self.shown, self.name, self.choose, self.remove],
             layout={"align_items": "center", "width": "100%"},
         )
@@ -184,8 +199,8 @@ class _Row:
         self.remove.on_click(lambda _: drop())
 
     def close(self) -> None:
-        close_tree(self.box)
-        vars(self).clear()
+        for part in (*self.box.children, self.box):
+            part.close()
 
     def _label(self) -> None:
         self.choose.tooltip = f"Make {self._one.name} the current run: its points, band, candidates"

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import ipywidgets
 
+from .shared import Shared
 from .smoothing import SMOOTHING
 
 _CHECK = {"width": "180px"}
+_MOST = 50  # per cent
 
 
 class Looks:
@@ -18,17 +20,25 @@ class Looks:
     ----------
     changed : callable
         Called when one of them is changed.
+    make : Shared
+        Makes the widgets.
     """
 
-    def __init__(self, changed: Callable[[], object]) -> None:
-        self.zoom = ipywidgets.Checkbox(description="zoom to the run", indent=False, layout=_CHECK)
-        self.log_loss = ipywidgets.Checkbox(
-            description="logarithmic loss axis", indent=False, layout={"width": "200px"}
+    def __init__(self, changed: Callable[[], object], make: Shared) -> None:
+        self.zoom = make(
+            ipywidgets.Checkbox, description="zoom to the run", indent=False, layout=_CHECK
         )
-        self.smoothing = ipywidgets.BoundedIntText(
+        self.log_loss = make(
+            ipywidgets.Checkbox,
+            description="logarithmic loss axis",
+            indent=False,
+            layout={"width": "200px"},
+        )
+        self.smoothing = make(
+            ipywidgets.BoundedIntText,
             value=round(100 * SMOOTHING),
             min=0,
-            max=50,
+            max=_MOST,
             step=5,
             description="smoothing %",
             tooltip="How many of the points the line is smoothed over; "
@@ -36,9 +46,10 @@ class Looks:
             layout={"width": "170px"},
             style={"description_width": "90px"},
         )
-        self.row = ipywidgets.Box(
+        self.row = make(
+            ipywidgets.Box,
             [self.zoom, self.log_loss, self.smoothing],
-            layout={"flex_flow": "row wrap", "width": "100%", "display": "none"},
+            layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", display="none"),
         )
         for control in (self.zoom, self.log_loss, self.smoothing):
             control.observe(lambda _: changed(), "value")
@@ -46,4 +57,5 @@ class Looks:
     @property
     def share(self) -> float:
         """The share of the points that a smoothed one is made of."""
-        return float(self.smoothing.value) / 100
+        percent = min(max(self.smoothing.value, 0), _MOST)  # the page may move the box's ends
+        return float(percent) / 100

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import ipywidgets
 
 from .marker import LRMarker
+from .shared import Shared
 
 _NAME = "lr-range-test"
 _KINDS = {
@@ -26,11 +27,14 @@ class Saving:
         The way into the page.
     contents : callable
         Returns what a file with the given ending holds; of ``"png"``, as SVG, which the page draws.
+    make : Shared
+        Makes the widgets.
     """
 
-    def __init__(self, marker: LRMarker, contents: Callable[[str], str]) -> None:
+    def __init__(self, marker: LRMarker, contents: Callable[[str], str], make: Shared) -> None:
         self.buttons = {
-            ending: ipywidgets.Button(
+            ending: make(
+                ipywidgets.Button,
                 description=ending.upper(),
                 icon="download",
                 tooltip=what,
@@ -38,11 +42,13 @@ class Saving:
             )
             for ending, (_, what) in _KINDS.items()
         }
-        self.row = ipywidgets.Box(
+        self.row = make(
+            ipywidgets.Box,
             list(self.buttons.values()),
-            layout={"flex_flow": "row wrap", "width": "100%", "display": "none"},
+            layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", display="none"),
         )
-        self.toggle = ipywidgets.ToggleButton(
+        self.toggle = make(
+            ipywidgets.ToggleButton,
             description="Save",
             icon="save",
             tooltip="The chart as a picture, the runs as a table",

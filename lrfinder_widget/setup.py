@@ -6,6 +6,8 @@ from typing import Any
 
 import ipywidgets
 
+from .shared import Shared
+
 _BOX = {"width": "170px"}
 _WIDE = {"description_width": "80px"}
 
@@ -25,16 +27,30 @@ class SetUp:
         How many times.
     also : ipywidgets.Box
         What is folded away with it.
+    make : Shared
+        Makes the widgets.
     """
 
     def __init__(
-        self, start_lr: float, end_lr: float, num_iter: int, mode: str, repeats: int, also: Any
+        self,
+        start_lr: float,
+        end_lr: float,
+        num_iter: int,
+        mode: str,
+        repeats: int,
+        also: Any,
+        make: Shared,
     ) -> None:
-        self.start_lr = _text("from", repr(float(start_lr)))
-        self.end_lr = _text("to", repr(float(end_lr)))
-        self.num_iter = _text("points", str(num_iter))
-        self.repeats = _text("repeats", str(repeats))
-        self.mode = ipywidgets.Dropdown(
+        def text(description: str, value: str) -> ipywidgets.Text:
+            traits = {"description": description, "continuous_update": False}
+            return make(ipywidgets.Text, value, layout=_BOX, style=_WIDE, **traits)
+
+        self.start_lr = text("from", repr(float(start_lr)))
+        self.end_lr = text("to", repr(float(end_lr)))
+        self.num_iter = text("points", str(num_iter))
+        self.repeats = text("repeats", str(repeats))
+        self.mode = make(
+            ipywidgets.Dropdown,
             options=[("exponential", "exp"), ("linear", "linear")],
             value=mode,
             description="spacing",
@@ -42,18 +58,21 @@ class SetUp:
             style=_WIDE,
         )
         boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
-        self.narrow = ipywidgets.Button(
+        self.narrow = make(
+            ipywidgets.Button,
             description="Narrow",
             icon="compress",
             tooltip="Set the range to a decade around the band of the suggestion",
             disabled=True,
             layout={"width": "104px"},
         )
-        self.row = ipywidgets.Box(
+        self.row = make(
+            ipywidgets.Box,
             [*boxes, self.narrow],
-            layout={"flex_flow": "row wrap", "width": "100%", "display": "none"},
+            layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", display="none"),
         )
-        self.toggle = ipywidgets.ToggleButton(
+        self.toggle = make(
+            ipywidgets.ToggleButton,
             description="Set up",
             icon="sliders",
             tooltip="Range, number of points and repeats of the next run",
@@ -91,12 +110,6 @@ class SetUp:
             "mode": self.mode.value,
             "repeats": number("repeats", self.repeats.value, int, at_most=100),
         }
-
-
-def _text(description: str, value: str) -> ipywidgets.Text:
-    return ipywidgets.Text(
-        value, description=description, continuous_update=False, layout=_BOX, style=_WIDE
-    )
 
 
 def number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:

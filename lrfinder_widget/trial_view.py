@@ -20,6 +20,7 @@ from .chart import (
 from .comparison import Comparison
 from .run import RangeTest
 from .setup import number
+from .shared import Shared
 from .state import State
 from .styles import line_style, swatch
 
@@ -29,45 +30,67 @@ MOST = 12
 class TrialView:
     """Folded away until somebody asks for it; the finder wires it and says what to show."""
 
-    def __init__(self) -> None:
-        self.toggle = ipywidgets.ToggleButton(
+    def __init__(self, make: Shared) -> None:
+        self.toggle = make(
+            ipywidgets.ToggleButton,
             description="Try",
             icon="flask",
             tooltip="Train a few hundred steps with each of a few learning rates, and compare",
             layout={"width": "84px"},
         )
-        self.lrs = ipywidgets.Text(
+        self.lrs = make(
+            ipywidgets.Text,
             description="learning rates",
             continuous_update=False,
             placeholder="1e-3, 3e-3, 1e-2",
             style={"description_width": "initial"},
             layout={"flex": "1 1 240px", "max_width": "480px"},
         )
-        self.steps = ipywidgets.Text(
+        self.steps = make(
+            ipywidgets.Text,
             "200",
             description="steps",
             continuous_update=False,
             style={"description_width": "initial"},
             layout={"width": "110px"},
         )
-        self.run = ipywidgets.Button(
-            description="Run", icon="play", button_style="primary", layout={"width": "84px"}
+        self.run = make(
+            ipywidgets.Button,
+            description="Run",
+            icon="play",
+            button_style="primary",
+            layout={"width": "84px"},
         )
-        self.take = ipywidgets.Button(
+        self.take = make(
+            ipywidgets.Button,
             icon="check",
             tooltip="Pick the learning rate that did best",
-            layout={"width": "auto", "display": "none"},
+            layout=ipywidgets.Layout(width="auto", display="none"),
         )
-        self.text = ipywidgets.HTML(layout={"width": "100%"})
-        self.legend = ipywidgets.HTML(layout={"width": "100%"})
+        self.text = make(ipywidgets.HTML, layout={"width": "100%"})
+        self.legend = make(ipywidgets.HTML, layout={"width": "100%"})
+        self._row = make(
+            ipywidgets.Box,
+            [self.lrs, self.steps, self.run, self.take],
+            layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
+        )
+        self.box = make(ipywidgets.VBox, [], layout={"width": "100%", "overflow": "hidden"})
+        self._lines: list[Any] = []
+        self._offered = ""
+        self.figure: Any = None  # until there is something to draw
+        self.toggle.observe(lambda change: self._fold(), "value")
+
+    def _begin(self) -> None:
+        # Not before: most finders try nothing.
         self._x = bqplot.LinearScale(min=0, max=1, allow_padding=False)
         self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._axis = styled_axis(
             self._y, "loss", side="left", label_offset="46px", visible=False, tick_format=".6~g"
         )
-        self._lines: list[Any] = []
         self.figure = bqplot.Figure(
             marks=[],
+            scale_x=self._x,
+            scale_y=self._y,
             axes=[
                 styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d"),
                 self._axis,
@@ -81,18 +104,12 @@ class TrialView:
             display_toolbar=False,
             layout={"width": "100%", "height": "280px"},
         )
-        self._row = ipywidgets.Box(
-            [self.lrs, self.steps, self.run, self.take],
-            layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
-        )
-        self.box = ipywidgets.VBox([], layout={"width": "100%", "overflow": "hidden"})
-        self._offered = ""
-        self._begun = False
-        self.toggle.observe(lambda change: self._fold(), "value")
+        self.toggle.value = True
+        self._fold()
 
     def _fold(self) -> None:
         # A figure that is there but hidden has no size, which bqplot does not bear.
-        parts = [self._row, *([self.figure, self.legend, self.text] if self._begun else [])]
+        parts = [self._row, *([self.figure, self.legend, self.text] if self.figure else [])]
         self.box.children = parts if self.toggle.value else []
 
     def close(self) -> None:
@@ -132,9 +149,8 @@ class TrialView:
         self.run.icon = "stop" if active else "play"
         self.run.button_style = "" if active else "primary"
         self.lrs.disabled = self.steps.disabled = active
-        if not self._begun:
-            self._begun = self.toggle.value = True
-            self._fold()
+        if self.figure is None:
+            self._begin()
         self._draw(found, steps)
         winner = found.winner if run.state.ended else None
         self.take.layout.display = "none" if winner is None else None

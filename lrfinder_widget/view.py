@@ -19,6 +19,7 @@ from .marker import LRMarker
 from .run import RangeTest
 from .saving import Saving
 from .setup import SetUp
+from .shared import Shared
 from .state import State
 from .suggest import Suggestion
 from .trial_view import TrialView
@@ -94,13 +95,14 @@ class View:
             margin=MARGIN,
             layout={"grid_area": "1 / 1"},
         )
-        self.controls = Controls(self._total)
-        self.looks = Looks(self._look_again)
+        self._make = make = Shared()
+        self.controls = Controls(self._total, make)
+        self.looks = Looks(self._look_again, make)
         mode = "exp" if log else "linear"
-        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), mode, repeats, self.looks.row)
-        self.trials = TrialView()
-        self.saving = Saving(self.marker, contents)
-        self.legend = Legend(self.lock, self._look_again)
+        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), mode, repeats, self.looks.row, make)
+        self.trials = TrialView(make)
+        self.saving = Saving(self.marker, contents, make)
+        self.legend = Legend(self.lock, self._look_again, make)
         toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
         # The marker lies over the figure: both are in the same cell of a grid.
@@ -302,5 +304,6 @@ class View:
         for child in self.children:
             close_tree(child)
         self.legend.close()
+        self._make.close()
         for name in vars(self).keys() - {"lock", "legend"}:
             delattr(self, name)

@@ -181,6 +181,17 @@ def test_no_unknown_message_gets_through(setting: Setting) -> None:
     still_works(setting)
 
 
+@pytest.mark.parametrize(("end", "value", "share"), [("min", -1, 0.0), ("max", 1000, 0.5)])
+def test_a_box_whose_ends_the_page_moves_smooths_no_more_than_it_may(
+    setting: Setting, end: str, value: int, share: float
+) -> None:
+    looks = setting.finder._view.looks
+    send(looks.smoothing, {"method": "update", "state": {end: value}})
+    send(looks.smoothing, {"method": "update", "state": {"value": value}})
+    assert looks.smoothing.value == value
+    assert looks.share == share
+
+
 def test_messages_during_a_run_do_not_disturb_it() -> None:
     setting = Setting()
     before = setting.untouched()
