@@ -244,7 +244,8 @@ def test_what_is_built_installs_without_node(
     ).strip()
     Path(where, "at_hand.pth").write_text(sysconfig.get_path("purelib"))
     source = "import lrfinder_widget as p; print(p.__file__, *p.__all__)"
-    printed = subprocess.check_output([python, "-c", source], cwd=tmp_path, text=True).split()
+    # Isolated: PYTHONPATH may name the sources.
+    printed = subprocess.check_output([python, "-I", "-c", source], cwd=tmp_path, text=True).split()
     assert Path(printed[0]).is_relative_to(where)
     assert printed[1:] == lrfinder_widget.__all__
     assert Path(printed[0]).with_name("static").joinpath("marker.js").stat().st_size > 0
