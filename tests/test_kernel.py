@@ -154,6 +154,7 @@ def count():
         running=sum(one.state.name == "RUNNING" for one in finders),
         widgets=len(ipywidgets.widgets.widget._instances),
         comms=len(comm.get_comm_manager().comms),
+        kept=sum(issubclass(type(o), ipywidgets.Widget) for o in gc.get_objects()),
         models=sum(type(o) is torch.nn.Linear for o in gc.get_objects()),
         megabytes=round(sum(stored.values()) / 2**20),
     )
@@ -173,6 +174,8 @@ def test_a_cell_that_is_run_fifty_times_leaves_one_run_and_no_more_widgets(kerne
         assert one["threads"] == one["running"] == 1
     for what in ("widgets", "comms", "models"):
         assert counts[-1][what] == counts[0][what]
+    # IPython keeps what the cell has shown: a finder that is closed, and its layout.
+    assert counts[-1]["kept"] - counts[0]["kept"] <= 2 * (TIMES - 10)
     # One model, its copy, a gradient or two, but not ten of them.
     assert max(one["megabytes"] for one in counts) < 8 * LARGE_MB
     kernel.run("finder.close(); finder.close()")

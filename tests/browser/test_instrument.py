@@ -80,10 +80,10 @@ def test_trial_runs_rank_and_one_click_takes_the_winner(lab: Host, dark: bool) -
 def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
     lab.open(SHOWN).run_all()
     finder = Finder(lab)
-    for _ in range(3):
+    for n in (1, 2, 3):
         finder.start.click()
-        expect(finder.stop).to_be_visible()
-        lab.append_and_run("finder.wait().state")
+        said = "print(len(finder.curves), finder.state.name)"  # Stop may be there for too short
+        lab.wait_until_kernel_says(said, f"{n} FINISHED")
     expect(finder.start).to_be_visible()
     lab.append_and_run("finder.add(finder.curves[0], name='<i>of another</i>')")
     names = finder.root.get_by_placeholder("name of this run")
