@@ -28,6 +28,12 @@ def small_finder(**options):
     return LRFinder(model, optimizer, loader, nn.CrossEntropyLoss(), **options)
 """
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+# Not `wait_for_function`, which does not wait for promises.
+COPIED = """async () => {
+  let text;
+  while (!(text = await navigator.clipboard.readText())) await new Promise(requestAnimationFrame);
+  return text;
+}"""
 SHOWN = [TASK, "lr = 1e-3\nfinder = small_finder()\nfinder"]
 
 
@@ -181,8 +187,7 @@ def test_chart_and_runs_are_saved_as_files_and_the_pick_is_copied(
     assert len(rows) == len(run["lrs"]) + 1
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     finder.root.get_by_title("Copy the line of code").click()
-    lab.page.wait_for_function("() => navigator.clipboard.readText().then((t) => t !== '')")
-    copied = lab.page.evaluate("() => navigator.clipboard.readText()")
+    copied = lab.page.evaluate(COPIED)
     assert copied.startswith(f"{lr}  # LR range test, SGD, batch 64, ")
 
 
