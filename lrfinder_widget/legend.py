@@ -120,7 +120,7 @@ class Legend:
 
     def _remove(self, one: Shown) -> None:
         with self._lock:
-            if one is self.latest:
+            if one is self.latest or one not in self._rows:
                 return
             self._drop(one)
             self._lay_out()
@@ -147,6 +147,7 @@ class Legend:
         for row in self._rows.values():
             row.close()
         self._rows.clear()
+        self._changed = lambda: None
         del self.box, self._make
 
 

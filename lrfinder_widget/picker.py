@@ -27,10 +27,11 @@ class Picker:
         self.lr: float | None = None
         self.problem: str | None = None
         """Why the last pick was not written, in a sentence."""
-        self._view = view
+        self._view: View | None = view  # until it is closed
+        self._lock = view.lock
         self._variable = variable
         self._changed = changed
-        self._moved = self._closed = False
+        self._moved = False
         view.marker.on_commit(self.pick)
         shell = notebook_shell()
         self._events = shell.events if shell is not None and variable.writable else None
@@ -50,7 +51,7 @@ class Picker:
         picked = None if number is None else positive(float(f"{number:.2e}"))
         if picked is None:
             raise ValueError(f"lr must be a positive, finite number; got {lr!r}.")
-        with self._view.lock:
+        with self._lock:
             self.problem = self._variable.write(picked)
             self._settle(picked)
         self._changed()
@@ -64,8 +65,10 @@ class Picker:
         ValueError
             If it is no positive, finite number.
         """
-        typed = self._view.controls.number.value
-        if typed == f"{self._view.marker.lr:.2e}":
+        if (view := self._view) is None:
+            return
+        typed = view.controls.number.value
+        if typed == f"{view.marker.lr:.2e}":
             return
         try:
             self.pick(float(typed))
@@ -73,12 +76,12 @@ class Picker:
             message = f"{typed!r} is no positive number; the marker stays where it is."
             raise ValueError(message) from None
         finally:
-            self._view.show_number()
+            view.show_number()
 
     def follow(self, *_: Any) -> None:
         """After each cell: if it assigned a number to the variable, the marker goes there."""
-        with self._view.lock:
-            if self._closed:  # on another thread, meanwhile
+        with self._lock:
+            if self._view is None:  # closed on another thread, meanwhile
                 return
             value, marker = self._variable.changed(), self._view.marker
             if value is not None:
@@ -91,18 +94,19 @@ class Picker:
         """Note where the marker stands as a run begins."""
         self.problem = None
         self._moved = False
-        if self._view.marker.kind == "candidate":
-            self._view.marker.kind = "start"  # what an earlier curve showed
-        self._view.note_place()
+        if self._view is not None:
+            if self._view.marker.kind == "candidate":
+                self._view.marker.kind = "start"  # what an earlier curve showed
+            self._view.note_place()
 
     def offer(self, lr: float) -> None:
         """Put the marker on a candidate, unless somebody has moved it since the run began."""
-        if not self._moved:
+        if not self._moved and self._view is not None:
             self._view.offer(lr)
 
     def close(self) -> None:
-        """Follow the variable and show what it holds no longer; under the view's lock."""
-        self._closed = True
+        """Follow the variable no longer, and forget the view; under its lock."""
+        self._view = None
         if self._events is not None:
             with suppress(ValueError):  # somebody has cleared all callbacks
                 self._events.unregister("post_run_cell", self.follow)
@@ -111,10 +115,11 @@ class Picker:
     def _settle(self, lr: float) -> None:
         self.lr = lr
         self._moved = True
-        if not self._closed:
+        if self._view is not None:
             self._view.place(lr, "pick")
-            self._show_variable()
+        self._show_variable()
 
     def _show_variable(self) -> None:
         value = self._variable.read() if self._variable.writable else self.lr
-        self._view.show_variable(value, picked=self.lr is not None)
+        if self._view is not None:
+            self._view.show_variable(value, picked=self.lr is not None)

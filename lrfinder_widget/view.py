@@ -296,14 +296,9 @@ class View:
             self.place(lr, "candidate")
 
     def close(self) -> None:
-        """Close every widget and forget it: what is left are `lock` and `legend`; under `lock`.
-
-        IPython keeps what a cell has shown, in `Out`.
-        """
+        """Close every widget; under `lock`."""
         self.trials.close()
         for child in self.children:
             close_tree(child)
         self.legend.close()
         self._make.close()
-        for name in vars(self).keys() - {"lock", "legend"}:
-            delattr(self, name)

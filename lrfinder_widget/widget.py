@@ -24,6 +24,7 @@ from .picker import Picker
 from .run import RangeTest
 from .state import State
 from .takeover import take_over
+from .trial_view import TrialView
 from .view import View
 
 _DOUBLE_CLICK_S = 0.5  # the second click of two on Start is no Stop
@@ -128,11 +129,9 @@ class LRFinder(Export, ipywidgets.VBox):
             contents=self._contents,
             redraw=lambda: self._show(self._test),
         )
-        ipywidgets.VBox.__init__(
-            self,
-            self._view.children,
-            layout={"width": "100%", "min_width": "0", "overflow": "hidden"},
-        )
+        self._lock, self._legend = self._view.lock, self._view.legend
+        layout = {"width": "100%", "min_width": "0", "overflow": "hidden"}
+        ipywidgets.VBox.__init__(self, self._view.children, layout=layout)
         self.add_class("lrf-finder")
         self._undo: Callable[[], None] | None = None  # of the last apply
         self._picker = Picker(self._view, target, self._picked)
@@ -210,21 +209,21 @@ class LRFinder(Export, ipywidgets.VBox):
         self._check_idle()
         if self.lr is None:
             raise RuntimeError("nothing has been picked yet: drag the marker, or call pick().")
-        with self._view.lock:
+        with self._lock:
             self._undo = apply_lr(self.lr, optimizer or self._sweep.optimizer, scheduler)
         self._show(self._test)
 
     def _keep(self, curve: LossCurve, name: str | None) -> None:
-        with self._view.lock:
+        with self._lock:
             self._view.keep(curve, name)
 
     def _runs(self) -> list[tuple[str, LossCurve]]:
-        with self._view.lock:
-            return [(one.name, one.curve) for one in self._view.legend.all]
+        with self._lock:
+            return [(one.name, one.curve) for one in self._legend.all]
 
     def _current(self) -> tuple[Shown, list[Shown]]:
-        with self._view.lock:
-            return self._view.legend.current, self._view.legend.others
+        with self._lock:
+            return self._legend.current, self._legend.others
 
     def _picked(self) -> None:
         self._undo = None  # the next click applies the new pick
@@ -232,7 +231,7 @@ class LRFinder(Export, ipywidgets.VBox):
 
     def _click_apply(self) -> None:
         self._check_idle()
-        with self._view.lock:  # one click after another, whatever thread they come on
+        with self._lock:  # one click after another, whatever thread they come on
             undo, self._undo = self._undo, None
             if undo is not None:
                 undo()
@@ -241,13 +240,14 @@ class LRFinder(Export, ipywidgets.VBox):
         self._show(self._test)
 
     def _let_go(self) -> None:
-        with self._view.lock:
+        with self._lock:
             self._undo = None
             self._picker.close()
             self._view.close()
             self.layout.close()
             ipywidgets.VBox.close(self)
             self.children = ()
+            del self._view  # IPython keeps what a cell has shown, in `Out`: not all its widgets
 
     # -- wiring -----------------------------------------------------------------------------------
 
@@ -261,14 +261,14 @@ class LRFinder(Export, ipywidgets.VBox):
         controls.number.observe(self._guarded(self._picker.read_number), "value")
 
         trials = self._view.trials
-        trials.run.on_click(self._guarded(self._click_try))
+        trials.run.on_click(self._guarded(lambda: self._click_try(trials)))
         trials.take.on_click(self._guarded(self._click_take))
 
-    def _click_try(self) -> None:
+    def _click_try(self, trials: TrialView) -> None:
         if self._trial_run.state is State.RUNNING:
             self._trial_run.stop()
         else:
-            self.compare(*self._view.trials.values())
+            self.compare(*trials.values())
 
     def _click_take(self) -> None:
         winner = None if self.comparison is None else self.comparison.winner
@@ -276,7 +276,7 @@ class LRFinder(Export, ipywidgets.VBox):
             self._picker.pick(winner)
 
     def _show_trials(self, run: RangeTest) -> None:
-        with self._view.lock:
+        with self._lock:
             if not self._closed and self._trials is not None and run is self._trial_run:
                 self._view.trials.show(run, self._trials.comparison, self._trials.steps)
 
@@ -284,8 +284,6 @@ class LRFinder(Export, ipywidgets.VBox):
         """Show in the status line what a click ran into: nobody else would see it."""
 
         def callback(_: Any) -> None:
-            if self._closed:  # on another thread, meanwhile
-                return
             try:
                 act()
             except (RuntimeError, ValueError) as error:
@@ -309,20 +307,22 @@ class LRFinder(Export, ipywidgets.VBox):
 
     def _prepare(self) -> None:
         """Take up what the set-up boxes say."""
-        with self._view.lock:
+        with self._lock:
+            self._check_idle()  # it may have been closed on another thread
             sweep = self._sweep
             sweep.set_up(**self._view.setup.values())
             self._view.set_range(sweep.ladder, log=sweep.mode == "exp", repeats=sweep.repeats)
 
     def _replace(self, test: RangeTest) -> None:
-        with self._view.lock:
+        with self._lock:
+            self._check_idle()
             super()._replace(test)
             self._view.begin(self._what())
             self._picker.begin()
 
     def _show(self, test: RangeTest) -> None:
         """Draw what the run is now; called on any thread."""
-        with self._view.lock:
+        with self._lock:
             if self._closed or test is not self._test:
                 return
             curves = test.curves

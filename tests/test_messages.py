@@ -220,7 +220,8 @@ def still_works(setting: Setting) -> None:
     send(view.looks.log_loss, {"method": "update", "state": {"value": False}})
     send(view.controls.start, {"method": "custom", "content": {"event": "click"}})
     finder.wait(WAIT_S)
-    assert (finder.state, len(finder.curve)) == (State.FINISHED, 30)
+    said = view.controls.status.value
+    assert (finder.state, len(finder.curve)) == (State.FINISHED, 30), said
     assert setting.untouched() == before
     assert len(view.chart._smooth.x) == len(view.chart._raw.x[::2]) == 30
     assert "verything is put back" in view.controls.status.value

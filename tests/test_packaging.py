@@ -91,7 +91,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "export": ({"curve", "legend", "runs", "static_view"}, {"matplotlib", "pandas", "torch"}),
     "widget": (
         {"apply", "controls", "curve", "engine", "export", "learning_rate", "legend", "namespace"}
-        | {"picker", "run", "state", "takeover", "view"},
+        | {"picker", "run", "state", "takeover", "trial_view", "view"},
         {"ipywidgets", "torch"},
     ),
 }
