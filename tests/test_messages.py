@@ -216,7 +216,10 @@ def still_works(setting: Setting) -> None:
     boxes = (view.setup.start_lr, view.setup.end_lr, view.setup.num_iter, view.setup.repeats)
     for box, value in zip(boxes, state.values(), strict=True):
         send(box, {"method": "update", "state": {"value": value}})
-    send(view.setup.mode, {"method": "update", "state": {"index": 0}})
+    # A page that has taken the choices away has to put them back: without them the run is refused.
+    mode = {"_options_labels": ["exponential", "linear"], "index": 0}
+    send(view.setup.mode, {"method": "update", "state": {"index": None}})
+    send(view.setup.mode, {"method": "update", "state": mode})
     send(view.looks.log_loss, {"method": "update", "state": {"value": False}})
     send(view.controls.start, {"method": "custom", "content": {"event": "click"}})
     finder.wait(WAIT_S)
