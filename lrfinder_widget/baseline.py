@@ -44,22 +44,17 @@ class Baseline:
         self.asked_for = False
         self._batches: list[Any] = []
         self._random: list[Restore] = []
-        self._room = MOST_BYTES if possible else 0
+        self._room: float = MOST_BYTES if possible else 0
         self._copied = False
 
     def keep(self, batch: Any) -> None:
         """Keep a batch that is about to be trained on, if it is small enough."""
         if not self.asked_for or self._room <= 0:
             return
-        leaves = list(_leaves(batch))
         if not self._batches:
             self._random = random_states()  # so that dropout draws the same masks, if it can
-            self._copied = any(map(_is_of_a_worker, leaves))
-        for leaf in leaves:
-            if isinstance(leaf, Tensor):
-                self._room -= leaf.nbytes
-            elif not isinstance(leaf, _SMALL):  # nobody knows how large it is
-                self._room = 0
+            self._copied = any(map(_is_of_a_worker, _leaves(batch)))
+        self._room -= _bytes(batch)
         if self._room <= 0:
             self.let_go()
         else:
@@ -122,6 +117,10 @@ class SweepRun(Generator[Item, None, Reason]):
         self._items = items
         self._baseline = baseline
 
+    def __iter__(self) -> Generator[Item, None, Reason]:
+        """Give the generator itself: whoever loops over it pays for no detour."""
+        return self._items
+
     def ask_for_baseline(self) -> None:
         """Say that whoever takes the points knows what the single numbers after them are."""
         self._baseline.asked_for = True
@@ -143,6 +142,17 @@ def _is_of_a_worker(leaf: Any) -> bool:
     """Say whether it lies in memory that a worker process shares: then it holds a file open."""
     tensor: Any = leaf  # torch does not say the type of `is_shared`
     return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and bool(tensor.is_shared())
+
+
+def _bytes(batch: Any) -> float:
+    """Return how large a batch is, infinity if nobody knows; asked at each step."""
+    if isinstance(batch, Tensor):
+        return batch.nbytes
+    if isinstance(batch, (list, tuple)):
+        return sum(map(_bytes, batch))
+    if isinstance(batch, _SMALL):
+        return 0
+    return sum(map(_bytes, batch.values())) if isinstance(batch, Mapping) else math.inf
 
 
 def _leaves(batch: Any) -> Iterator[Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,22 +31,19 @@ class Divergence:
     """
 
     def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=5)
+        self._losses: list[float] = []
         self._steps: list[float] = []  # sorted, without those among the last five, without zeros
-        self._unsorted: list[float] = []  # steps to be sorted in, once they are asked for
+        self._sorted = 0  # so many of the losses have their step among them: only when it is asked
         self._rises: list[float] = []  # the largest rise, as it stood after each level
         self._start = self._low = self._high_rise = 0.0
 
     def __call__(self, loss: float) -> bool:
         """Take in a finite loss and return whether training has diverged."""
-        last, rises = self._last, self._rises
-        if len(last) < 4:
-            last.append(loss)
+        losses, rises = self._losses, self._rises
+        losses.append(loss)
+        if len(losses) < 5:
             return False
-        if len(last) == 5 and last[0] != last[1]:
-            self._unsorted.append(abs(last[1] - last[0]))
-        last.append(loss)
-        level = sorted(last)[2]
+        level = sorted(losses[-5:])[2]
         if not rises:
             self._start = self._low = level
         elif level < self._low:
@@ -63,11 +60,12 @@ class Divergence:
 
     def _is_no_noise(self, rise: float) -> bool:
         steps = self._steps
-        for step in self._unsorted:
-            insort(steps, step)
-            if len(steps) > 512:
-                del steps[::2]
-        self._unsorted.clear()
+        for before, after in pairwise(self._losses[self._sorted : -4]):
+            self._sorted += 1
+            if before != after:
+                insort(steps, abs(after - before))
+                if len(steps) > 512:
+                    del steps[::2]
         return len(steps) > 4 and rise > 5.0 * steps[3 * len(steps) // 4]
 
 

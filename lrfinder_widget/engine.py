@@ -142,9 +142,9 @@ class Sweep:
             return model_device(self.model)
         return self._device
 
-    def surroundings(self) -> Surroundings:
-        """Read what the calling thread has, for a run in another."""
-        return Surroundings(model_device(self.model))
+    def surroundings(self, *, shared: bool = True) -> Surroundings:
+        """Read what the calling thread has; `shared` if a cell may run there between two points."""
+        return Surroundings(model_device(self.model), shared=shared)
 
     def points(
         self, opened: threading.Event | None = None, surroundings: Surroundings | None = None

@@ -262,8 +262,8 @@ class RangeTest:
         state, exception = State.FAILED, None
         reason: Reason = "failed"
         try:
-            points: Any = iter(self._points)
-            getattr(points, "ask_for_baseline", bool)()
+            getattr(self._points, "ask_for_baseline", bool)()
+            points = iter(self._points)
             try:
                 state, reason = self._advance(points)
             finally:

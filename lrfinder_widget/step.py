@@ -110,20 +110,16 @@ class TrainingStep:
         return losses[0]  # it asks again and again; the first loss is that before the update
 
     def _gradients(self, batch: Any) -> Tensor:
-        self._zero_grad()
+        if self._has_usual_zero_grad:
+            # Without its label for the profiler, which takes longer than all the rest.
+            for group in self._optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = None
+        else:
+            self._optimizer.zero_grad()
         if self.accumulate == 1:
             return self._backward(batch)
         return torch.stack([self._backward(part) for part in batch]).sum()
-
-    def _zero_grad(self) -> None:
-        optimizer: Any = self._optimizer
-        if not self._has_usual_zero_grad:
-            optimizer.zero_grad()
-            return
-        # The usual one, without its label for the profiler, which takes longer than all the rest.
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
 
     def _backward(self, batch: Any) -> Tensor:
         loss = self._forward(batch) if self._autocast is None else self._loss(batch)

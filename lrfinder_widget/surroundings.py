@@ -21,48 +21,48 @@ class Surroundings:
     ----------
     device : torch.device
         Where the model is.
+    shared : bool, default True
+        Whether a cell may run in the starting thread between two steps, as it does around a
+        generator; not, if the caller waits until the run has ended.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, shared: bool = True) -> None:
         self._device = device
+        self._kind = device.type  # torch makes a string each time it is asked
         self._default = _default_device()
-        self._home = get_ident()
+        self._shared = get_ident() if shared else None
         self._settled: int | None = None  # the thread that is known to have them
-        self._has_autocast = torch.amp.is_autocast_available(device.type)
+        self._has_autocast = torch.amp.is_autocast_available(self._kind)
         self._autocast = self._autocast_now()
-        module: Any = None if device.index is None else torch.get_device_module(device.type)
+        module: Any = None if device.index is None else torch.get_device_module(self._kind)
         # A kind of device of which there is only one has no current one.
         self._module = module if hasattr(module, "current_device") else None
 
     def are_here(self) -> bool:
         """Say whether the calling thread has them already, as it mostly does.
 
-        Asked again and again in the starting thread, where a cell may run between two points. A
-        thread of our own is asked until it has them: nobody else is there to change them.
+        Asked again and again in a thread where a cell may run between two points. Another is asked
+        until it has them: nobody else is there to change them.
         """
         if self._autocast is not None:
             torch.clear_autocast_cache()  # or each step sees the weights of the first
         thread = get_ident()
         if thread == self._settled:
             return True
-        same = self._are_same()
-        if same and thread != self._home:
-            self._settled = thread
-        return same
-
-    def _are_same(self) -> bool:
-        return (
+        same = (
             torch.is_grad_enabled()
             and not torch.is_inference_mode_enabled()
             and self._autocast_now() == self._autocast
             and (self._module is None or self._module.current_device() == self._device.index)
             and _default_device() == self._default
         )
+        if same and thread != self._shared:
+            self._settled = thread
+        return same
 
     def _autocast_now(self) -> torch.dtype | None:
-        kind = self._device.type
-        on = self._has_autocast and torch.is_autocast_enabled(kind)
-        return torch.get_autocast_dtype(kind) if on else None
+        on = self._has_autocast and torch.is_autocast_enabled(self._kind)
+        return torch.get_autocast_dtype(self._kind) if on else None
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -76,7 +76,7 @@ class Surroundings:
                 stack.enter_context(self._default)
             if self._has_autocast:
                 on = self._autocast is not None
-                stack.enter_context(torch.autocast(self._device.type, self._autocast, enabled=on))
+                stack.enter_context(torch.autocast(self._kind, self._autocast, enabled=on))
                 torch.clear_autocast_cache()
             yield
 

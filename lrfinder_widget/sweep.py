@@ -168,12 +168,14 @@ def range_test(
     pairs: list[tuple[float, float]] = []
     curves: list[LossCurve] = []
     baseline: list[float] = []
-    points = Sweep(model, optimizer, batches, criterion, repeats=repeats, **options).points()
+    run = Sweep(model, optimizer, batches, criterion, repeats=repeats, **options)
+    points = run.points(surroundings=run.surroundings(shared=False))
     points.ask_for_baseline()
+    items = iter(points)
     try:  # not `closing`, where an interrupt could find nobody who closes
         while True:
             try:
-                item = next(points)
+                item = next(items)
             except StopIteration as end:
                 return LossCurve.median([*curves, _curve(pairs, end.value, baseline)])
             if isinstance(item, str):
