@@ -61,6 +61,7 @@ class Chart:
         self.smoothing = SMOOTHING
         self._own_limits: tuple[float, float] | None = None  # of the loss
         self._other_limits: list[tuple[float, float]] = []
+        self._limits_sent: tuple[float, float, bool] | None = None
         self._lr_axis = styled_axis(
             self._x, "learning rate", label_offset="34px", tick_format=".1~e" if log else ".2~g"
         )
@@ -167,6 +168,9 @@ class Chart:
         limits = [*self._other_limits, *([] if self._own_limits is None else [self._own_limits])]
         low = min((low for low, _ in limits), default=0.1 if self._log_loss else 0.0)
         high = max((high for _, high in limits), default=1.0)
+        if self._limits_sent == (sent := (low, high, bool(limits))):
+            return
+        self._limits_sent = sent
         with self._y.hold_sync():
             self._y.min, self._y.max = low, high
         with self._loss_axis.hold_sync():

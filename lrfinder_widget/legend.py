@@ -49,7 +49,7 @@ class Legend:
         self.box = make(ipywidgets.VBox, [], layout={"width": "100%"})
         self._changed = changed
         self._all: list[Shown] = []
-        self._rows: dict[Shown, _Row] = {}
+        self._rows: dict[Shown, _Row] = {}  # a row takes long to make: only those once laid out
         self._styles = 0
         self._busy = False
         self.latest = self.current = Shown("", -1, LossCurve([], []))
@@ -96,19 +96,12 @@ class Legend:
         one = Shown(name, self._styles, curve)
         self._styles += 1
         self._all.append(one)
-        self._rows[one] = _Row(
-            one,
-            show=self._changed,
-            choose=lambda: self._choose(one),
-            drop=lambda: self._remove(one),
-            make=self._make,
-        )
-        for oldest in self.kept[: max(0, len(self._rows) - _MOST)]:
+        for oldest in self.kept[: max(0, len(self._all) - _MOST)]:
             self._drop(oldest)
         return one
 
     def _free(self, name: str) -> str:
-        taken = {one.name for one in self._rows}
+        taken = {one.name for one in self._all}
         numbered = (f"{name} #{n}" for n in range(2, len(taken) + 3))
         return name if name not in taken else next(new for new in numbered if new not in taken)
 
@@ -127,20 +120,29 @@ class Legend:
         self._changed()
 
     def _drop(self, one: Shown) -> None:
-        row = self._rows.pop(one, None)
-        if row is not None:
+        if one in self._all:
             self._all.remove(one)
+        if (row := self._rows.pop(one, None)) is not None:
             row.close()
         if one is self.current:
             self.current = self.latest
 
     def _lay_out(self) -> None:
-        for one, row in self._rows.items():
-            row.show(
-                current=one is self.current, latest=one is self.latest, choosing=not self._busy
+        alone = self._all == [self.latest]
+        self.box.children = [] if alone else [self._row(one).box for one in self._all]
+
+    def _row(self, one: Shown) -> _Row:
+        if one not in self._rows:
+            self._rows[one] = _Row(
+                one,
+                show=self._changed,
+                choose=lambda: self._choose(one),
+                drop=lambda: self._remove(one),
+                make=self._make,
             )
-        rows = [row.box for row in self._rows.values()]
-        self.box.children = rows if len(rows) > 1 or self.latest not in self._rows else []
+        row = self._rows[one]
+        row.show(current=one is self.current, latest=one is self.latest, choosing=not self._busy)
+        return row
 
     def close(self) -> None:
         """Close and forget the rows, laid out or not; the runs are still there. Under the lock."""

@@ -297,7 +297,7 @@ class RangeTest:
 
     def _consume(self, points: Any) -> Reason | None:
         """Take points until there are no more, or until it is halted; return why they ended."""
-        last = -REFRESH_S
+        last = time.monotonic()  # whoever started it has drawn it
         while self._state is State.RUNNING and not self._stop:
             try:
                 item = next(points)

@@ -209,8 +209,10 @@ class View:
             self._state = (test, state)
             self._pace_from = (time.monotonic(), done)
             self._show_others()  # the axis may be that of the run as far as it came
-        active = state in (State.RUNNING, State.PAUSED)
-        self.legend.allow(choosing=not active)
+            active = state in (State.RUNNING, State.PAUSED)
+            self.legend.allow(choosing=not active)
+            self.controls.show_state(active=active, paused=state is State.PAUSED)
+            self.setup.allow(editing=not active)
         if (one := self.legend.current) is not self.legend.latest:
             curve, singles = one.curve, list(one.curve.repeats)
             suggestion = curve.suggestion
@@ -222,8 +224,6 @@ class View:
         if (one, suggestion) != self._suggested:
             self._suggested = (one, suggestion)
             self._show_suggestion(curve, suggestion)
-        self.controls.show_state(active=active, paused=state is State.PAUSED)
-        self.setup.allow(editing=not active)
         self.controls.progress.value = done
         self.controls.pace.value = self._pace(state, done)
         evidence = None if suggestion is None else suggestion.reason
