@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader, Sampler
 
 Restore: TypeAlias = Callable[[], object]
 
+_ATOMS = (Tensor, np.ndarray, int, float, str, bytes, type(None))
+
 
 def random_states(data: Iterable[Any] = ()) -> list[Restore]:
     """Read every random state there is; each of the functions returned puts one back.
@@ -59,7 +61,7 @@ def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
     ahead = [(source, depth)]
     while ahead:
         value, depth = ahead.pop()
-        if id(value) in seen:
+        if isinstance(value, _ATOMS) or id(value) in seen:
             continue
         seen.add(id(value))
         restores += _counters_of(value)
@@ -97,8 +99,6 @@ def state_of(value: Any) -> Restore | None:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, (Tensor, np.ndarray)):
-        return ()
     if isinstance(value, (list, tuple)):
         return value if len(value) <= 64 else ()  # a list of transforms, not the samples
     return list(getattr(value, "__dict__", {}).values())
