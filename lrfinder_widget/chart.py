@@ -295,10 +295,13 @@ def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Arra
     """Keep the lowest and the highest point of each of ``limit / 2`` stretches, and both ends."""
     if len(x) <= limit:
         return x, y
-    kept = [0, len(x) - 1]
-    for part in np.array_split(np.arange(len(x)), limit // 2 - 1):
-        kept += [part[y[part].argmin()], part[y[part].argmax()]]
-    chosen = np.unique(kept)
+    kept = [np.array([0, len(x) - 1])]
+    size, left = divmod(len(x), limit // 2 - 1)
+    longer = left * (size + 1)  # so many points are in stretches of one more
+    for begin, end, width in ((0, longer, size + 1), (longer, len(x), size)):
+        stretches, first = y[begin:end].reshape(-1, width), np.arange(begin, end, width)
+        kept += [first + stretches.argmin(axis=1), first + stretches.argmax(axis=1)]
+    chosen = np.unique(np.concatenate(kept))
     return x[chosen], y[chosen]
 
 
