@@ -141,6 +141,27 @@ def test_every_step_has_the_surroundings_of_the_cell_that_started_it(cell: str, 
     assert bare.seen == [expected] * 3
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_so_has_every_step_of_a_run_that_blocks(cell: str) -> None:
+    context, expected = CELLS[cell]
+    bare = Bare()
+    with context():
+        range_test(bare.model, bare.optimizer, bare.batches, step=bare.step, num_iter=3, stop=None)
+    assert bare.seen == [expected] * 3
+
+
+def test_a_thread_is_asked_again_where_a_cell_may_run_between_two_steps() -> None:
+    shared, own = Surroundings(CPU), Surroundings(CPU, shared=False)
+    with torch.no_grad():
+        assert not shared.are_here()
+        assert not own.are_here()
+    assert shared.are_here()
+    assert own.are_here()
+    with torch.no_grad():
+        assert not shared.are_here()
+        assert own.are_here()
+
+
 @pytest.mark.parametrize("how", [background, in_another_thread])
 @pytest.mark.parametrize("cell", ["autocast", "device", "set_default_device"])
 def test_the_data_is_loaded_in_the_same_surroundings(cell: str, how: Any) -> None:

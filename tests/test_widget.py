@@ -1879,6 +1879,14 @@ def test_while_a_run_goes_on_it_is_the_current_one(make: Any, gate: Gate) -> Non
     assert finder._view.chart._raw.x[::2].tolist() == finder.curve.lrs.tolist()
 
 
+def test_a_run_that_is_alone_makes_no_row(make: Any) -> None:
+    finder = make(namespace={})
+    before = len(ipywidgets.widgets.widget._instances)
+    assert rows(finished(finder)) == []
+    assert len(ipywidgets.widgets.widget._instances) == before
+    assert len(rows(finished(finder))) == 2
+
+
 def test_a_removed_run_and_a_closed_finder_leave_no_row_behind(make: Any) -> None:
     before = len(ipywidgets.widgets.widget._instances)
     finder = finished(finished(make(namespace={})))
