@@ -1,7 +1,6 @@
 """One observable run of any iterator of ``(lr, loss)`` in a background thread.
 
-The only thread of the package, and the only place that knows what is running. Standard library
-and the curve: no torch, no widgets.
+The only thread of the package, and the only place that knows what is running: no torch, no widgets.
 """
 
 from __future__ import annotations
@@ -262,7 +261,8 @@ class RangeTest:
         state, exception = State.FAILED, None
         reason: Reason = "failed"
         try:
-            getattr(self._points, "ask_for_baseline", bool)()
+            if ask := getattr(self._points, "ask_for_baseline", None):
+                ask()
             points = iter(self._points)
             try:
                 state, reason = self._advance(points)

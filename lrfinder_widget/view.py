@@ -164,9 +164,8 @@ class View:
         if axes != self._axes:
             self._axes = axes
             self.chart.set_ends(low, high)
-            with self.marker.hold_sync():
-                self.marker.low, self.marker.high = low, high
-                self.marker.scale = "log" if log else "linear"
+            self.marker.low, self.marker.high = low, high
+            self.marker.scale = "log" if log else "linear"
         self.chart.smoothing = self.looks.share
         self.chart.show_others([(one, one.curve, one.style) for one in self.legend.others])
 
@@ -241,7 +240,6 @@ class View:
         if now == self._read or (again and at - self._read_at < _READ_S):
             return
         self._read, self._read_at = now, at
-        # No hold_sync: it would swallow what the page's own thread assigns to the marker meanwhile.
         line = smooth_line(curve, self.looks.share, _READ_POINTS)
         self.marker.curve_lrs, self.marker.curve_losses = line
 
@@ -283,8 +281,9 @@ class View:
     def place(self, lr: float, kind: Literal["pick", "candidate"]) -> None:
         """Put the marker there."""
         self._placed = lr
-        with self.marker.hold_sync():
-            self.marker.lr, self.marker.kind = lr, kind
+        # Never hold_sync on the marker: it would swallow what the page's own thread assigns to it
+        # meanwhile, or break off when that comes while it sends.
+        self.marker.lr, self.marker.kind = lr, kind
 
     def note_place(self) -> None:
         """Note where the marker stands, to know later whether somebody has moved it."""
