@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lrfinder_widget import LRFinder, RangeTest, sweep
+from lrfinder_widget import LRFinder, RangeTest, range_test, sweep
 from lrfinder_widget.baseline import Baseline
 
 # Nothing falls in this range, so each curve would have its baseline taken: a forward pass a step
@@ -248,8 +249,8 @@ def bare_in_a_thread(task: Task, steps: int, stamps: Stamps | None) -> Run:
 
 
 def blocking(task: Task, steps: int, stamps: Stamps | None) -> Run:
-    points = with_arguments(sweep, task, steps, stamps)
-    return lambda: seconds(lambda: check(len(list(points)), steps))
+    run = with_arguments(partial(partial, range_test), task, steps, stamps)
+    return lambda: seconds(lambda: check(len(run()), steps))
 
 
 def background(task: Task, steps: int, stamps: Stamps | None) -> Run:
