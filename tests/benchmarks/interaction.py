@@ -194,6 +194,7 @@ def first_point(host: Host) -> list[Row]:
         shown(host, "waiting(0.01, 1000)")
         watch(host)
         host.append_and_run("begun = time.time(); _ = finder.start()")
+        host.page.wait_for_function("() => window.seen.draws.length > 0")
         draws = host.page.evaluate(SEEN)["draws"]
         begun, first = ask(host, "[begun, told[0]]")
         drawn = draws[0][0] / 1000
