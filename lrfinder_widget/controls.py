@@ -69,9 +69,8 @@ class Controls:
         self.apply = make(
             ipywidgets.Button, description="Apply", disabled=True, layout={"width": "84px"}
         )
-        self.status = make(
-            ipywidgets.HTML, layout={"width": "auto"}
-        )  # all of it, but for its margins
+        # All of the width but for its margins.
+        self.status = make(ipywidgets.HTML, layout={"width": "auto"})
         self.candidates: dict[Rule, ipywidgets.Button] = {
             rule: make(
                 ipywidgets.Button,
