@@ -14,16 +14,16 @@ except ImportError:
 except RuntimeError as error:
     if "torchvision::nms" not in str(error):
         raise
-    import torch
+    from torch import library as operators
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    library = torch.library.Library("torchvision", "DEF")
+    declared = operators.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import torchvision
 
-    torchvision._declared = library  # forgotten as soon as nobody holds it
-    del library, name, torch
+    torchvision._declared = declared  # forgotten as soon as nobody holds it
+    del declared, name, operators
 
 del sys, torchvision
