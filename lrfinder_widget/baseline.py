@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -42,10 +42,18 @@ class Baseline:
     def __init__(self, possible: bool) -> None:
         self.points: list[tuple[float, float]] = []
         self.asked_for = False
+        self._possible = possible
         self._batches: list[Any] = []
         self._random: list[Restore] = []
-        self._room: float = MOST_BYTES if possible else 0
         self._copied = False
+        self._room = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the run before, if there was one, and keep what the next one leaves."""
+        self.points.clear()
+        self._batches.clear()
+        self._room = MOST_BYTES if self._possible else 0
 
     def keep(self, batch: Any) -> None:
         """Keep a batch that is about to be trained on, if it is small enough."""
@@ -80,6 +88,7 @@ class Baseline:
         It ends early at a loss that is not finite, and at an exception, so that the curve has no
         baseline: the run itself has gone well, and what it has measured stands.
         """
+        afterwards = random_states()  # the next repeat goes on from there
         for put_back in self._random:
             put_back()
         if not model.training:  # as in the run
@@ -92,22 +101,45 @@ class Baseline:
                 yield loss
         except Exception:  # noqa: BLE001 - whatever the user's code raises here
             return
+        finally:
+            for put_back in afterwards:
+                put_back()
 
     def _forward(
         self, model: nn.Module, step: TrainingStep, surroundings: Surroundings, guard: Guard
     ) -> Generator[tuple[float, float | Tensor], None, None]:
-        compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)
-        count = step.accumulate
+        loss_of, count = _forward_only(model, step), step.accumulate
         for i, (lr, _) in enumerate(self.points):
             batches = self._batches[i * count : (i + 1) * count]
             guard.owner = threading.get_ident()  # whoever asks for the next loss
-            with ExitStack() as stack:
-                if not surroundings.are_here():
-                    stack.enter_context(surroundings.entered())
-                if compiled:  # without gradients, it would be compiled once more
-                    stack.enter_context(torch.compiler.set_stance("force_eager"))
-                loss = as_loss(step.loss(batches))
+            with nullcontext() if surroundings.are_here() else surroundings.entered():
+                loss = as_loss(loss_of(batches))
             yield lr, loss
+
+
+def _forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any]], Tensor]:
+    """Compose what returns the mean loss of some batches as in training, and trains nothing."""
+    if not (hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)):
+        return step.loss
+
+    def in_eager_mode(batches: Sequence[Any]) -> Tensor:
+        with torch.compiler.set_stance("force_eager"):  # without gradients, it would be compiled
+            return step.loss(batches)
+
+    return in_eager_mode
+
+
+def untrained_step(model: nn.Module, step: TrainingStep) -> Callable[[Any], Tensor | float]:
+    """Compose a step that measures the loss and trains nothing; nan if your code raises in it."""
+    loss_of, single = _forward_only(model, step), step.accumulate == 1
+
+    def measure(batch: Any) -> Tensor | float:
+        try:
+            return loss_of([batch] if single else batch)
+        except Exception:  # noqa: BLE001 - whatever the user's code raises without gradients
+            return math.nan
+
+    return measure
 
 
 class SweepRun(Generator[Item, None, Reason]):

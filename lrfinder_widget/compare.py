@@ -16,7 +16,8 @@ from .comparison import Comparison, Trial
 from .engine import Points, Sweep
 from .surroundings import Surroundings
 
-TrialPoints: TypeAlias = Generator[tuple[float, float], None, None]
+TrialPoints: TypeAlias = Generator[tuple[float, float] | float, None, None]
+"""A point, or a loss of the starting weights."""
 
 
 def compare(
@@ -34,8 +35,10 @@ def compare(
     """Train for a few hundred steps with each of a few learning rates, and say which did best.
 
     Each trial starts from the same weights and sees the same batches, in the same order, with the
-    same random numbers; what differs is the learning rate alone. Everything is put back, as by a
-    `sweep`. Blocks.
+    same random numbers; what differs is the learning rate alone. In the end the losses of the
+    starting weights on these batches are taken, without training, to see whether it helped: in the
+    textbook step, in one process, without `val_batches`. Everything is put back, as by a `sweep`.
+    Blocks.
 
     Parameters
     ----------
@@ -123,6 +126,7 @@ class Trials:
         self._sweep = sweep.stopped_by(_Lost())
         self._trials: dict[float, Trial] = {}
         self._running: tuple[float, list[float]] = (0.0, [])
+        self._baseline: NDArray[np.float64] | None = None
 
     @property
     def comparison(self) -> Comparison:
@@ -131,14 +135,17 @@ class Trials:
         lr, losses = self._running
         if losses:
             trials[lr] = Trial(lr, np.array(losses.copy()), completed=False)
-        return Comparison(list(trials.values()))
+        return Comparison(list(trials.values()), self._baseline)
 
     def let_go(self) -> None:
         """Forget what is trained; what has been found stays."""
         self._sweep = self._sweep.let_go()
 
     def points(self) -> TrialPoints:
-        """Run the trials; each learning rate comes with each loss measured under it."""
+        """Run the trials; each learning rate comes with each loss measured under it.
+
+        Then come, alone, the losses of the starting weights.
+        """
         return self._points(self._sweep.surroundings())
 
     def _points(self, surroundings: Surroundings) -> TrialPoints:
@@ -148,6 +155,8 @@ class Trials:
                 yield from self._run(lr, steps, surroundings)
             better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
             left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
+        if self.comparison.winner is not None:
+            yield from self._at_the_start(surroundings)
 
     def _rounds(self) -> list[int]:
         """How many steps the trials of each round take: each twice those of the one before."""
@@ -174,6 +183,18 @@ class Trials:
         finally:
             self._trials[lr] = Trial(lr, np.array(losses), reason == "completed")
             self._running = (lr, [])
+
+    def _at_the_start(self, surroundings: Surroundings) -> TrialPoints:
+        untrained = self._sweep.untrained(self.steps)
+        if untrained is None:
+            return
+        losses: list[float] = []
+        with closing(cast(Points, untrained.points(None, surroundings))) as points:
+            for _, loss in points:
+                losses.append(loss)
+                yield loss
+        if len(losses) == self.steps and np.isfinite(losses).all():
+            self._baseline = np.array(losses)
 
 
 class _Lost:

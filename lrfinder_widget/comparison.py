@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .paired import scatter
 from .plots import Array, draw_trials
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 CLEAR = 2.0
 """A lead of so many standard errors is one that is seen again."""
+LEAST_GAIN = 0.18
+"""Of what lies between the lowest and the highest tenth of the baseline: less than that is what a
+low learning rate gives a trained model, too. Chosen by `tests/benchmarks/regret.py`."""
 _BLOCKS = 5
 
 
@@ -50,9 +54,12 @@ class Comparison:
     ----------
     trials : list of Trial
         One for each learning rate.
+    baseline : ndarray of float64, shape (steps,), optional
+        The losses of the starting weights on the same batches, step by step.
     """
 
     trials: list[Trial]
+    baseline: Array | None = None
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.trials)} learning rates: {self.reason}>"
@@ -108,20 +115,36 @@ class Comparison:
         }
 
     @property
+    def improves(self) -> bool | None:
+        """Whether the winner's loss ends clearly below that of the starting weights.
+
+        By 0.18, at least, of what lies between the lowest and the highest tenth of the baseline.
+        None without a winner or a baseline.
+        """
+        winner = self.winner
+        if winner is None or self.baseline is None:
+            return None
+        gain = float(_tail(self.baseline).mean()) - self.results[winner]
+        return gain > LEAST_GAIN * scatter(self.baseline)
+
+    @property
     def reason(self) -> str:
-        """What the trials show, in a sentence."""
+        """What the trials show, in a sentence or two."""
         winner = self.winner
         if winner is None:
             return "no trial came to its end: try smaller learning rates."
         steps, result = len(self.losses[winner]), self.results[winner]
         told = f"after {steps} steps, {winner:.2e} has the lowest loss, {result:.4g}"
-        if len(self.trials) == 1:
-            return f"{told}; there is no other."
         close = [lr for lr in self.ranking[1:] if self.margins[lr] < CLEAR]
-        if not close:
-            return f"{told}, clearly below the others."
-        named = ", ".join(f"{lr:.2e}" for lr in close)
-        return f"{told}; {named} can hardly be told from it."
+        if len(self.trials) == 1:
+            told += "; there is no other."
+        elif not close:
+            told += ", clearly below the others."
+        else:
+            told += f"; {', '.join(f'{lr:.2e}' for lr in close)} can hardly be told from it."
+        if self.baseline is not None and not self.improves:
+            told += _NO_GAIN.format(float(_tail(self.baseline).mean()))
+        return told
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a pandas frame with the columns ``lr``, ``step``, from 0, and ``loss``."""
@@ -143,6 +166,12 @@ class Comparison:
             Where to draw; without one, in a new figure.
         """
         return draw_trials(ax, ((lr, self.losses[lr]) for lr in self.ranking))
+
+
+_NO_GAIN = (
+    " But the starting weights have {:.4g} on the same batches: in so many steps none of these "
+    "learning rates lowers the loss clearly, as often with a trained model."
+)
 
 
 def _tail(losses: Array) -> Array:

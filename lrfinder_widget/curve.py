@@ -126,8 +126,11 @@ class LossCurve:
         if len(whole) == 1:
             return whole[0]
         shortest = min(whole, key=len)
-        losses = np.median([curve.losses[: len(shortest)] for curve in whole], axis=0)
-        return cls(shortest.lrs, losses, shortest.reason, whole)
+        n = len(shortest)
+        losses = np.median([curve.losses[:n] for curve in whole], axis=0)
+        starts = [curve.baseline[:n] for curve in whole if curve.baseline is not None]
+        start = np.median(starts, axis=0) if 2 * len(starts) > len(whole) else None
+        return cls(shortest.lrs, losses, shortest.reason, whole, start)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -250,14 +253,22 @@ class LossCurve:
         smoothed, error, seen = self._read
         turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
         y = np.clip(self._without_batches[seen], -_LARGEST, _LARGEST)
-        start = None if self.baseline is None else np.clip(self.baseline[seen], -_LARGEST, _LARGEST)
+        starts = [one.baseline[seen] for one in self._singles if one.baseline is not None]
+        start = np.clip(np.concatenate(starts), -_LARGEST, _LARGEST) if starts else None
         return Part(self.lrs[seen], smoothed[seen], error[seen], turned, y, start)
+
+    @property
+    def _singles(self) -> tuple[LossCurve, ...]:
+        """The repeats, where most of them have a baseline; else itself."""
+        return self.repeats if self.repeats and self.baseline is not None else (self,)
 
     @cached_property
     def _without_batches(self) -> Array:
         """What is read: the losses, less the scatter that the batches had at the start."""
         if self.baseline is None:
             return self.losses
+        if self.repeats:
+            return np.median([c._without_batches[: len(self)] for c in self.repeats], axis=0)
         y, finite = np.clip(self.losses, -_LARGEST, _LARGEST), np.isfinite(self.losses)
         turn = count_before_turn(y[finite])
         y[finite] = without_batches(y[finite], self.baseline[finite], turn)

@@ -25,7 +25,7 @@ from .arguments import (
     check_val_batches,
     check_values,
 )
-from .baseline import Baseline, Item, SweepRun
+from .baseline import Baseline, Item, SweepRun, untrained_step
 from .batches import Batches, Exhausted, check_batches, move
 from .curve import Reason
 from .divergence import Divergence, OwnRule
@@ -94,6 +94,7 @@ class Sweep:
         self._val_batches = check_val_batches(val_batches)
         self._preserve = check_preserve(preserve)
         self._device = None if device is None else torch.device(device)
+        self._trains = True
         self._words: list[str] | None = None
 
     def set_up(
@@ -135,6 +136,17 @@ class Sweep:
         other.repeats, other._stop = 1, stop
         return other
 
+    def untrained(self, steps: int) -> Sweep | None:
+        """Return the same for a run that takes its losses at the starting weights; None if none.
+
+        What raises in it ends it, as a loss that is not finite does.
+        """
+        if not self._can_have_baseline():
+            return None
+        other = copy.copy(self)
+        other.ladder, other._stop, other._trains = self.ladder[:1] * steps, None, False
+        return other
+
     @property
     def device(self) -> torch.device | None:
         """Where batches are moved; `None` where they are left as they are."""
@@ -152,7 +164,7 @@ class Sweep:
         """Run once, when the generator is first asked.
 
         Yields the points; between two repeats the reason for which the earlier one ended, alone.
-        Who asks for a baseline hears its losses after the last point, if the curve needs them.
+        Who asks for a baseline hears its losses after the last point, if that curve needs them.
         The surroundings are those of the calling thread, unless others are given.
         `opened` is set when the data has been opened, or at the latest at the end.
         """
@@ -162,7 +174,7 @@ class Sweep:
     def _can_have_baseline(self) -> bool:
         """Say whether each point is the loss of what it trains on, as this process sees it."""
         textbook = isinstance(self._step, TrainingStep) and not self._val_batches
-        return textbook and self.repeats == 1 and not several_ranks()
+        return textbook and not several_ranks()
 
     def _points(
         self, surroundings: Surroundings, opened: threading.Event | None, kept: Baseline
@@ -204,11 +216,12 @@ class Sweep:
                 with closing(steps):
                     reason = yield from self._judged(read_back(steps, Sender()), kept)
                 if kept.is_needed(reason):
-                    snapshot.restore()
+                    snapshot.restore(random=False)
                     yield from kept.losses(self.model, self._step, surroundings, guard)
                 if not left or reason in ("exhausted", "stopped"):
                     return reason
                 yield reason
+                kept.begin()
                 snapshot.restore(random=False)  # other batches, from the same start
                 snapshot.set_gradients_aside()
             raise AssertionError  # there is at least one
@@ -303,6 +316,8 @@ class Sweep:
     def _train(self, device: torch.device | None) -> Callable[[Any], Any]:
         """Compose what is done with a batch; it returns the loss of the point."""
         step = self._step
+        if not self._trains and isinstance(step, TrainingStep):
+            return untrained_step(self.model, step)
         if self._val_batches is None or not isinstance(step, TrainingStep):
             return step
         validate = step.validate

@@ -10,7 +10,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from typing import Any, cast
 
 from .at_exit import forget, stop_at_exit
 from .curve import LossCurve, Reason
@@ -36,7 +36,7 @@ class RangeTest:
     points : iterable of (float, float)
         Usually a `sweep`. A generator is closed when the run is stopped, and returns the reason of
         its end. Between two repeats it yields that of the earlier, alone; if it can be asked for a
-        baseline, the losses of that follow the points.
+        baseline, the losses of that follow the points of each.
 
     Examples
     --------
@@ -99,9 +99,11 @@ class RangeTest:
     def curves(self) -> list[LossCurve]:
         """A copy of the points so far, repeat by repeat, the latest last."""
         with self._lock:
-            start = self._baseline if 0 < len(self._losses) == len(self._baseline) else None
-            reason = self._reason or "stopped"
-            return [*self._repeats, LossCurve(self._lrs, self._losses, reason, baseline=start)]
+            return [*self._repeats, self._latest(self._reason or "stopped")]
+
+    def _latest(self, reason: Reason) -> LossCurve:
+        start = self._baseline if 0 < len(self._losses) == len(self._baseline) else None
+        return LossCurve(self._lrs, self._losses, reason, baseline=start)
 
     def __len__(self) -> int:
         return sum(map(len, self._repeats)) + len(self._losses)
@@ -305,7 +307,8 @@ class RangeTest:
                 return end.value or "completed"
             with self._lock:
                 if isinstance(item, str):
-                    self._end_repeat(item)
+                    self._repeats = [*self._repeats, self._latest(cast(Reason, item))]
+                    del self._lrs[:], self._losses[:], self._baseline[:]
                     continue
                 if isinstance(item, float) and self._lrs:
                     self._baseline.append(item)
@@ -318,10 +321,6 @@ class RangeTest:
                 last = now
                 self._notify()
         return None
-
-    def _end_repeat(self, reason: Any) -> None:
-        self._repeats = [*self._repeats, LossCurve(self._lrs, self._losses, reason)]
-        del self._lrs[:], self._losses[:]
 
     def _notify(self) -> None:
         with self._lock:

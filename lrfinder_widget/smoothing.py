@@ -31,8 +31,9 @@ class Part:
         Whether the loss blew up or was back above its start after this part.
     losses : ndarray of float64, shape (n,), optional
         Before they were smoothed, where a fall may show that the smoothed ones do not.
-    baseline : ndarray of float64, shape (n,), optional
-        The losses of the same batches at the starting weights, where it took these to see a fall.
+    baseline : ndarray of float64, shape (m,), optional
+        The losses of the same batches at the starting weights, where it took these to see a fall:
+        of all repeats, if there are several.
     """
 
     lrs: Array

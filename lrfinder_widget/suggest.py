@@ -276,8 +276,8 @@ _WEAK = (
 )
 _HIDDEN = (
     ", but it is a weak one, as the fall is smaller than what batches differ by, and shows only "
-    "beside the losses of the same batches at the starting weights: compare it in trial runs, or "
-    "ask again with larger batches or more points."
+    "beside the losses of the same batches at the starting weights, and a trained model's may look "
+    "like that: compare it in trial runs, or ask again with larger batches or more points."
 )
 _NOTHING = (
     "The curve has no finite loss: run the LR range test, and look at the data and the model."

@@ -147,8 +147,8 @@ def range_test(
     Returns
     -------
     LossCurve
-        The raw learning rates and losses; of several repeats, each is in its ``repeats``. Of a
-        single test whose losses show no clear fall, the ``baseline`` too, if it can be taken.
+        The raw learning rates and losses; of several repeats, each is in its ``repeats``. Where
+        the losses show no clear fall, the ``baseline`` too, if it can be taken.
 
     Raises
     ------
@@ -179,8 +179,9 @@ def range_test(
             except StopIteration as end:
                 return LossCurve.median([*curves, _curve(pairs, end.value, baseline)])
             if isinstance(item, str):
-                curves.append(_curve(pairs, item))
+                curves.append(_curve(pairs, item, baseline))
                 pairs.clear()
+                baseline.clear()
             elif isinstance(item, float):
                 baseline.append(item)
             else:
@@ -189,9 +190,7 @@ def range_test(
         points.close()
 
 
-def _curve(
-    pairs: list[tuple[float, float]], reason: Reason, baseline: Sequence[float] = ()
-) -> LossCurve:
+def _curve(pairs: list[tuple[float, float]], reason: Reason, baseline: list[float]) -> LossCurve:
     lrs, losses = [lr for lr, _ in pairs], [loss for _, loss in pairs]
     whole = 0 < len(pairs) == len(baseline)
     return LossCurve(lrs, losses, reason, baseline=baseline if whole else None)

@@ -62,18 +62,19 @@ def test_a_fall_that_batches_hide_is_seen_beside_the_same_batches_at_the_start()
 
 def test_a_small_fall_as_that_of_a_trained_model_is_none() -> None:
     for seed in range(40):
-        lrs, losses, baseline = hidden(fall=0.3, own=0.02, seed=seed)
+        lrs, losses, baseline = hidden(fall=0.1, own=0.02, seed=seed)
         curve = LossCurve(lrs, losses, baseline=baseline)
         assert curve.suggestion.lr is None
         assert "trained model" in curve.suggestion.reason
 
 
-def test_noise_that_a_baseline_explains_is_no_fall() -> None:
+@pytest.mark.parametrize(("own", "most"), [(0.1, 3), (0.3, 20)])
+def test_noise_that_a_baseline_explains_is_no_fall(own: float, most: int) -> None:
     found = 0
     for seed in range(300):
-        lrs, losses, baseline = hidden(fall=0.0, own=0.3, seed=seed)
+        lrs, losses, baseline = hidden(fall=0.0, own=own, seed=seed)
         found += LossCurve(lrs, losses, baseline=baseline).suggestion.lr is not None
-    assert found <= 6
+    assert found <= most
 
 
 def test_a_baseline_that_tells_nothing_adds_no_noise() -> None:
@@ -147,6 +148,35 @@ def test_it_belongs_to_the_value_of_a_curve() -> None:
     frame = curve.to_dataframe()
     assert frame.columns.tolist() == ["lr", "loss", "smoothed", "baseline"]
     assert frame["baseline"].tolist() == baseline.tolist()
+
+
+def repeated(starts: int, fall: float = 0.8) -> LossCurve:
+    """Three repeats, so many of them with their baseline."""
+    singles = [hidden(fall=fall, own=0.02, seed=seed) for seed in range(3)]
+    return LossCurve.median(
+        [
+            LossCurve(lrs, losses, baseline=start if i < starts else None)
+            for i, (lrs, losses, start) in enumerate(singles)
+        ]
+    )
+
+
+def test_repeats_are_read_beside_their_baselines() -> None:
+    found = repeated(3).suggestion
+    assert found.lr is not None
+    assert 3e-3 < found.lr < 0.1
+    assert found.spread is not None
+    assert "the same batches at the starting weights" in found.reason
+    assert repeated(3, fall=0.1).suggestion.lr is None
+
+
+def test_of_repeats_most_must_have_one() -> None:
+    for starts, there in ((0, False), (1, False), (2, True), (3, True)):
+        curve = repeated(starts)
+        assert (curve.baseline is not None) == there
+        for twin in (copy.deepcopy(curve), LossCurve.from_json(curve.to_json())):
+            assert twin == curve
+            assert twin.suggestion == curve.suggestion
 
 
 @pytest.mark.parametrize("wrong", [[1.0], [[1.0, 2.0]], [1.0, np.nan], [np.inf, 1.0]])
@@ -277,6 +307,55 @@ def test_all_doors_give_the_same_curve() -> None:
     finder.close()
 
 
+def test_all_doors_give_the_same_repeats() -> None:
+    options = {**OPTIONS, "repeats": 3}
+    batches = noisy(n=3 * POINTS)
+    expected = range_test(*fresh(), batches, MSE, **options)
+    assert expected.baseline is not None
+    test = RangeTest(Sweep(*fresh(), batches, MSE, **options).points())
+    assert test.start().wait(20).curve == expected
+    finder = LRFinder(*fresh(), batches, MSE, variable=None, **options)
+    assert finder.start().wait(20).curve == expected
+    finder.close()
+
+
+def test_each_repeat_has_its_own() -> None:
+    batches = noisy(n=3 * POINTS)
+    model, optimizer = fresh()
+    curve = range_test(model, optimizer, batches, MSE, **OPTIONS, repeats=3)
+    begin = 0
+    for repeat in curve.repeats:
+        assert repeat.baseline is not None
+        its_own = batches[begin : begin + len(repeat)]
+        assert repeat.baseline.tolist() == by_hand(model, its_own)
+        begin += len(repeat)
+    starts = [
+        repeat.baseline[: len(curve)] for repeat in curve.repeats if repeat.baseline is not None
+    ]
+    assert curve.baseline is not None
+    assert curve.baseline.tolist() == np.median(starts, axis=0).tolist()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_repeats_see_the_same_batches_with_it_and_without(
+    own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses() -> list[list[float]]:
+        model, optimizer = fresh(nn.Dropout(0.5))
+        x, y = (torch.cat(parts) for parts in zip(*noisy(), strict=True))
+        generator = torch.Generator().manual_seed(3) if own else None
+        loader = DataLoader(TensorDataset(x, y), 4, shuffle=True, generator=generator)
+        torch.manual_seed(7)
+        curve = range_test(model, optimizer, loader, MSE, **quiet(), repeats=3)
+        assert (curve.baseline is None) == (module.MOST_BYTES == 0)
+        assert len({tuple(one.losses) for one in curve.repeats}) == 3
+        return [one.losses.tolist() for one in curve.repeats]
+
+    with_it = losses()
+    monkeypatch.setattr(module, "MOST_BYTES", 0)
+    assert losses() == with_it
+
+
 def test_a_loop_over_a_sweep_sees_points_alone() -> None:
     curve = range_test(*fresh(), noisy(), MSE, **OPTIONS)
     points = list(sweep(*fresh(), noisy(), MSE, **OPTIONS))
@@ -319,7 +398,6 @@ def own_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
 WITHOUT: dict[str, tuple[dict[str, Any], int]] = {
     "own step": ({}, POINTS),
     "val_batches": ({"val_batches": noisy()[:1]}, 2 * POINTS),
-    "repeats": ({"repeats": 2}, 2 * POINTS),
     "stop rule": ({"stop": lambda losses: len(losses) == 30}, 30),
     "a few points": ({"num_iter": 9}, 9),
     "data ran out": ({"batches": iter(noisy(n=30))}, 30),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import torch
 from support import batchnorm_dropout, linear, loader, picture, sgd_momentum, train
 from torch import nn
 
-from lrfinder_widget import Comparison, compare
+from lrfinder_widget import Comparison, LRFinder, compare
 from lrfinder_widget.compare import Trials
 from lrfinder_widget.comparison import Trial
 from lrfinder_widget.engine import Sweep
@@ -103,7 +103,7 @@ def test_it_can_be_stopped_at_any_time_and_keeps_what_it_has() -> None:
     before = picture(model, optimizer)
     trials = Trials(Sweep(model, optimizer, loader(), CE), [0.01, 0.1], 12)
     with closing(trials.points()) as points:
-        seen = [next(points)[0] for _ in range(17)]
+        seen = [cast(tuple[float, float], next(points))[0] for _ in range(17)]
     assert seen == [0.01] * 12 + [0.1] * 5
     assert picture(model, optimizer) == before
     assert [len(losses) for losses in trials.comparison.losses.values()] == [12, 5]
@@ -190,6 +190,117 @@ def test_options_are_those_of_a_sweep() -> None:
     options: dict[str, Any] = {"accumulate": 2, "val_batches": batches[:1], "preserve": [scaler]}
     found = compare(model, optimizer, batches, CE, lrs=[1e-9], steps=10, **options)
     assert len(set(np.round(found.losses[1e-9], 6))) == 1  # one held batch, hardly any training
+
+
+# -- the starting weights -------------------------------------------------------------------------
+
+
+def test_the_losses_of_the_starting_weights_are_those_on_the_same_batches() -> None:
+    model, optimizer = fresh()
+    torch.manual_seed(3)
+    found = compare(model, optimizer, loader(), CE, lrs=[0.1, 0.01], steps=20)
+    torch.manual_seed(3)
+    assert found.baseline is not None
+    expected: list[float] = []
+    with torch.no_grad():
+        while len(expected) < 20:
+            expected += [CE(model(x), y).item() for x, y in loader()]
+    assert found.baseline.tolist() == expected[:20]
+    assert {losses[0] for losses in found.losses.values()} == {expected[0]}
+
+
+def test_a_finder_takes_them_too_and_says_what_they_show() -> None:
+    expected = compare(*fresh(), loader(), CE, lrs=[1e-9, 1e-8], steps=20)
+    finder = LRFinder(*fresh(), loader(), CE, variable=None)
+    found = finder.compare([1e-9, 1e-8], steps=20).wait(20).comparison
+    assert found is not None
+    assert found.baseline is not None
+    assert expected.baseline is not None
+    assert found.baseline.tolist() == expected.baseline.tolist()
+    assert "as often with a trained model" in finder._view.trials.text.value
+    finder.close()
+
+
+def test_micro_batches_are_taken_together() -> None:
+    model, optimizer = fresh()
+    batches = list(loader())
+    single = compare(model, optimizer, batches, CE, lrs=[0.1], steps=20).baseline
+    double = compare(model, optimizer, batches, CE, lrs=[0.1], steps=10, accumulate=2).baseline
+    assert single is not None
+    assert double is not None
+    assert double == pytest.approx(single.reshape(10, 2).mean(1), rel=1e-6)
+
+
+def test_a_gain_is_told_from_none() -> None:
+    model, optimizer = fresh()
+    found = compare(model, optimizer, loader(), CE, lrs=[1e-9, 0.1], steps=60)
+    assert found.improves
+    assert "starting weights" not in found.reason
+    found = compare(model, optimizer, loader(), CE, lrs=[1e-9, 1e-8], steps=60)
+    assert found.improves is False
+    assert "as often with a trained model" in found.reason
+    assert found.winner is not None
+
+
+def test_after_halving_they_are_those_of_the_longest() -> None:
+    model, optimizer = fresh()
+    lrs = [0.1, 0.01, 1e-3, 1e-4, 1e-5]
+    found = compare(model, optimizer, loader(), CE, lrs=lrs, steps=40, halving=True)
+    assert found.baseline is not None
+    assert len(found.baseline) == 40
+
+
+def test_a_step_of_your_own_has_no_such_losses() -> None:
+    model, optimizer = fresh()
+    found = compare(model, optimizer, loader(), step=lambda batch: 1.0, lrs=[0.1], steps=10)
+    assert found.baseline is None
+    assert found.improves is None
+    held = list(loader())[:1]
+    found = compare(model, optimizer, loader(), CE, lrs=[0.1], steps=10, val_batches=held)
+    assert found.baseline is None
+
+
+class NotWithoutGradients(nn.Module):
+    def __init__(self, inner: nn.Module, error: BaseException) -> None:
+        super().__init__()
+        self.inner = inner
+        self.error = error
+
+    def forward(self, x: Any) -> Any:
+        if not torch.is_grad_enabled():
+            raise self.error
+        return self.inner(x)
+
+
+def test_what_raises_in_them_costs_nothing_else() -> None:
+    inner, optimizer = fresh()
+    model = NotWithoutGradients(inner, ZeroDivisionError())
+    before = picture(model, optimizer)
+    found = compare(model, optimizer, loader(), CE, lrs=[0.1, 0.01], steps=12)
+    assert found.baseline is None
+    assert [len(losses) for losses in found.losses.values()] == [12, 12]
+    assert picture(model, optimizer) == before
+
+
+def test_an_interrupt_in_them_puts_everything_back() -> None:
+    inner, optimizer = fresh()
+    model = NotWithoutGradients(inner, KeyboardInterrupt())
+    before = picture(model, optimizer)
+    with pytest.raises(KeyboardInterrupt):
+        compare(model, optimizer, loader(), CE, lrs=[0.1], steps=12)
+    assert picture(model, optimizer) == before
+
+
+def test_a_stop_in_them_keeps_the_trials() -> None:
+    model, optimizer = fresh()
+    before = picture(model, optimizer)
+    trials = Trials(Sweep(model, optimizer, loader(), CE), [0.01, 0.1], 12)
+    with closing(trials.points()) as points:
+        seen = [next(points) for _ in range(28)]
+    assert [isinstance(item, float) for item in seen] == [False] * 24 + [True] * 4
+    assert picture(model, optimizer) == before
+    assert trials.comparison.baseline is None
+    assert trials.comparison.winner is not None
 
 
 # -- what they show -------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch"},
     ),
     "apply": (set(), {"torch"}),
-    "comparison": ({"plots"}, {"numpy"}),
+    "comparison": ({"paired", "plots"}, {"numpy"}),
     "compare": ({"arguments", "comparison", "engine", "surroundings"}, {"numpy", "torch"}),
     "sweep": ({"curve", "engine", "learning_rate"}, {"torch"}),
     # one run, of anything

@@ -183,6 +183,7 @@ def ours(
         "ours, minimum/10": curve.suggest("minimum", divisor=10).lr,
         **{f"ours, {rule}": curve.suggest(rule).lr for rule in RULES if rule != "minimum"},
     }
+    found["ours, 3 repeats"] = repeated(task, seed, points)
     if trial_steps:
         candidates = curve.trial_candidates()
         found["ours, then trials"] = tried(task, seed, candidates, trial_steps)
@@ -190,11 +191,21 @@ def ours(
     return found
 
 
+def repeated(task: Task, seed: int, points: int) -> float | None:
+    test = range_test(*task.begin(seed), task.criterion, num_iter=points, repeats=3)
+    return test.suggestion.lr
+
+
 def tried(task: Task, seed: int, lrs: list[float], steps: int) -> float | None:
-    """The winner of trial runs, if each learning rate is given its part of the steps."""
+    """The winner of trial runs with its part of the steps for each, if it improves on the start.
+
+    To take the losses of the start, without gradients, counts as a third of a trial.
+    """
     if not lrs:
         return None
-    return compare(*task.begin(seed), task.criterion, lrs=lrs, steps=steps // len(lrs)).winner
+    each = 3 * steps // (3 * len(lrs) + 1)
+    found = compare(*task.begin(seed), task.criterion, lrs=lrs, steps=each)
+    return found.winner if found.improves else None
 
 
 def fixed(task: Task, seed: int, points: int) -> dict[str, float | None]:

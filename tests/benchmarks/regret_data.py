@@ -1,4 +1,4 @@
-"""The data and the models of `regret_tasks.py`: all made or found here, without a download."""
+"""The data of `regret_tasks.py`: all made or found here, without a download."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import optparse
 import statistics
 import typing
 from functools import cache
-from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Data = tuple[Tensor, Tensor]
 
@@ -310,7 +309,7 @@ def halves() -> Data:
 def thumbnails() -> Data:
     """The digits, from a quarter of their pixels."""
     whole = digits()[0]
-    small = nn.functional.avg_pool2d(whole.view(-1, 1, 8, 8), 2)
+    small = torch.nn.functional.avg_pool2d(whole.view(-1, 1, 8, 8), 2)
     return small.flatten(1), whole
 
 
@@ -326,65 +325,87 @@ def chirps() -> Data:
     return torch.sin(phase + begin) + 0.4 * torch.randn(3000, 32, generator=generator), kind
 
 
-def mlp(*widths: int, norm: bool = False, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths[:-1]):
-        layers += [nn.Linear(before, after), *([nn.BatchNorm1d(after)] if norm else []), act()]
-    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+@cache
+def turned() -> Data:
+    """The digits, each turned by some quarters; how many is asked."""
+    generator = torch.Generator().manual_seed(22)
+    square = digits()[0].reshape(-1, 8, 8)
+    quarters = torch.randint(4, (len(square),), generator=generator)
+    turns = [torch.rot90(one, int(k)) for one, k in zip(square, quarters, strict=True)]
+    return torch.stack(turns).flatten(1), quarters
 
 
-def dropping(*widths: int) -> nn.Sequential:
-    layers = [(nn.Linear(*pair), nn.ReLU(), nn.Dropout(0.3)) for pair in pairwise(widths[:-1])]
-    return nn.Sequential(*[layer for part in layers for layer in part], nn.Linear(*widths[-2:]))
+@cache
+def sums() -> Data:
+    """Two digits side by side, and their sum."""
+    generator = torch.Generator().manual_seed(23)
+    inputs, targets = digits()
+    first, second = torch.randint(len(inputs), (2, 4096), generator=generator)
+    return torch.cat([inputs[first], inputs[second]], 1), targets[first] + targets[second]
 
 
-class Residual(nn.Module):
-    """What `body` makes of the normed input is added to it."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+@cache
+def odd() -> Data:
+    """Whether a digit is odd."""
+    inputs, targets = digits()
+    return inputs, (targets % 2).float()[:, None]
 
 
-def plain_conv(channels: int) -> nn.Sequential:
-    convolutions = nn.Conv2d(1, channels, 3), nn.ReLU(), nn.Conv2d(channels, channels, 3), nn.ReLU()
-    body = [*convolutions, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 10)]
-    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *body)
+@cache
+def bowl() -> Data:
+    """A bell over eight features, tilted."""
+    generator = torch.Generator().manual_seed(24)
+    inputs = torch.randn(4096, 8, generator=generator)
+    bell = torch.exp(-inputs[:, :4].square().sum(1, keepdim=True) / 4)
+    targets = 4 * bell + inputs[:, 4:5] - inputs[:, 5:6]
+    return inputs, targets + 0.1 * torch.randn(4096, 1, generator=generator)
 
 
-def conv(channels: int) -> nn.Sequential:
-    def block(before: int, after: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]
-
-    twice = 2 * channels
-    body = [*block(1, channels), *block(channels, twice), nn.Flatten(), nn.Linear(4 * twice, 10)]
-    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *body)
-
-
-def reader(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Embedding(118, 12), nn.Flatten(), *mlp(96, width, 118))
+@cache
+def kinks() -> Data:
+    """Absolute values of a few directions."""
+    generator = torch.Generator().manual_seed(25)
+    inputs = torch.randn(4096, 10, generator=generator)
+    targets = (inputs @ torch.randn(10, 5, generator=generator)).abs().sum(1, keepdim=True)
+    return inputs, standardised(targets) + 0.2 * torch.randn(4096, 1, generator=generator)
 
 
-class Tastes(nn.Module):
-    """A rating is the product of two vectors, and what is usual with the two."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.tastes = nn.Embedding(100, width)
-        self.usual = nn.Embedding(100, 1)
-        nn.init.normal_(self.tastes.weight, std=0.5)
-
-    def forward(self, pair: Tensor) -> Tensor:
-        person, thing = self.tastes(pair).unbind(1)
-        return (person * thing).sum(1, keepdim=True) + self.usual(pair).sum(1)
+@cache
+def pendulum() -> Data:
+    """Angle and speed of a damped pendulum, and both a little later."""
+    generator = torch.Generator().manual_seed(26)
+    inputs = torch.rand(4096, 2, generator=generator) * 4 - 2
+    angle, speed = inputs.unbind(1)
+    for _ in range(50):
+        speed = speed - 0.02 * (4 * torch.sin(angle) + 0.3 * speed)
+        angle = angle + 0.02 * speed
+    return inputs, torch.stack([angle, speed], 1)
 
 
-def levelled(*widths: int) -> nn.Sequential:
-    """With LayerNorm after each hidden layer."""
-    layers = [
-        (nn.Linear(*pair), nn.LayerNorm(pair[1]), nn.GELU()) for pair in pairwise(widths[:-1])
-    ]
-    return nn.Sequential(*[layer for part in layers for layer in part], nn.Linear(*widths[-2:]))
+@cache
+def sensors() -> Data:
+    """Three signals, and what two dozen sensors make of them with noise of their own."""
+    generator = torch.Generator().manual_seed(27)
+    signals = torch.randn(4096, 3, generator=generator)
+    mixed = signals @ torch.randn(3, 24, generator=generator)
+    return mixed + 0.5 * torch.randn(4096, 24, generator=generator), signals
+
+
+@cache
+def prices() -> Data:
+    """What a few features multiply to, with noise that multiplies too: a long tail."""
+    generator = torch.Generator().manual_seed(28)
+    inputs = torch.randn(4096, 9, generator=generator)
+    log_price = inputs @ torch.randn(9, 1, generator=generator) / 4
+    noise = 0.3 * torch.randn(4096, 1, generator=generator)
+    return inputs, standardised(torch.exp(log_price + noise))
+
+
+@cache
+def fans() -> Data:
+    """A line whose noise grows along another."""
+    generator = torch.Generator().manual_seed(29)
+    inputs = torch.randn(4096, 5, generator=generator)
+    deviation = 0.2 * torch.exp(inputs[:, 1:2] / 2)
+    noise = deviation * torch.randn(4096, 1, generator=generator)
+    return inputs, torch.sin(2 * inputs[:, :1]) + noise

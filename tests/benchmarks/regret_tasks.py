@@ -14,17 +14,15 @@ import torch
 from numpy.typing import NDArray
 from regret_data import (
     Data,
-    Residual,
-    Tastes,
     blunders,
+    bowl,
     chirps,
     clicks,
-    conv,
     counts,
     delays,
     diabetes,
     digits,
-    dropping,
+    fans,
     friedman,
     gusts,
     halves,
@@ -32,28 +30,44 @@ from regret_data import (
     ill_conditioned,
     images,
     irises,
+    kinks,
     lags,
-    levelled,
     mislabelled,
-    mlp,
     moons,
     noisy_images,
-    plain_conv,
+    odd,
+    pendulum,
+    prices,
     prose,
     ratings,
-    reader,
     rings,
     ripples,
     rotated,
     saddle,
+    sensors,
     source,
     spirals,
+    sums,
     surface,
     terraces,
     thumbnails,
     tumours,
+    turned,
     waves,
     wines,
+)
+from regret_models import (
+    Attentive,
+    Normal,
+    Residual,
+    Speaker,
+    Tastes,
+    conv,
+    dropping,
+    levelled,
+    mlp,
+    plain_conv,
+    reader,
 )
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -258,8 +272,7 @@ DEVELOPMENT = {
     "trained-moons-adam-32": Task(
         moons, partial(mlp, 2, 32, 32, 1), nn.BCEWithLogitsLoss(), "adam", 32, 2000, 3e-3
     ),
-}
-JUDGING = {
+    # The following judged the fourth, which refused a small fall from a larger size on.
     "gusts-sgd-16": Task(gusts, partial(mlp, 5, 48, 1), SQUARES, "sgd", 16),
     "delays-adam-8": Task(delays, partial(mlp, 7, 48, 1), nn.L1Loss(), "adam", 8),
     "lags-adamw-16": Task(lags, partial(mlp, 8, 48, 1, act=nn.Tanh), SQUARES, "adamw", 16),
@@ -282,6 +295,41 @@ JUDGING = {
     "trained-halves-sgd-32": Task(halves, partial(mlp, 32, 48, 32), SQUARES, "sgd", 32, 2000, 0.1),
     "trained-rings-momentum-16": Task(
         rings, partial(mlp, 2, 48, 4), CLASSES, "momentum", 16, 2000, 0.02
+    ),
+}
+JUDGING = {
+    "turned-sgd-64": Task(turned, partial(conv, 6), CLASSES, "sgd", 64),
+    "sums-adamw-32": Task(sums, partial(mlp, 128, 64, 19, norm=True), CLASSES, "adamw", 32),
+    "odd-adam-128": Task(
+        odd, partial(mlp, 64, 48, 1, act=nn.Tanh), nn.BCEWithLogitsLoss(), "adam", 128
+    ),
+    "speaker-adam-32": Task(partial(source, "inspect"), partial(Speaker, 48), CLASSES, "adam", 32),
+    "attentive-adamw-32": Task(
+        partial(source, "textwrap"), partial(Attentive, 32), CLASSES, "adamw", 32
+    ),
+    "coder-momentum-64": Task(
+        partial(source, "calendar"), partial(reader, 80), CLASSES, "momentum", 64
+    ),
+    "bowl-momentum-32": Task(bowl, partial(mlp, 8, 48, 48, 1), SQUARES, "momentum", 32),
+    "kinks-adamw-16": Task(kinks, partial(mlp, 10, 64, 1, act=nn.GELU), SQUARES, "adamw", 16),
+    "pendulum-sgd-32": Task(pendulum, partial(mlp, 2, 48, 2, act=nn.Tanh), SQUARES, "sgd", 32),
+    "sensors-sgd-16": Task(sensors, partial(mlp, 24, 3), SQUARES, "sgd", 16),
+    "prices-adam-16": Task(prices, partial(mlp, 9, 48, 1), nn.SmoothL1Loss(), "adam", 16),
+    "fans-momentum-64": Task(fans, partial(mlp, 5, 64, 2), Normal(), "momentum", 64),
+    "trained-turned-momentum-32": Task(
+        turned, partial(conv, 6), CLASSES, "momentum", 32, 1500, 0.03
+    ),
+    "trained-kinks-adam-32": Task(
+        kinks, partial(mlp, 10, 64, 1, act=nn.GELU), SQUARES, "adam", 32, 2000, 3e-3
+    ),
+    "trained-coder-adamw-64": Task(
+        partial(source, "calendar"), partial(reader, 80), CLASSES, "adamw", 64, 2000, 2e-3
+    ),
+    "trained-pendulum-sgd-32": Task(
+        pendulum, partial(mlp, 2, 48, 2, act=nn.Tanh), SQUARES, "sgd", 32, 2000, 0.1
+    ),
+    "trained-prices-adamw-16": Task(
+        prices, partial(mlp, 9, 48, 1), nn.SmoothL1Loss(), "adamw", 16, 2000, 2e-3
     ),
 }
 TASKS = {**DEVELOPMENT, **JUDGING}
