@@ -54,7 +54,16 @@ def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:
 @pytest.mark.slow
 def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
     printed = run("regret.py", "--quick", "--cache", str(tmp_path / "truth.json"))
-    rules = ["default", "minimum/10", "steepest", "valley", "slide", "divergence", "then trials"]
+    rules = [
+        "default",
+        "minimum/10",
+        "steepest",
+        "valley",
+        "slide",
+        "divergence",
+        "3 repeats",
+        "then trials",
+    ]
     bounds = [f"*bound*: least of {those}" for those in ("the tried", "any")]
     names = [*(f"ours, {rule}" for rule in rules), bounds[0], "fixed default", bounds[1]]
     development, judging = printed.split("| judging")

@@ -69,7 +69,7 @@ def main() -> None:
     torch.set_num_threads(1)
     names, horizons = chosen.tasks, HORIZONS
     if chosen.quick:
-        names, horizons = ["linear-momentum-16", "trained-rings-momentum-16"], (10, 40)
+        names, horizons = ["linear-momentum-16", "trained-pendulum-sgd-32"], (10, 40)
         chosen.seeds = 2
     print(
         f"{chosen.seeds} LR range tests of {chosen.points} steps for each task; "
