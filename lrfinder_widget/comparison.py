@@ -160,12 +160,15 @@ class Comparison:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the losses of each trial, smoothed over a twentieth of its steps, by Matplotlib.
 
+        Those of the starting weights, too, as far as they were taken.
+
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; without one, in a new figure.
         """
-        return draw_trials(ax, ((lr, self.losses[lr]) for lr in self.ranking))
+        trials = ((lr, self.losses[lr]) for lr in self.ranking)
+        return draw_trials(ax, trials, self.baseline)
 
 
 _NO_GAIN = (

@@ -53,7 +53,9 @@ def draw_curve(
     return ax
 
 
-def draw_trials(ax: Axes | None, trials: Iterable[tuple[float, Array]]) -> Axes:
+def draw_trials(
+    ax: Axes | None, trials: Iterable[tuple[float, Array]], baseline: Array | None
+) -> Axes:
     """Draw the losses of trial runs, each smoothed over a twentieth of its steps.
 
     Parameters
@@ -62,13 +64,21 @@ def draw_trials(ax: Axes | None, trials: Iterable[tuple[float, Array]]) -> Axes:
         Where to draw; None: in a new figure.
     trials : iterable of (float, ndarray of float64)
         Learning rates and losses, in the order of the legend.
+    baseline : ndarray of float64 or None
+        The losses of the starting weights, if they were taken: a dotted line.
     """
     ax = ax or _new_axes()
     starts, shown = [], [np.zeros(0)]
-    for lr, losses in trials:
+
+    def draw(losses: Array, **look: Any) -> None:
         width = max(1, len(losses) // 20)
         smooth = np.convolve(losses, np.full(width, 1 / width), mode="valid")
-        ax.plot(np.arange(len(smooth)) + width - 1, smooth, label=f"{lr:.2e}")
+        ax.plot(np.arange(len(smooth)) + width - 1, smooth, **look)
+
+    if baseline is not None:
+        draw(baseline, label="starting weights", color="0.5", linestyle=":")
+    for lr, losses in trials:
+        draw(losses, label=f"{lr:.2e}")
         starts += losses[:1].tolist()
         shown.append(losses[np.isfinite(losses)])
     everything = np.concatenate(shown)

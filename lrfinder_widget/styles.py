@@ -7,24 +7,31 @@ from typing import Any
 CURRENT = "var(--jp-brand-color1, #1976d2)"
 # Okabe and Ito's colours, which most eyes can tell; the one like the current run's comes last.
 _COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2")
-_DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3"}
-_STYLES = tuple(_DASHES)
+_DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3", "dotted": "2 3"}
+_STYLES = ("solid", "dashed", "dash_dotted")
+
+START = -1
+"""The number of the line of the starting weights, beside those of trial runs."""
 
 
 def line_style(i: int) -> dict[str, Any]:
     """Return the traits of bqplot's `Lines` for the i-th line."""
-    return {
-        "colors": [_COLOURS[i % len(_COLOURS)]],
-        "line_style": _STYLES[i % len(_STYLES)],
-    }
+    colour, style = _look(i)
+    return {"colors": [colour], "line_style": style}
+
+
+def _look(i: int) -> tuple[str, str]:
+    if i == START:
+        return "var(--jp-ui-font-color2, #757575)", "dotted"
+    return _COLOURS[i % len(_COLOURS)], _STYLES[i % len(_STYLES)]
 
 
 def stroke(i: int | None) -> str:
     """Return the i-th line's colour and dashes as attributes of SVG; those of the current run."""
     if i is None:
         return f'stroke="{CURRENT}" stroke-width="3.5"'
-    dashes = _DASHES[_STYLES[i % len(_STYLES)]]
-    return f'stroke="{_COLOURS[i % len(_COLOURS)]}" stroke-width="2.5" stroke-dasharray="{dashes}"'
+    colour, style = _look(i)
+    return f'stroke="{colour}" stroke-width="2.5" stroke-dasharray="{_DASHES[style]}"'
 
 
 def swatch(i: int | None) -> str:

@@ -22,7 +22,7 @@ from .run import RangeTest
 from .setup import number
 from .shared import Shared
 from .state import State
-from .styles import line_style, swatch
+from .styles import START, line_style, swatch
 
 MOST = 12
 
@@ -75,7 +75,7 @@ class TrialView:
             layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
         )
         self.box = make(ipywidgets.VBox, [], layout={"width": "100%", "overflow": "hidden"})
-        self._lines: list[Any] = []
+        self._lines: dict[int, Any] = {}
         self._offered = ""
         self.figure: Any = None  # until there is something to draw
         self.toggle.observe(lambda change: self._fold(), "value")
@@ -159,22 +159,17 @@ class TrialView:
         self.text.value = f"<div{role}>{html.escape(_sentence(run, found, steps))}</div>"
 
     def _draw(self, found: Comparison, steps: int) -> None:
-        curves = found.losses
-        while len(self._lines) < len(curves):
-            i = len(self._lines)
-            self._lines.append(
-                bqplot.Lines(
-                    x=[],
-                    y=[],
-                    scales={"x": self._x, "y": self._y},
-                    stroke_width=2,
-                    **line_style(i),
-                )
+        names = {i: f"{lr:.2e}" for i, lr in enumerate(found.losses)}
+        smooth = {i: _smoothed(losses) for i, losses in enumerate(found.losses.values())}
+        if found.baseline is not None:
+            names[START], smooth[START] = "starting weights", _smoothed(found.baseline)
+        for i in sorted(smooth.keys() - self._lines.keys()):
+            self._lines[i] = bqplot.Lines(
+                x=[], y=[], scales={"x": self._x, "y": self._y}, stroke_width=2, **line_style(i)
             )
-            self.figure.marks = list(self._lines)
+            self.figure.marks = list(self._lines.values())
         self._x.max = steps
-        smooth = [_smoothed(losses) for losses in curves.values()]
-        seen = [y for y in smooth if len(y)]
+        seen = [y for y in smooth.values() if len(y)]
         if seen:
             longest = max(seen, key=len)
             lowest = min(seen, key=lambda y: float(y.min()))
@@ -182,12 +177,12 @@ class TrialView:
             self._y.min, self._y.max = low, high
             self._axis.tick_values = round_ticks(low, high)
         self._axis.visible = bool(seen)
-        for i, line in enumerate(self._lines):
-            y = smooth[i] if i < len(smooth) else np.empty(0)
+        for i, line in self._lines.items():
+            y = smooth.get(i, np.empty(0))
             put(line, np.arange(len(y), dtype=np.float64), y)
         self.legend.value = " ".join(
-            f'<span style="white-space: nowrap; margin-right: 14px">{swatch(i)} {lr:.2e}</span>'
-            for i, lr in enumerate(curves)
+            f'<span style="white-space: nowrap; margin-right: 14px">{swatch(i)} {name}</span>'
+            for i, name in names.items()
         )
 
 

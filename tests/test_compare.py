@@ -218,6 +218,8 @@ def test_a_finder_takes_them_too_and_says_what_they_show() -> None:
     assert expected.baseline is not None
     assert found.baseline.tolist() == expected.baseline.tolist()
     assert "as often with a trained model" in finder._view.trials.text.value
+    assert "starting weights" in finder._view.trials.legend.value
+    assert [len(line.x) for line in finder._view.trials.figure.marks] == [20, 20, 20]
     finder.close()
 
 

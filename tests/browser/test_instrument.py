@@ -75,6 +75,7 @@ def test_trial_runs_rank_and_one_click_takes_the_winner(lab: Host, dark: bool) -
     finder.root.get_by_role("textbox", name="steps").press("Enter")
     finder.root.get_by_role("button", name="Run").click()
     expect(finder.root).to_contain_text("has the lowest loss", timeout=60_000)
+    expect(finder.root).to_contain_text("starting weights")  # in the legend, with a dotted line
     take = finder.root.get_by_role("button", name=re.compile("Use .*e-"))
     lab.screenshot(f"trial-runs-{'dark' if dark else 'light'}", finder.root)
     take.click()
