@@ -7,7 +7,7 @@ from typing import Any
 CURRENT = "var(--jp-brand-color1, #1976d2)"
 # Okabe and Ito's colours, which most eyes can tell; the one like the current run's comes last.
 _COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2")
-_DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3", "dotted": "2 3"}
+_DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3", "dotted": "2 6"}
 _STYLES = ("solid", "dashed", "dash_dotted")
 
 START = -1
