@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -27,9 +27,6 @@ Reason = Literal[
 
 _LARGEST = 1e290  # so that no sum overflows
 _CUT_SHORT = ("stopped", "exhausted", "failed")
-_SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
-_FEW = "Of {repeats} repeats, only {found} show a candidate by themselves."
-_ALL_ALIKE = "All repeats saw the same data in the same order, so they tell nothing of the spread."
 
 
 @dataclass(frozen=True)
@@ -192,6 +189,9 @@ class LossCurve:
     def suggest(self, rule: Rule | None = None, *, divisor: float | None = None) -> Suggestion:
         """Read a candidate learning rate off the curve, or refuse and say why.
 
+        Of repeats it is the geometric mean of what their median shows and what each does by itself:
+        that scatters less than either.
+
         Parameters
         ----------
         rule : {"minimum", "steepest", "valley", "slide", "divergence"}, optional
@@ -205,22 +205,20 @@ class LossCurve:
         ValueError
             If there is no such rule, it takes no divisor, or the divisor is not positive.
         """
-        completed = self.reason == "completed"
-        return suggest(self._before_turn, rule=rule, divisor=divisor, completed=completed)
+        singles = [curve.suggest(rule, divisor=divisor).lr for curve in self.repeats]
+        return suggest(
+            self._before_turn,
+            rule=rule,
+            divisor=divisor,
+            completed=self.reason == "completed",
+            repeats=singles,
+            alike=all(curve == self.repeats[0] for curve in self.repeats),
+        )
 
     @cached_property
     def suggestion(self) -> Suggestion:
         """The candidate of the default rule; of repeats, with the spread of theirs."""
-        found = self.suggest()
-        if found.lr is None or not self.repeats:
-            return found
-        if all(curve == self.repeats[0] for curve in self.repeats):
-            return replace(found, reason=f"{found.reason} {_ALL_ALIKE}")
-        lrs = [lr for curve in self.repeats if (lr := curve.suggest().lr) is not None]
-        spread = float(np.ptp(np.log10(lrs))) if len(lrs) > 1 else None
-        told = _SPREAD if len(lrs) == len(self.repeats) else _FEW
-        told = told.format(found=len(lrs), repeats=len(self.repeats), spread=spread)
-        return replace(found, spread=spread, reason=f"{found.reason} {told}")
+        return self.suggest()
 
     @property
     def needs_baseline(self) -> bool:
@@ -253,14 +251,10 @@ class LossCurve:
         smoothed, error, seen = self._read
         turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
         y = np.clip(self._without_batches[seen], -_LARGEST, _LARGEST)
-        starts = [one.baseline[seen] for one in self._singles if one.baseline is not None]
+        singles = self.repeats if self.repeats and self.baseline is not None else (self,)
+        starts = [one.baseline[seen] for one in singles if one.baseline is not None]
         start = np.clip(np.concatenate(starts), -_LARGEST, _LARGEST) if starts else None
         return Part(self.lrs[seen], smoothed[seen], error[seen], turned, y, start)
-
-    @property
-    def _singles(self) -> tuple[LossCurve, ...]:
-        """The repeats, where most of them have a baseline; else itself."""
-        return self.repeats if self.repeats and self.baseline is not None else (self,)
 
     @cached_property
     def _without_batches(self) -> Array:

@@ -9,7 +9,7 @@ following each rule on small tasks stands in `tests/benchmarks/README.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +56,8 @@ def suggest(
     rule: Rule | None = None,
     divisor: float | None = None,
     completed: bool = True,
+    repeats: Sequence[float | None] = (),
+    alike: bool = False,
 ) -> Suggestion:
     """Read a candidate off a curve, or refuse and say why.
 
@@ -70,6 +72,11 @@ def suggest(
         one, their own.
     completed : bool
         Whether the test went through its whole range.
+    repeats : sequence of (float or None)
+        What the rule finds on single curves, if the part is that of their median: the candidate is
+        the geometric mean of all.
+    alike : bool
+        Whether these are the same curve.
 
     Raises
     ------
@@ -82,6 +89,8 @@ def suggest(
     if refusal or lr is None or part.fall is None:
         reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, rule=rule)
         return Suggestion(None, None, None, rule, reason)
+    off = np.array([np.log10(single / lr) for single in repeats if single is not None])
+    lr *= 10 ** (float(off.sum()) / (1 + len(off)))
     lrs, fall = part.lrs, part.fall
     onset, lowest, last = float(lrs[fall.onset]), fall.centre(part.log10_lr), float(lrs[-1])
     reason = (_WEAK_REASONS if fall.weak else _REASONS)[rule].format(
@@ -91,7 +100,11 @@ def suggest(
     if fall.weak:
         told = _WEAK if part.baseline is None else _HIDDEN
         reason, high = reason[:-1] + told, float(lrs[fall.last]) / 2
-    return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason)
+    spread = float(np.ptp(off)) if len(off) > 1 and not alike else None
+    if repeats:
+        told = _ALL_ALIKE if alike else _SPREAD if len(off) == len(repeats) else _FEW
+        reason += " " + told.format(found=len(off), repeats=len(repeats), spread=spread)
+    return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason, spread)
 
 
 def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
@@ -279,6 +292,9 @@ _HIDDEN = (
     "beside the losses of the same batches at the starting weights, and a trained model's may look "
     "like that: compare it in trial runs, or ask again with larger batches or more points."
 )
+_SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
+_FEW = "Of {repeats} repeats, only {found} show a candidate by themselves."
+_ALL_ALIKE = "All repeats saw the same data in the same order, so they tell nothing of the spread."
 _NOTHING = (
     "The curve has no finite loss: run the LR range test, and look at the data and the model."
 )

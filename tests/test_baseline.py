@@ -167,6 +167,7 @@ def test_repeats_are_read_beside_their_baselines() -> None:
     assert 3e-3 < found.lr < 0.1
     assert found.spread is not None
     assert "the same batches at the starting weights" in found.reason
+    assert "candidates of 3 repeats" in found.reason
     assert repeated(3, fall=0.1).suggestion.lr is None
 
 

@@ -656,3 +656,42 @@ def test_a_suggestion_is_a_frozen_value():
     with pytest.raises(AttributeError):
         found.lr = 1.0
     assert LossCurve(*known()).candidates()["minimum"] == found.lr
+
+
+# -- repeats --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_the_candidate_of_repeats_is_the_mean_of_the_medians_and_theirs(rule):
+    singles = [LossCurve(*known(noise=0.05, seed=seed)) for seed in range(3)]
+    median = LossCurve.median(singles)
+    alone = LossCurve(median.lrs, median.losses)
+    lrs = [curve.suggest(rule).lr for curve in (alone, *singles)]
+    assert None not in lrs
+    found = median.suggest(rule)
+    assert found.lr == pytest.approx(np.exp(np.mean(np.log(lrs))))
+    assert found.low <= found.lr <= found.high
+    assert found.spread == pytest.approx(np.ptp(np.log10(lrs[1:])))
+    assert f"candidates of 3 repeats lie within {found.spread:.2f} decades" in found.reason
+    if rule == "minimum":
+        lowest, below = map(
+            float, re.findall(r"lowest near (\S+);.*divided by (\S+),", found.reason)[0]
+        )
+        assert lowest / below == pytest.approx(found.lr, rel=0.1)
+
+
+def test_a_repeat_without_a_candidate_is_left_out():
+    singles = [LossCurve(*known(noise=0.05, seed=seed)) for seed in range(2)]
+    flat = LossCurve(singles[0].lrs, 2 + 0.1 * np.random.default_rng(5).normal(size=100))
+    assert flat.suggestion.lr is None
+    found = LossCurve.median([*singles, flat]).suggestion
+    assert found.lr is not None
+    assert "Of 3 repeats, only 2 show a candidate" in found.reason
+
+
+def test_repeats_that_are_alike_have_the_candidate_of_each():
+    single = LossCurve(*known(noise=0.05))
+    found = LossCurve.median([single, single]).suggestion
+    assert found.lr == single.suggestion.lr
+    assert found.spread is None
+    assert "same data in the same order" in found.reason
