@@ -36,9 +36,9 @@ def compare(
 
     Each trial starts from the same weights and sees the same batches, in the same order, with the
     same random numbers; what differs is the learning rate alone. In the end the losses of the
-    starting weights on these batches are taken, without training, to see whether it helped: in the
-    textbook step, in one process, without `val_batches`. Everything is put back, as by a `sweep`.
-    Blocks.
+    starting weights on these batches are taken, without training, to see whether it helped; that
+    takes about a third of a trial's time, and is not done with a step of your own, with
+    ``val_batches`` or in several processes. Everything is put back, as by a `sweep`. Blocks.
 
     Parameters
     ----------

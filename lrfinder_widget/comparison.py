@@ -124,8 +124,14 @@ class Comparison:
         winner = self.winner
         if winner is None or self.baseline is None:
             return None
-        gain = float(_tail(self.baseline).mean()) - self.results[winner]
-        return gain > LEAST_GAIN * scatter(self.baseline)
+        return self._start - self.results[winner] > LEAST_GAIN * scatter(self.baseline)
+
+    @property
+    def _start(self) -> float:
+        """The mean loss of the starting weights on the batches of the winner's result."""
+        if self.winner is None or self.baseline is None:
+            return float("nan")
+        return float(_tail(self.baseline[: len(self.losses[self.winner])]).mean())
 
     @property
     def reason(self) -> str:
@@ -142,9 +148,7 @@ class Comparison:
             told += ", clearly below the others."
         else:
             told += f"; {', '.join(f'{lr:.2e}' for lr in close)} can hardly be told from it."
-        if self.baseline is not None and not self.improves:
-            told += _NO_GAIN.format(float(_tail(self.baseline).mean()))
-        return told
+        return told if self.improves in (None, True) else told + _NO_GAIN.format(self._start)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a pandas frame with the columns ``lr``, ``step``, from 0, and ``loss``."""
