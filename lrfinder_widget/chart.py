@@ -8,9 +8,9 @@ from typing import Any
 import bqplot
 import ipywidgets
 import numpy as np
-from numpy.typing import NDArray
 
 from .curve import LossCurve
+from .paired import Array
 from .smoothing import SMOOTHING
 from .styles import CURRENT, line_style
 from .suggest import Suggestion
@@ -26,7 +26,6 @@ _LARGEST = 1e100  # drawn; beyond it, the page's arithmetic overflows
 _TEXT = "var(--jp-ui-font-color1, #333)"
 _GRID = "var(--jp-border-color2, #e0e0e0)"
 
-Array = NDArray[np.float64]
 _NO_POINTS: tuple[Array, Array, Array] = (np.empty(0), np.empty(0), np.empty(0))
 
 
@@ -89,20 +88,12 @@ class Chart:
             stroke_width=0,
         )
         self._smooth = bqplot.Lines(x=[], y=[], scales=scales, colors=[CURRENT], stroke_width=2.5)
-        self.figure = bqplot.Figure(
-            marks=[self._band, self._raw, self._smooth],
-            axes=[self._lr_axis, self._loss_axis],
-            scale_x=self._x,
-            scale_y=self._y,
-            fig_margin=MARGIN,
-            min_aspect_ratio=0.01,
-            max_aspect_ratio=100,
-            padding_x=0,
-            padding_y=0,
-            animation_duration=0,
-            display_toolbar=False,
-            layout={"width": "100%", "height": "340px", "grid_area": "1 / 1"},
+        self.figure = plain_figure(
+            (self._x, self._y),
+            [self._lr_axis, self._loss_axis],
+            {"height": "340px", "grid_area": "1 / 1"},
         )
+        self.figure.marks = [self._band, self._raw, self._smooth]
         self.figure.add_class("lrf-figure")
         self.set_ends(start_lr, end_lr)
 
@@ -316,4 +307,22 @@ def styled_axis(scale: Any, label: str, **options: Any) -> Any:
         grid_lines="solid",
         tick_style={"fill": _TEXT, "font-size": "12px"},
         **options,
+    )
+
+
+def plain_figure(scales: tuple[Any, Any], axes: list[Any], layout: dict[str, str]) -> Any:
+    """Make a figure as wide as there is room, without bqplot's own margins, tools and motions."""
+    x, y = scales
+    return bqplot.Figure(
+        scale_x=x,
+        scale_y=y,
+        axes=axes,
+        fig_margin=MARGIN,
+        min_aspect_ratio=0.01,
+        max_aspect_ratio=100,
+        padding_x=0,
+        padding_y=0,
+        animation_duration=0,
+        display_toolbar=False,
+        layout={"width": "100%", **layout},
     )

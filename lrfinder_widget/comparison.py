@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .paired import scatter
-from .plots import Array, draw_trials
+from .paired import Array, scatter
+from .plots import draw_trials
 
 if TYPE_CHECKING:
     import pandas as pd

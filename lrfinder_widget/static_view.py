@@ -7,18 +7,16 @@ import html
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .chart import loss_limits, round_ticks, thin_out
 from .curve import LossCurve
 from .legend import Shown
+from .paired import Array
 from .styles import stroke
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # of the plot area, in pixels
 _LINE, _MUTED = "#1976d2", "#616161"  # on white, which the picture brings along
-
-Array = NDArray[np.float64]
 
 
 class Picture:

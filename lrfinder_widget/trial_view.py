@@ -9,14 +9,7 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .chart import (
-    MARGIN,
-    close_tree,
-    loss_limits,
-    put,
-    round_ticks,
-    styled_axis,
-)
+from .chart import close_tree, loss_limits, plain_figure, put, round_ticks, styled_axis
 from .comparison import Comparison
 from .run import RangeTest
 from .setup import number
@@ -87,23 +80,8 @@ class TrialView:
         self._axis = styled_axis(
             self._y, "loss", side="left", label_offset="46px", visible=False, tick_format=".6~g"
         )
-        self.figure = bqplot.Figure(
-            marks=[],
-            scale_x=self._x,
-            scale_y=self._y,
-            axes=[
-                styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d"),
-                self._axis,
-            ],
-            fig_margin=MARGIN,
-            min_aspect_ratio=0.01,
-            max_aspect_ratio=100,
-            padding_x=0,
-            padding_y=0,
-            animation_duration=0,
-            display_toolbar=False,
-            layout={"width": "100%", "height": "280px"},
-        )
+        steps = styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d")
+        self.figure = plain_figure((self._x, self._y), [steps, self._axis], {"height": "280px"})
         self.toggle.value = True
         self._fold()
 

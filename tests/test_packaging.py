@@ -26,8 +26,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # The direction of imports: module -> (siblings, libraries). Each names only what stands above it.
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
     # reading a curve: NumPy only
-    "plots": (set(), {"numpy"}),
     "paired": (set(), {"numpy"}),
+    "plots": ({"paired"}, {"numpy"}),
     "smoothing": ({"paired"}, {"numpy"}),
     "suggest": ({"paired", "smoothing"}, {"numpy"}),
     "curve": ({"paired", "plots", "smoothing", "suggest"}, {"numpy"}),
@@ -66,14 +66,17 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "namespace": (set(), set()),
     "takeover": ({"namespace"}, {"torch"}),
     "styles": (set(), set()),
-    "chart": ({"curve", "smoothing", "styles", "suggest"}, {"bqplot", "ipywidgets", "numpy"}),
+    "chart": (
+        {"curve", "paired", "smoothing", "styles", "suggest"},
+        {"bqplot", "ipywidgets", "numpy"},
+    ),
     "shared": (set(), {"ipywidgets"}),
     "controls": ({"curve", "run", "shared", "state", "suggest"}, {"ipywidgets"}),
     "setup": ({"shared"}, {"ipywidgets"}),
     "looks": ({"shared", "smoothing"}, {"ipywidgets"}),
     "saving": ({"marker", "shared"}, {"ipywidgets"}),
     "legend": ({"curve", "shared", "styles"}, {"ipywidgets"}),
-    "static_view": ({"chart", "curve", "legend", "styles"}, {"numpy"}),
+    "static_view": ({"chart", "curve", "legend", "paired", "styles"}, {"numpy"}),
     "trial_view": (
         {"chart", "comparison", "run", "setup", "shared", "state", "styles"},
         {"bqplot", "ipywidgets", "numpy"},
