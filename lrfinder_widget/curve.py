@@ -329,6 +329,7 @@ class LossCurve:
         found = self.suggestion
         band = None
         if found.lr is not None and found.low is not None and found.high is not None:
-            band = found.lr, found.low, found.high
+            name = "weak candidate" if found.weak else "candidate"
+            band = name, found.lr, found.low, found.high
         seen = self._before_turn.smoothed
         return draw_curve(ax, self.lrs, self.losses, self.smooth(), seen, band)

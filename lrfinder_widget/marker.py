@@ -62,6 +62,8 @@ class LRMarker(anywidget.AnyWidget):
         and the label tells its value.
     kind : {"start", "candidate", "pick"}
         What the number is: nothing yet, a suggestion (both drawn hollow), or chosen (drawn full).
+    weak : bool
+        Whether a suggestion is shown as a weak one.
     variable : str
         The name that a pick is shown with, as in ``lr = 3.16e-03``; empty for the number alone.
     margin : dict
@@ -116,6 +118,7 @@ class LRMarker(anywidget.AnyWidget):
     scale = traitlets.Enum(["log", "linear"], "log").tag(sync=True)
     lr = traitlets.Float(1e-3).tag(sync=True)
     kind = traitlets.Enum(["start", "candidate", "pick"], "start").tag(sync=True)
+    weak = traitlets.Bool(False).tag(sync=True)
     variable = traitlets.Unicode("").tag(sync=True)
     margin = traitlets.Dict(
         default_value={"top": 60, "right": 60, "bottom": 60, "left": 60},

@@ -19,7 +19,7 @@ def draw_curve(
     losses: Array,
     smoothed: Array,
     before_turn: Array,
-    candidate: tuple[float, float, float] | None,
+    candidate: tuple[str, float, float, float] | None,
 ) -> Axes:
     """Draw raw and smoothed losses, and a candidate with its band.
 
@@ -31,16 +31,16 @@ def draw_curve(
         The losses may hold nan and infinities.
     before_turn : ndarray of float64, shape (m,)
         The smoothed losses that the picture is to show; what follows may leave it.
-    candidate : (float, float, float) or None
-        The learning rate, and the ends of the band around it.
+    candidate : (str, float, float, float) or None
+        What it is called, the learning rate, and the ends of the band around it.
     """
     ax = ax or _new_axes()
     ax.plot(lrs, losses, ".-", color="C0", alpha=0.3, label="loss")
     ax.plot(lrs, smoothed, color="C0", label="smoothed")
     if candidate is not None:
-        lr, low, high = candidate
+        name, lr, low, high = candidate
         ax.axvspan(low, high, color="C1", alpha=0.15, linewidth=0)
-        ax.axvline(lr, color="C1", label=f"candidate {lr:.2e}")
+        ax.axvline(lr, color="C1", label=f"{name} {lr:.2e}")
     if len(before_turn) > 1 and np.ptp(before_turn) > 0:
         low, high = before_turn.min(), before_turn.max()
         ax.set_ylim(low - 0.3 * (high - low), high + 0.5 * (high - low))

@@ -40,6 +40,9 @@ class Suggestion:
         One sentence: what the curve shows, or what to do about it.
     spread : float or None
         Decades between the lowest and the highest candidate of the repeats; None without repeats.
+    weak : bool
+        Whether the fall that the candidate rests on is hardly larger than the noise, or no larger
+        than a trained model's may be: to be checked by trial runs.
     """
 
     lr: float | None
@@ -48,6 +51,7 @@ class Suggestion:
     rule: str
     reason: str
     spread: float | None = None
+    weak: bool = False
 
 
 def suggest(
@@ -104,7 +108,7 @@ def suggest(
     if repeats:
         told = _ALL_ALIKE if alike else _SPREAD if len(off) == len(repeats) else _FEW
         reason += " " + told.format(found=len(off), repeats=len(repeats), spread=spread)
-    return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason, spread)
+    return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason, spread, fall.weak)
 
 
 def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:

@@ -248,6 +248,7 @@ class View:
         self._found = {rule: lr for rule, lr in found.items() if lr is not None}
         self.controls.show_candidates(found)
         self.marker.ticks = dict(self._found)
+        self.marker.weak = suggestion is not None and suggestion.weak
         self.chart.show_band(suggestion)
         self.setup.narrow.disabled = not found
         if suggestion is not None:

@@ -85,6 +85,17 @@ def test_without_a_pick_the_candidate_is_drawn_as_one() -> None:
     assert "candidate 1" not in "".join(picture([1.0] * 50).itertext())
 
 
+def test_a_weak_candidate_is_called_one() -> None:
+    noise = np.random.default_rng(0).normal(0, 1.2, size=(50, 100))
+    curves = (LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES + each) for each in noise)
+    curve = next(curve for curve in curves if curve.suggestion.weak)
+    words = "".join(ET.fromstring(svg_of(curve)).itertext())
+    assert f"weak candidate {curve.suggestion.lr:.2e}" in words
+    axes = curve.plot()
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert f"weak candidate {curve.suggestion.lr:.2e}" in labels
+
+
 def test_runs_beside_it_are_drawn_and_named_and_the_axes_hold_them() -> None:
     curve = LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES)
     lower = LossCurve(np.geomspace(1e-8, 1e-2, 50), LOSSES[::2] - 9)

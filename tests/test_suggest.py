@@ -160,8 +160,9 @@ def test_a_weak_fall_is_found_and_said_to_be_weak():
     named = [each for each in found if each.lr is not None]
     assert len(named) >= 180  # 150 by the smoothed losses alone
     assert all(10**-4.2 < each.lr < 10**-1.2 for each in named)
-    hedged = [each for each in named if "weak" in each.reason]
+    hedged = [each for each in named if each.weak]
     assert len(hedged) > 20
+    assert [each for each in found if "weak" in each.reason] == hedged
     for each in hedged:
         assert "repeats=3" in each.reason
         assert each.low <= each.lr <= each.high
@@ -170,7 +171,7 @@ def test_a_weak_fall_is_found_and_said_to_be_weak():
 
 def first_weak():
     curves_ = (weak(seed=seed) for seed in range(50))
-    return next(curve for curve in curves_ if "weak" in curve.suggestion.reason)
+    return next(curve for curve in curves_ if curve.suggestion.weak)
 
 
 def test_a_weak_fall_is_tried_at_three_places_half_a_decade_apart():

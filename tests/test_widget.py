@@ -247,6 +247,18 @@ def test_start_runs_in_the_background_and_returns_the_finder(make: Any, gate: Ga
     assert finder.curves == [finder.curve]
 
 
+def test_a_weak_candidate_is_shown_as_one_until_the_next_run(make: Any) -> None:
+    lrs = np.geomspace(1e-5, 1.0, POINTS)
+    noise = np.random.default_rng(0).normal(0, 0.9, size=(50, POINTS))
+    curves = (LossCurve(lrs, each + DESCENT) for each in noise)
+    hidden = next(curve.losses.tolist() for curve in curves if curve.suggestion.weak)
+    finder = finished(make([*hidden, *DESCENT], namespace={}))
+    marker = finder._view.marker
+    assert (marker.lr, marker.kind, marker.weak) == (candidate(finder), "candidate", True)
+    finished(finder)
+    assert (marker.lr, marker.kind, marker.weak) == (candidate(finder), "candidate", False)
+
+
 def test_a_real_test_leaves_model_and_optimizer_as_they_were() -> None:
     model = linear()
     optimizer = sgd_momentum(model)

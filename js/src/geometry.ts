@@ -4,7 +4,7 @@
  */
 
 export type Scale = "log" | "linear";
-export type Kind = "pick" | "candidate" | "start";
+export type Kind = "pick" | "candidate" | "weak" | "start";
 
 export interface Axis {
   readonly low: number;
@@ -150,11 +150,10 @@ export function labelOf(
   moving: boolean,
   loss: number | null = null,
 ): Label {
-  let name = "";
-  if (!moving && kind === "pick" && variable !== "") name = `${variable} = `;
-  if (!moving && kind === "candidate") name = "candidate ";
+  const chosen = variable === "" ? "" : `${variable} = `;
+  const names = { pick: chosen, candidate: "candidate ", weak: "weak candidate ", start: "" };
   return {
-    name,
+    name: moving ? "" : names[kind],
     number: formatLr(lr),
     beyond: beyond(lr, axis),
     loss: loss === null ? "" : `loss ${formatLoss(loss)}`,
@@ -166,9 +165,14 @@ export function valueText(label: Label, kind: Kind, moving: boolean): string {
   const loss = label.loss && `, ${label.loss}`;
   // While a key is held only the numbers are of interest, and they are read again at every step.
   if (moving) return label.number + loss;
-  const state = { pick: "picked", candidate: "candidate", start: "not picked yet" }[kind];
+  const states = {
+    pick: "picked",
+    candidate: "candidate",
+    weak: "weak candidate",
+    start: "not picked yet",
+  };
   const where = { [-1]: ", left of the chart", 0: "", 1: ", right of the chart" }[label.beyond];
-  return `${label.number}, ${state}${where}${loss}`;
+  return `${label.number}, ${states[kind]}${where}${loss}`;
 }
 
 /** A number as ARIA wants it. */

@@ -9,7 +9,6 @@
 import { build, isModified, showGone, stop, whenChartIsThere } from "./dom.ts";
 import {
   fractionOf,
-  type Kind,
   labelOf,
   lossAt,
   lrAfterKey,
@@ -19,7 +18,8 @@ import {
   shortNumber,
   valueText,
 } from "./geometry.ts";
-import { axisOf, commitNumber, curveOf, isPending, listen, type Model, number } from "./model.ts";
+import type { Model } from "./model.ts";
+import { axisOf, commitNumber, curveOf, isPending, kindOf, listen, number } from "./model.ts";
 import { answer, type Request } from "./page.ts";
 import { drawTicks, whenResized } from "./ticks.ts";
 
@@ -37,7 +37,7 @@ interface Gesture {
 }
 
 const DRAWN_TRAITS = [
-  ...["low", "high", "scale", "lr", "kind", "variable", "disabled"],
+  ...["low", "high", "scale", "lr", "kind", "weak", "variable", "disabled"],
   ...["moving_from", "commit", "received", "curve_lrs", "curve_losses"],
 ];
 const SEND_EVERY_MS = 40;
@@ -74,7 +74,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   function draw(): void {
     const axis = axisOf(model);
     const lr = lrNow();
-    const kind = model.get("kind") as Kind;
+    const kind = kindOf(model);
     // A pick that the kernel has not answered yet is not in the variable yet, and a drag in another
     // view of this marker is a drag here as well: neither may be drawn as chosen.
     const isMoving =

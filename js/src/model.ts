@@ -1,6 +1,6 @@
 /** What the marker reads of its model in the kernel, whatever that may hold. */
 
-import type { Axis, Curve } from "./geometry.ts";
+import type { Axis, Curve, Kind } from "./geometry.ts";
 
 /** The part of the model that is used here; listeners are called with the view as `this`. */
 export interface Model {
@@ -14,6 +14,12 @@ export interface Model {
 export function axisOf(model: Model): Axis {
   const scale = model.get("scale") === "linear" ? "linear" : "log";
   return { low: number(model.get("low")), high: number(model.get("high")), scale };
+}
+
+/** What the number is; the kernel says apart whether all that the curve shows is weak. */
+export function kindOf(model: Model): Kind {
+  const kind = model.get("kind") as Kind;
+  return kind === "candidate" && model.get("weak") === true ? "weak" : kind;
 }
 
 /** The curve whose loss is read out at the marker; without one, both arrays are empty. */

@@ -185,13 +185,18 @@ describe("a pick", () => {
 
 describe("the words", () => {
   test("carry the variable's name only for a pick", () => {
-    const text = (kind: "pick" | "candidate" | "start", variable: string, moving = false) => {
+    const text = (
+      kind: "pick" | "candidate" | "weak" | "start",
+      variable: string,
+      moving = false,
+    ) => {
       const { name, number } = labelOf(3.16e-3, LOG, kind, variable, moving);
       return name + number;
     };
     expect(text("pick", "lr")).toBe("lr = 3.16e-03");
     expect(text("pick", "")).toBe("3.16e-03");
     expect(text("candidate", "lr")).toBe("candidate 3.16e-03");
+    expect(text("weak", "lr")).toBe("weak candidate 3.16e-03");
     expect(text("start", "lr")).toBe("3.16e-03");
     expect(text("pick", "lr", true)).toBe("3.16e-03");
     expect(text("candidate", "lr", true)).toBe("3.16e-03");

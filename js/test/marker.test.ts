@@ -146,6 +146,17 @@ describe("what is drawn", () => {
     expect(view.aria("valuetext")).toBe("3.16e-03, candidate");
   });
 
+  test("a weak candidate says that it is one", () => {
+    const model = new FakeModel({ kind: "candidate", lr: 0.0031622 });
+    const view = show(model);
+    model.fromKernel({ weak: true });
+    expect(view.label()).toBe("weak candidate 3.16e-03");
+    expect(view.is("hollow")).toBe(true);
+    expect(view.aria("valuetext")).toBe("3.16e-03, weak candidate");
+    model.fromKernel({ kind: "pick" });
+    expect(view.aria("valuetext")).toBe("3.16e-03, picked");
+  });
+
   test("a pick is full and bears the variable's name", () => {
     const view = show(new FakeModel({ kind: "pick", lr: 3.16e-3, variable: "rate" }));
     expect(view.label()).toBe("rate = 3.16e-03");

@@ -178,8 +178,10 @@ def ours(
 ) -> dict[str, float | None]:
     model, optimizer, batches = task.begin(seed)
     curve = range_test(model, optimizer, batches, task.criterion, num_iter=points)
+    suggestion = curve.suggestion
     found = {
-        "ours, default": curve.suggestion.lr,
+        "ours, default": suggestion.lr,
+        "ours, no weak ones": None if suggestion.weak else suggestion.lr,
         "ours, minimum/10": curve.suggest("minimum", divisor=10).lr,
         **{f"ours, {rule}": curve.suggest(rule).lr for rule in RULES if rule != "minimum"},
     }
