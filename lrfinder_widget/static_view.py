@@ -131,19 +131,19 @@ def _draw(run: Shown, lr: float | None, beside: Sequence[Shown], *, log: bool) -
         at = found.lr if lr is None else lr
         if at is not None and axes.start <= at <= axes.end:
             name = "weak candidate" if found.weak else "candidate"
-            parts.append(_marker(axes, at, name if lr is None else "lr ="))
+            parts.append(_marker(axes, at, picked=lr is not None, candidate=name))
     return "".join([*parts, _caption(found.reason), "</svg>"])
 
 
-def _marker(axes: _Axes, lr: float, name: str) -> str:
-    at, picked = float(axes.x(lr)), name == "lr ="
+def _marker(axes: _Axes, lr: float, *, picked: bool, candidate: str) -> str:
+    at = float(axes.x(lr))
     line = 'stroke="black"' if picked else f'stroke="{_LINE}" stroke-dasharray="6 4"'
     weight = "bold" if picked else "normal"
     return (
         f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" {line} '
         f'stroke-width="2"/><text x="{at:.1f}" y="{TOP - 10}" '
         f'text-anchor="{"start" if at < WIDTH / 2 else "end"}" font-weight="{weight}">'
-        f"{name} {lr:.2e}</text>"
+        f"{'lr =' if picked else candidate} {lr:.2e}</text>"
     )
 
 

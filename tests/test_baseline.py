@@ -68,7 +68,7 @@ def test_a_small_fall_as_that_of_a_trained_model_is_none() -> None:
         assert "trained model" in curve.suggestion.reason
 
 
-@pytest.mark.parametrize(("own", "most"), [(0.1, 3), (0.3, 20)])
+@pytest.mark.parametrize(("own", "most"), [(0.1, 1), (0.3, 12)])
 def test_noise_that_a_baseline_explains_is_no_fall(own: float, most: int) -> None:
     found = 0
     for seed in range(300):
