@@ -24,6 +24,7 @@ lint: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy lrfinder_widget
+	.venv/bin/lint-imports
 	cd js && npm run lint && npm run typecheck
 
 format: js/node_modules/.bin/vitest .venv/test

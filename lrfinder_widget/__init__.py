@@ -1,15 +1,15 @@
 """A learning-rate range test in the notebook: watch the loss, drag a marker, use the number."""
 
-from .compare import compare
-from .comparison import Comparison
-from .curve import LossCurve
-from .marker import LRMarker
-from .run import RangeTest
-from .state import State
-from .step import training_step
-from .suggest import Suggestion
-from .sweep import range_test, sweep
-from .widget import LRFinder
+from .background.range_test import RangeTest
+from .background.state import State
+from .curve.comparison import Comparison
+from .curve.loss_curve import LossCurve
+from .curve.suggest import Suggestion
+from .training.compare import compare
+from .training.step import training_step
+from .training.sweep import range_test, sweep
+from .widget.finder import LRFinder
+from .widget.marker import LRMarker
 
 __version__ = "0.1.0"
 

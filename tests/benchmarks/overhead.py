@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lrfinder_widget import LRFinder, RangeTest, range_test, sweep
-from lrfinder_widget.baseline import Baseline
+from lrfinder_widget.training.baseline import Baseline
 
 # Nothing falls in this range, so each curve would have its baseline taken: a forward pass a step
 # more, that the bare loop has not. The batches are kept for it all the same.

@@ -1,0 +1,340 @@
+"""One observable run of any iterator of ``(lr, loss)`` in a background thread.
+
+The only thread of the package, and the only place that knows what is running: no torch, no widgets.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from array import array
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, cast
+
+from lrfinder_widget.curve.loss_curve import LossCurve, Reason
+
+from .at_exit import forget, stop_at_exit
+from .state import TRANSITIONS, State
+from .switch_interval import short_switch_interval
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 1 / 12
+"""Listeners hear of new points at most this often."""
+
+MANY, RARELY = 1000, 10
+"""Of more points than that, so many times rarer: they hardly change, and all of them travel."""
+
+Listener = Callable[["RangeTest"], object]
+
+
+class RangeTest:
+    """Run an iterator of ``(lr, loss)`` in a background thread, once.
+
+    Parameters
+    ----------
+    points : iterable of (float, float)
+        Usually a `sweep`. A generator is closed when the run is stopped, and returns the reason of
+        its end. Between two repeats it yields that of the earlier, alone; if it can be asked for a
+        baseline, the losses of that follow the points of each.
+
+    Examples
+    --------
+    >>> test = RangeTest([(1e-3, 2.0), (1e-2, 1.0)]).start().wait()
+    >>> test.state, test.reason, test.curve.losses.tolist()
+    (<State.FINISHED: 'finished'>, 'completed', [2.0, 1.0])
+    """
+
+    def __init__(self, points: Iterable[tuple[float, float] | Reason | float]) -> None:
+        self._points = points
+        # It guards all below and is never held while calling out. Taken as a lock, not through its
+        # condition: the `with` of that is Python code, slow, and an interrupt in it could keep it.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
+        self._state = State.READY
+        self._stop = False
+        self._repeats: list[LossCurve] = []  # those that have ended
+        self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
+        self._reason: Reason | None = None
+        self._exception: BaseException | None = None
+        self._listeners: list[Listener] = []
+        self._done = threading.Event()  # set as the worker's last act
+        self._worker: threading.Thread | None = None
+        self._begun = False  # the worker is at work, or will never be
+
+    def __repr__(self) -> str:
+        return f"<RangeTest {self.state.value}, {len(self)} points>"
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the run is."""
+        return self._state
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended, see `LossCurve`; `None` before that."""
+        return self._reason
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What made it fail, as it was raised."""
+        return self._exception
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop and has not ended yet."""
+        return self._stop and not self._state.ended
+
+    @property
+    def curve(self) -> LossCurve:
+        """A copy of the points so far; before the end it says "stopped", as if it ended here.
+
+        Of several repeats, the median of those that have ended.
+        """
+        return LossCurve.median(self.curves)
+
+    @property
+    def curves(self) -> list[LossCurve]:
+        """A copy of the points so far, repeat by repeat, the latest last."""
+        with self._lock:
+            return [*self._repeats, self._latest(self._reason or "stopped")]
+
+    def _latest(self, reason: Reason) -> LossCurve:
+        start = self._baseline if 0 < len(self._losses) == len(self._baseline) else None
+        return LossCurve(self._lrs, self._losses, reason, baseline=start)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._repeats)) + len(self._losses)
+
+    # -- steering ---------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> None:
+        """Call ``listener(self)`` after new points, at most 12 times a second, and at each state.
+
+        From a thousand points on it is called ten times rarer.
+        Any thread may be the caller: a listener looks at what the run is now. One that raises is
+        logged and dropped; it does not stop the run.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+    def start(self) -> RangeTest:
+        """Begin in a background thread, and return at once.
+
+        Raises
+        ------
+        RuntimeError
+            If it was started before.
+        """
+        worker = threading.Thread(target=self._work, name="LR range test", daemon=True)
+        try:
+            with self._lock:
+                self._check(State.READY, "started")
+                self._worker = worker
+                self._set_state(State.RUNNING)
+            stop_at_exit(self)
+            worker.start()
+        except BaseException as error:  # an interrupt, or the process can have no more threads
+            if self._given_up(worker):
+                self._publish(State.FAILED, "failed", error)
+                self._finish()
+            raise
+        self._notify()
+        return self
+
+    def _given_up(self, worker: threading.Thread) -> bool:
+        """Say whether the run was to begin and now never will; a worker that comes late sees it."""
+        with self._lock:
+            if self._worker is not worker or self._begun:
+                return False
+            self._begun = self._state is State.RUNNING
+            if not self._begun:
+                self._worker = None
+            return self._begun
+
+    def pause(self) -> None:
+        """Halt after the step under way.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not running.
+        """
+        self._move(State.PAUSED, "paused", only_from=State.RUNNING)
+        self._notify()
+
+    def resume(self) -> None:
+        """Go on.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not paused.
+        """
+        self._move(State.RUNNING, "resumed", only_from=State.PAUSED)
+        self._notify()
+
+    def stop(self) -> None:
+        """Ask it to end after the step under way; does nothing where nothing runs."""
+        with self._lock:
+            if self._state is State.READY or self._state.ended:
+                return
+            self._stop = True
+            self._change.notify_all()
+        self._notify()
+
+    def wait(self, timeout: float | None = None) -> RangeTest:
+        """Wait until it has ended and everything is restored.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not running: it would be waited for in vain.
+        TimeoutError
+            If it has not ended after `timeout` seconds; it goes on.
+        BaseException
+            What made the run fail, as it was raised.
+        """
+        if self._state in (State.READY, State.PAUSED) and not self._stop:
+            todo = "start()" if self._state is State.READY else "resume() or stop()"
+            raise RuntimeError(f"the LR range test is {self._state.value}; call {todo} first.")
+        if not self.join(timeout):
+            raise TimeoutError(f"the LR range test has not ended after {timeout} s; it goes on.")
+        if self._exception is not None:
+            raise self._exception
+        return self
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end of a run that was started, and say whether it came within `timeout`.
+
+        Unlike `wait` it raises nothing of the run's; a run that never began counts as ended.
+        """
+        if self._worker is None:
+            return True
+        if self._worker is threading.current_thread():  # a listener cannot wait for its own caller
+            return False
+        # Not `Thread.join`: before Python 3.13 an interrupt in it marks a live thread as ended. In
+        # slices, so that an interrupt is heard on every platform.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 0.1 if deadline is None else deadline - time.monotonic()
+            if self._done.wait(max(0.0, min(0.1, left))):
+                return True
+            if deadline is not None and left <= 0:
+                return False
+
+    def _move(self, to: State, verb: str, *, only_from: State) -> None:
+        with self._lock:
+            self._check(only_from, verb)
+            self._set_state(to)
+
+    def _check(self, state: State, verb: str) -> None:
+        if self._state is not state:
+            raise RuntimeError(
+                f"only an LR range test that is {state.value} can be {verb}; "
+                f"this one is {self._state.value}."
+            )
+
+    def _set_state(self, to: State) -> None:
+        if to not in TRANSITIONS[self._state]:  # a defect of this module, not of its user
+            raise AssertionError(f"forbidden transition {self._state} to {to}")
+        self._state = to
+        self._change.notify_all()
+
+    # -- the worker -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        with self._lock:
+            if self._begun:
+                return
+            self._begun = True
+        try:
+            self._run()
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        forget(self)
+        self._done.set()
+
+    def _run(self) -> None:
+        state, exception = State.FAILED, None
+        reason: Reason = "failed"
+        try:
+            if ask := getattr(self._points, "ask_for_baseline", None):
+                ask()
+            points = iter(self._points)
+            try:
+                state, reason = self._advance(points)
+            finally:
+                if isinstance(points, Generator):
+                    points.close()  # restores
+        except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` raises it
+            state, reason, exception = State.FAILED, "failed", error
+        self._publish(state, reason, exception)
+
+    def _publish(self, state: State, reason: Reason, exception: BaseException | None) -> None:
+        self._points = ()
+        with self._lock:
+            self._reason = reason
+            self._exception = exception
+            self._set_state(state)
+        self._notify()
+
+    def _advance(self, points: Any) -> tuple[State, Reason]:
+        while self._may_go_on():
+            with short_switch_interval():
+                end = self._consume(points)
+            if end is not None:
+                return State.FINISHED, end
+        return State.STOPPED, "stopped"
+
+    def _may_go_on(self) -> bool:
+        """Wait while it is paused."""
+        with self._lock:
+            self._change.wait_for(lambda: self._state is State.RUNNING or self._stop)
+            return not self._stop
+
+    def _consume(self, points: Any) -> Reason | None:
+        """Take points until there are no more, or until it is halted; return why they ended."""
+        last = time.monotonic()  # whoever started it has drawn it
+        while self._state is State.RUNNING and not self._stop:
+            try:
+                item = next(points)
+            except StopIteration as end:
+                return end.value or "completed"
+            with self._lock:
+                if isinstance(item, str):
+                    self._repeats = [*self._repeats, self._latest(cast(Reason, item))]
+                    del self._lrs[:], self._losses[:], self._baseline[:]
+                    continue
+                if isinstance(item, float) and self._lrs:
+                    self._baseline.append(item)
+                else:
+                    lr, loss = item
+                    self._lrs.append(lr)
+                    self._losses.append(loss)
+            now = time.monotonic()
+            if now - last >= REFRESH_S * (RARELY if len(self._lrs) > MANY else 1):
+                last = now
+                self._notify()
+        return None
+
+    def _notify(self) -> None:
+        with self._lock:
+            listeners, worker = tuple(self._listeners), self._worker
+        for listener in listeners:
+            try:
+                listener(self)
+            except BaseException as error:
+                if not isinstance(error, Exception) and threading.current_thread() is not worker:
+                    raise  # an interrupt of a cell; in the worker there is nobody to hear it
+                with self._lock:
+                    first = listener in self._listeners
+                    if first:
+                        self._listeners.remove(listener)
+                if first:  # two threads may have called it at once
+                    logger.error("A listener of the LR range test failed.", exc_info=error)

@@ -1,0 +1,1 @@
+"""Curves: what is planned, streamed, measured and read off. NumPy only."""

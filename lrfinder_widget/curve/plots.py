@@ -1,0 +1,100 @@
+"""Drawings by Matplotlib, which is imported only when one is made, and may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .control_variate import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw_curve(
+    ax: Axes | None,
+    lrs: Array,
+    losses: Array,
+    smoothed: Array,
+    before_turn: Array,
+    candidate: tuple[str, float, float, float] | None,
+) -> Axes:
+    """Draw raw and smoothed losses, and a candidate with its band.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Where to draw; None: in a new figure.
+    lrs, losses, smoothed : ndarray of float64, shape (n,)
+        The losses may hold nan and infinities.
+    before_turn : ndarray of float64, shape (m,)
+        The smoothed losses that the picture is to show; what follows may leave it.
+    candidate : (str, float, float, float) or None
+        What it is called, the learning rate, and the ends of the band around it.
+    """
+    ax = ax or _new_axes()
+    ax.plot(lrs, losses, ".-", color="C0", alpha=0.3, label="loss")
+    ax.plot(lrs, smoothed, color="C0", label="smoothed")
+    if candidate is not None:
+        name, lr, low, high = candidate
+        ax.axvspan(low, high, color="C1", alpha=0.15, linewidth=0)
+        ax.axvline(lr, color="C1", label=f"{name} {lr:.2e}")
+    if len(before_turn) > 1 and np.ptp(before_turn) > 0:
+        low, high = before_turn.min(), before_turn.max()
+        ax.set_ylim(low - 0.3 * (high - low), high + 0.5 * (high - low))
+    steps = np.diff(lrs)
+    if len(steps) and steps[-1] > 2 * steps[0]:  # not an even, linear ladder
+        ax.set_xscale("log")
+    ax.set(xlabel="learning rate", ylabel="loss")
+    ax.legend()
+    return ax
+
+
+def draw_trials(
+    ax: Axes | None, trials: Iterable[tuple[float, Array]], baseline: Array | None
+) -> Axes:
+    """Draw the losses of trial runs, each smoothed over a twentieth of its steps.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Where to draw; None: in a new figure.
+    trials : iterable of (float, ndarray of float64)
+        Learning rates and losses, in the order of the legend.
+    baseline : ndarray of float64 or None
+        The losses of the starting weights, if they were taken: a dotted line.
+    """
+    ax = ax or _new_axes()
+    starts, shown = [], [np.zeros(0)]
+
+    def draw(losses: Array, **look: Any) -> None:
+        width = max(1, len(losses) // 20)
+        smooth = np.convolve(losses, np.full(width, 1 / width), mode="valid")
+        ax.plot(np.arange(len(smooth)) + width - 1, smooth, **look)
+
+    if baseline is not None:
+        draw(baseline, label="starting weights", color="0.5", linestyle=":")
+    for lr, losses in trials:
+        draw(losses, label=f"{lr:.2e}")
+        starts += losses[:1].tolist()
+        shown.append(losses[np.isfinite(losses)])
+    everything = np.concatenate(shown)
+    if len(everything):  # an explosion may leave the picture
+        start, low = float(np.median(starts)), float(everything.min())
+        ax.set_ylim(low - 0.05 * (start - low), start + 0.3 * (start - low))
+    ax.set(xlabel="step", ylabel="loss")
+    ax.legend(title="learning rate")
+    return ax
+
+
+def _new_axes() -> Any:
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "plot() draws with Matplotlib, which is not installed here: pip install matplotlib. "
+            "A finder's snapshot() does without."
+        ) from error
+    return plt.subplots()[1]

@@ -1,0 +1,219 @@
+"""Trial runs: which of a few learning rates really trains best, from the same start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lrfinder_widget.curve.comparison import Comparison, Trial
+
+from .checks import check_count
+from .engine import Points, Sweep
+from .thread_state import Surroundings
+
+TrialPoints: TypeAlias = Generator[tuple[float, float] | float, None, None]
+"""A point, or a loss of the starting weights."""
+
+
+def compare(
+    model: nn.Module,
+    optimizer: Optimizer,
+    batches: Iterable[Any],
+    criterion: Callable[..., Tensor] | None = None,
+    *,
+    lrs: Iterable[float],
+    steps: int = 500,
+    schedule: Callable[[int], float] | None = None,
+    halving: bool = False,
+    **options: Any,
+) -> Comparison:
+    """Train for a few hundred steps with each of a few learning rates, and say which did best.
+
+    Each trial starts from the same weights and sees the same batches, in the same order, with the
+    same random numbers; what differs is the learning rate alone. In the end the losses of the
+    starting weights on these batches are taken, without training, to see whether it helped; that
+    takes about a third of a trial's time, and is not done with a step of your own, with
+    ``val_batches`` or in several processes. Everything is put back, as by a `sweep`. Blocks.
+
+    Parameters
+    ----------
+    model, optimizer, batches, criterion
+        As for `sweep`; batches that can be used only once are refused.
+    lrs : iterable of float
+        The learning rates to try, positive, each once.
+    steps : int, default 500
+        Optimizer steps of a trial.
+    schedule : callable, optional
+        ``schedule(i)`` is the factor on the learning rate at step ``i``, from 0, as for
+        `torch.optim.lr_scheduler.LambdaLR`. Without one it is constant.
+    halving : bool, default False
+        Begin with short trials of all, and go on, from the start again and for twice as long, with
+        the better half, until the last two run all `steps` (successive halving, Jamieson and
+        Talwalkar, arXiv:1502.07943). Worth it for half a dozen learning rates or more.
+    **options
+        As for `sweep`: ``step``, ``accumulate``, ``val_batches``, ``preserve``, ``device``.
+
+    Returns
+    -------
+    Comparison
+        The losses of each trial, and their ranking.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that cannot work, before anything is touched.
+    BaseException
+        What your model, loss or data raised, or an interrupt, once everything is put back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> model = nn.Linear(3, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> data = [(torch.ones(8, 3), torch.ones(8, 1))]
+    >>> compare(model, optimizer, data, nn.MSELoss(), lrs=[1e-4, 1e-2], steps=50).winner
+    0.01
+    """
+    for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats"):
+        if name in options:
+            raise TypeError(f"compare takes no {name}: it trains with each of lrs for steps.")
+    sweep = Sweep(model, optimizer, batches, criterion, **options)
+    trials = Trials(sweep, lrs, steps, schedule=schedule, halving=halving)
+    with closing(trials.points()) as points:
+        for _ in points:
+            pass
+    return trials.comparison
+
+
+class Trials:
+    """The checked arguments of `compare`; `points` runs the trials, one after another.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        What is trained, on which batches, and what is put back.
+    lrs, steps, schedule, halving
+        As for `compare`, with the same errors.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        lrs: Iterable[float],
+        steps: int,
+        *,
+        schedule: Callable[[int], float] | None = None,
+        halving: bool = False,
+    ) -> None:
+        self.lrs = _check_lrs(lrs)
+        self.steps = check_count("steps", steps, at_least=10)
+        if schedule is not None and not callable(schedule):
+            raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
+        if isinstance(sweep.batches, Iterator):
+            raise ValueError(
+                "trial runs show each learning rate the same batches, so they must be there more "
+                f"than once; got a {type(sweep.batches).__name__}, which is used up by the first. "
+                "Pass a DataLoader or a list."
+            )
+        self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
+        self._halving = halving
+        self._sweep = sweep.stopped_by(_Lost())
+        self._trials: dict[float, Trial] = {}
+        self._running: tuple[float, list[float]] = (0.0, [])
+        self._baseline: NDArray[np.float64] | None = None
+
+    @property
+    def comparison(self) -> Comparison:
+        """What the trials have shown so far; any thread may ask."""
+        trials = dict(self._trials)
+        lr, losses = self._running
+        if losses:
+            trials[lr] = Trial(lr, np.array(losses.copy()), completed=False)
+        return Comparison(list(trials.values()), self._baseline)
+
+    def let_go(self) -> None:
+        """Forget what is trained; what has been found stays."""
+        self._sweep = self._sweep.let_go()
+
+    def points(self) -> TrialPoints:
+        """Run the trials; each learning rate comes with each loss measured under it.
+
+        Then come, alone, the losses of the starting weights.
+        """
+        return self._points(self._sweep.surroundings())
+
+    def _points(self, surroundings: Surroundings) -> TrialPoints:
+        left = list(self.lrs)
+        for steps in self._rounds():
+            for lr in left:
+                yield from self._run(lr, steps, surroundings)
+            better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
+            left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
+        if self.comparison.winner is not None:
+            yield from self._at_the_start(surroundings)
+
+    def _rounds(self) -> list[int]:
+        """How many steps the trials of each round take: each twice those of the one before."""
+        halvings = 0
+        while self._halving and len(self.lrs) > 2 ** (halvings + 1):
+            halvings += 1
+        return [max(10, self.steps >> left) for left in reversed(range(halvings + 1))]
+
+    def _run(self, lr: float, steps: int, surroundings: Surroundings) -> TrialPoints:
+        self._sweep.ladder = [lr * factor for factor in self._factors[:steps]]
+        losses: list[float] = []
+        reason = "stopped"
+        self._running = (lr, losses)
+        try:
+            with closing(cast(Points, self._sweep.points(None, surroundings))) as points:
+                while True:
+                    try:
+                        _, loss = next(points)
+                    except StopIteration as end:
+                        reason = end.value
+                        return
+                    losses.append(loss)
+                    yield lr, loss
+        finally:
+            self._trials[lr] = Trial(lr, np.array(losses), reason == "completed")
+            self._running = (lr, [])
+
+    def _at_the_start(self, surroundings: Surroundings) -> TrialPoints:
+        untrained = self._sweep.untrained(self.steps)
+        if untrained is None:
+            return
+        losses: list[float] = []
+        with closing(cast(Points, untrained.points(None, surroundings))) as points:
+            for _, loss in points:
+                losses.append(loss)
+                yield loss
+        if len(losses) == self.steps and np.isfinite(losses).all():
+            self._baseline = np.array(losses)
+
+
+class _Lost:
+    """Gives up a trial that has left its start far above it: it will not come back in time."""
+
+    def __call__(self, losses: NDArray[np.float64]) -> bool:
+        if len(losses) < 25 or len(losses) % 5:
+            return False
+        noise = float(np.median(np.abs(np.diff(losses[:20]))))
+        return bool(np.median(losses[-5:]) > np.median(losses[:5]) + 100 * noise)
+
+
+def _check_lrs(lrs: Any) -> list[float]:
+    try:
+        checked = [float(lr) for lr in lrs]
+    except (TypeError, ValueError):
+        checked = []
+    positive = all(np.isfinite(lr) and lr > 0 for lr in checked)
+    if not checked or not positive or len(set(checked)) < len(checked):
+        raise ValueError(f"lrs must be a list of positive learning rates, each once; got {lrs!r}.")
+    return checked

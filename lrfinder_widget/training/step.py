@@ -1,0 +1,232 @@
+"""The textbook training step: forward, loss, backward, update, with the usual variations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .checks import check_count
+from .read_back import can_fly
+
+
+def training_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    criterion: Callable[..., Tensor] | None = None,
+    *,
+    accumulate: int = 1,
+    autocast: torch.dtype | None = None,
+    scaler: Any = None,
+    clip_grad_norm: float | None = None,
+) -> TrainingStep:
+    """Make the textbook training step, to be passed as ``step=`` or called in your own loop.
+
+    Parameters
+    ----------
+    model, optimizer, criterion
+        As for `sweep`.
+    accumulate : int, default 1
+        Micro-batches for one optimizer step. With more than one, the step takes a list of so
+        many batches, and a sweep hands it one.
+    autocast : torch.dtype, optional
+        Run forward and loss under `torch.autocast` with this dtype.
+    scaler : torch.amp.GradScaler, optional
+        Scales the loss; a sweep puts its state back.
+    clip_grad_norm : float, optional
+        Clip the norm of all gradients together to this.
+
+    Returns
+    -------
+    callable
+        ``step(batch) -> loss``, the loss a detached tensor with one element.
+    """
+    return TrainingStep(
+        model,
+        optimizer,
+        criterion,
+        accumulate=accumulate,
+        autocast=autocast,
+        scaler=scaler,
+        clip_grad_norm=clip_grad_norm,
+    )
+
+
+class TrainingStep:
+    """The textbook step; made by `training_step`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        criterion: Callable[..., Tensor] | None,
+        *,
+        accumulate: int = 1,
+        autocast: torch.dtype | None = None,
+        scaler: Any = None,
+        clip_grad_norm: float | None = None,
+    ) -> None:
+        self.accumulate = check_count("accumulate", accumulate, at_least=1)
+        zero_grad = getattr(optimizer.zero_grad, "__func__", None)
+        self._has_usual_zero_grad = zero_grad is Optimizer.zero_grad
+        self._needs_closure = isinstance(optimizer, torch.optim.LBFGS)
+        if self._needs_closure and (scaler or clip_grad_norm is not None):
+            raise ValueError(
+                "LBFGS works on the true gradients, several times a step: it goes with neither a "
+                "scaler nor clip_grad_norm."
+            )
+        self.parts = [model, optimizer, criterion, scaler]
+        self._model = model
+        self._optimizer = optimizer
+        self._criterion = criterion
+        self._autocast = autocast
+        self._scaler = scaler
+        self._clip_grad_norm = clip_grad_norm
+
+    def __call__(self, batch: Any) -> Any:
+        """Train on one batch, or on a list of `accumulate` batches; return the (mean) loss."""
+        if self._needs_closure:
+            return self._closure_step(batch)
+        loss = self._gradients(batch)
+        if self._scaler is None and self._clip_grad_norm is None:
+            self._optimizer.step()
+        else:
+            self._clip_and_update()
+        return loss
+
+    def _closure_step(self, batch: Any) -> Tensor:
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            torch.clear_autocast_cache()  # the weights have changed since it was last asked
+            losses.append(self._gradients(batch))
+            return losses[-1]
+
+        step: Callable[..., Any] = self._optimizer.step
+        step(closure)
+        return losses[0]  # it asks again and again; the first loss is that before the update
+
+    def _gradients(self, batch: Any) -> Tensor:
+        if self._has_usual_zero_grad:
+            # Without its label for the profiler, which takes longer than all the rest.
+            for group in self._optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = None
+        else:
+            self._optimizer.zero_grad()
+        if self.accumulate == 1:
+            return self._backward(batch)
+        return torch.stack([self._backward(part) for part in batch]).sum()
+
+    def _backward(self, batch: Any) -> Tensor:
+        loss = self._forward(batch) if self._autocast is None else self._loss(batch)
+        if self.accumulate > 1:
+            loss = loss / self.accumulate
+        scaled = loss if self._scaler is None else self._scaler.scale(loss)
+        scaled.backward()
+        return loss.detach()
+
+    def _clip_and_update(self) -> None:
+        if self._scaler is None:
+            self._clip()
+            self._optimizer.step()
+            return
+        if self._clip_grad_norm is not None:
+            self._scaler.unscale_(self._optimizer)  # the norm is that of the true gradients
+            self._clip()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+
+    def _clip(self) -> None:
+        assert self._clip_grad_norm is not None
+        nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_grad_norm)
+
+    def _loss(self, batch: Any) -> Tensor:
+        if self._autocast is None:
+            return self._forward(batch)
+        with torch.autocast(model_device(self._model).type, dtype=self._autocast):
+            loss = self._forward(batch)
+        return loss  # noqa: RET504 - as in `validate`
+
+    def _forward(self, batch: Any) -> Tensor:
+        if self._criterion is not None and isinstance(batch, (tuple, list)) and len(batch) >= 2:
+            return self._criterion(self._model(batch[0]), batch[1])
+        if self._criterion is None and isinstance(batch, Mapping):
+            output = self._model(**batch)
+            loss: Tensor = output["loss"] if isinstance(output, Mapping) else output.loss
+            return loss
+        raise TypeError(
+            f"batches yielded {describe(batch)}, which does not fit "
+            f"{'criterion=None' if self._criterion is None else 'criterion(output, target)'}. "
+            "Batches (inputs, target, …) need a criterion; mappings need none and a model that "
+            "returns its loss, as in model(**batch).loss; for anything else pass "
+            "step=your_function, where step(batch) trains once and returns the loss."
+        )
+
+    def loss(self, batches: Sequence[Any]) -> Tensor:
+        """Return the mean loss over `batches` as in training, and train nothing."""
+        with torch.no_grad():
+            loss = torch.stack([self._loss(batch) for batch in batches]).mean()
+        return loss  # noqa: RET504 - as in `validate`
+
+    def validate(self, batches: Sequence[Any]) -> Tensor:
+        """Return the mean loss over `batches` in eval mode without gradient; put the flags back."""
+        flags = [(module, module.training) for module in self._model.modules()]
+        self._model.eval()
+        try:
+            torch.clear_autocast_cache()  # the weights have changed in the step before
+            with torch.no_grad():
+                loss = torch.stack([self._loss(batch) for batch in batches]).mean()
+            return loss  # noqa: RET504 - in the block, an interrupt could keep it from its end
+        finally:
+            for module, training in flags:
+                module.training = training
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Return the device of the model's first parameter or buffer; the CPU if it has none."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def as_loss(loss: Any) -> float | Tensor:
+    """Return a loss as a `float`, or as it is where reading it would wait for its device.
+
+    Raises
+    ------
+    ValueError
+        If it is a tensor with more than one element.
+    TypeError
+        If it is no number at all.
+    """
+    if isinstance(loss, Tensor):
+        if loss.numel() != 1:
+            raise ValueError(
+                f"the loss must be one number; got a tensor of shape {tuple(loss.shape)}. "
+                "Reduce it, as with reduction='mean'."
+            )
+        return loss.detach() if can_fly(loss) else float(loss.item())
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"the training step must return the loss, a number or a tensor with one element; "
+            f"got {describe(loss)}. Does the function end in `return loss`?"
+        ) from None
+
+
+def describe(value: Any) -> str:
+    """Describe a value in an error message by its type and shape, not by its contents."""
+    if value is None:
+        return "None"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with keys {', '.join(map(repr, list(value)[:6]))}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""The widget: everything that knows the notebook."""

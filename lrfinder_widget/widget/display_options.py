@@ -1,0 +1,62 @@
+"""How the chart is looked at: zoom, logarithmic loss, smoothing. Nothing of it runs anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ipywidgets
+
+from lrfinder_widget.curve.smoothing import SMOOTHING
+
+from .factory import Shared
+
+_CHECK = {"width": "180px"}
+_MOST = 50  # per cent
+
+
+class Looks:
+    """A row of controls that may be changed at any time.
+
+    Parameters
+    ----------
+    changed : callable
+        Called when one of them is changed.
+    make : Shared
+        Makes the widgets.
+    """
+
+    def __init__(self, changed: Callable[[], object], make: Shared) -> None:
+        self.zoom = make(
+            ipywidgets.Checkbox, description="zoom to the run", indent=False, layout=_CHECK
+        )
+        self.log_loss = make(
+            ipywidgets.Checkbox,
+            description="logarithmic loss axis",
+            indent=False,
+            layout={"width": "200px"},
+        )
+        self.smoothing = make(
+            ipywidgets.BoundedIntText,
+            value=round(100 * SMOOTHING),
+            min=0,
+            max=_MOST,
+            step=5,
+            description="smoothing %",
+            tooltip="How many of the points the line is smoothed over; "
+            "candidates do not depend on it",
+            layout={"width": "170px"},
+            style={"description_width": "90px"},
+        )
+        self.row = make(
+            ipywidgets.Box,
+            [self.zoom, self.log_loss, self.smoothing],
+            layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", display="none"),
+        )
+        for control in (self.zoom, self.log_loss, self.smoothing):
+            control.observe(lambda _: changed(), "value")
+
+    @property
+    def share(self) -> float:
+        """The share of the points that a smoothed one is made of."""
+        percent = min(max(self.smoothing.value, 0), _MOST)  # the page may move the box's ends
+        return float(percent) / 100

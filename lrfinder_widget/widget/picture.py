@@ -1,0 +1,200 @@
+"""A picture of a curve without a kernel: SVG, for saved notebooks."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+
+import numpy as np
+
+from lrfinder_widget.curve.control_variate import Array
+from lrfinder_widget.curve.loss_curve import LossCurve
+
+from .chart import loss_limits, round_ticks, thin_out
+from .legend import Shown
+from .lines import stroke
+
+WIDTH, HEIGHT = 720, 360
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # of the plot area, in pixels
+_LINE, _MUTED = "#1976d2", "#616161"  # on white, which the picture brings along
+
+
+class Picture:
+    """An LR range test as it was, for the notebook that is saved.
+
+    Parameters
+    ----------
+    run : Shown
+        What was measured, with its name.
+    lr : float or None
+        The pick; without one, the candidate is drawn.
+    log : bool
+        Whether the learning-rate axis is logarithmic.
+    beside : sequence of Shown
+        Other runs, drawn by their smoothed lines.
+    """
+
+    def __init__(
+        self, run: Shown, lr: float | None, *, log: bool, beside: Sequence[Shown] = ()
+    ) -> None:
+        self._label = _label(run, lr)
+        self._svg = _draw(run, lr, beside, log=log)
+
+    def _repr_svg_(self) -> str:
+        return self._svg
+
+    def _repr_html_(self) -> str:
+        # For a notebook that is not trusted: of that, Jupyter shows images, and no SVG but in one.
+        data = base64.b64encode(self._svg.encode()).decode()
+        alt = html.escape(self._label)
+        return f'<img width="{WIDTH}" alt="{alt}" src="data:image/svg+xml;base64,{data}">'
+
+    def __repr__(self) -> str:
+        return "<picture of an LR range test>"
+
+
+class _Axes:
+    """Where learning rates and losses are, in pixels."""
+
+    def __init__(self, lines: Sequence[tuple[Array, Array, Array]], *, log: bool) -> None:
+        self._scale = np.log10 if log else np.asarray
+        self.start = min(float(lrs[0]) for lrs, *_ in lines)
+        self.end = max(float(lrs[-1]) for lrs, *_ in lines)
+        limits = [loss_limits(losses, smooth) for _, losses, smooth in lines]
+        self.low, self.high = min(low for low, _ in limits), max(high for _, high in limits)
+
+    def x(self, lr: Array | float) -> Array:
+        start, end = self._scale(self.start), self._scale(self.end)
+        return np.asarray(LEFT + (self._scale(lr) - start) / (end - start) * (WIDTH - LEFT - RIGHT))
+
+    def y(self, loss: Array | float) -> Array:
+        share = (np.asarray(loss) - self.low) / (self.high - self.low)
+        return np.asarray(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
+
+    def points(self, lrs: Array, losses: Array) -> list[tuple[float, float]]:
+        """Return what can be seen, and a little beyond the limits."""
+        room = self.high - self.low
+        x, y = thin_out(lrs, np.clip(losses, self.low - room, self.high + room))
+        return list(zip(self.x(x).tolist(), self.y(y).tolist(), strict=True))
+
+    def line(self, lrs: Array, losses: Array, attributes: str) -> str:
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in self.points(lrs, losses))
+        return f'<polyline points="{path}" fill="none" {attributes}/>'
+
+
+def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
+    finite = np.isfinite(curve.losses)
+    return curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
+
+
+def _label(run: Shown, lr: float | None) -> str:
+    return f"LR range test: {run.curve.suggestion.reason if lr is None else f'lr = {lr:.2e}'}"
+
+
+def _draw(run: Shown, lr: float | None, beside: Sequence[Shown], *, log: bool) -> str:
+    found = run.curve.suggestion
+    size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
+    style = 'font-family="sans-serif" font-size="12" style="max-width: 100%; height: auto"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {style}>',
+        f"<title>{html.escape(_label(run, lr))}</title>",
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+    ]
+    main = _finite(run.curve)
+    others = [(one, _finite(one.curve)) for one in beside]
+    others = [(one, line) for one, line in others if len(line[0]) > 1]
+    lines = [*([main] if len(main[0]) > 1 else []), *(line for _, line in others)]
+    if lines:
+        axes = _Axes(lines, log=log)
+        parts += _grid(axes, log=log)
+        if found.low is not None and found.high is not None:
+            left, right = axes.x(found.low), axes.x(min(found.high, axes.end))
+            parts.append(
+                f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" '
+                f'height="{HEIGHT - TOP - BOTTOM}" fill="{_LINE}" opacity="0.12"/>'
+            )
+        parts.append(
+            f'<clipPath id="lrf-plot"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
+            f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath><g clip-path="url(#lrf-plot)">'
+        )
+        parts += [axes.line(lrs, smooth, stroke(one.style)) for one, (lrs, _, smooth) in others]
+        lrs, losses, smooth = main
+        parts += [
+            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_LINE}" opacity="0.5"/>'
+            for a, b in axes.points(lrs, losses)
+        ]
+        own = f'stroke="{_LINE}" stroke-width="2.5"'
+        parts += [axes.line(lrs, smooth, own), "</g>"]
+        if others:
+            named = [(run.name, own), *((one.name, stroke(one.style)) for one, _ in others)]
+            parts += _names([(name, line) for name, line in named if name])
+        at = found.lr if lr is None else lr
+        if at is not None and axes.start <= at <= axes.end:
+            name = "weak candidate" if found.weak else "candidate"
+            parts.append(_marker(axes, at, picked=lr is not None, candidate=name))
+    return "".join([*parts, _caption(found.reason), "</svg>"])
+
+
+def _marker(axes: _Axes, lr: float, *, picked: bool, candidate: str) -> str:
+    at = float(axes.x(lr))
+    line = 'stroke="black"' if picked else f'stroke="{_LINE}" stroke-dasharray="6 4"'
+    weight = "bold" if picked else "normal"
+    return (
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" {line} '
+        f'stroke-width="2"/><text x="{at:.1f}" y="{TOP - 10}" '
+        f'text-anchor="{"start" if at < WIDTH / 2 else "end"}" font-weight="{weight}">'
+        f"{'lr =' if picked else candidate} {lr:.2e}</text>"
+    )
+
+
+def _names(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """Write a legend into the lower left, where losses seldom are."""
+    bottom = HEIGHT - BOTTOM - 10
+    return [
+        f'<g transform="translate({LEFT + 10} {bottom - 16 * i})">'
+        f'<line x1="0" x2="30" y1="-4" y2="-4" {line}/>'
+        f'<text x="38">{html.escape(name)}</text></g>'
+        for i, (name, line) in enumerate(reversed(lines))
+    ]
+
+
+def _grid(axes: _Axes, *, log: bool) -> list[str]:
+    first, last = np.ceil(np.log10(axes.start)), np.floor(np.log10(axes.end))
+    decades = log and last > first
+    ticks = 10.0 ** np.arange(first, last + 1) if decades else round_ticks(axes.start, axes.end)
+    bottom = HEIGHT - BOTTOM
+    parts = []
+    for tick in ticks.tolist():
+        at = float(axes.x(tick))
+        parts.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{bottom}" stroke="#e0e0e0"/>'
+            f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle" fill="{_MUTED}">'
+            f"{tick:.{0 if decades else 1}e}</text>"
+        )
+    for tick in round_ticks(axes.low, axes.high).tolist():
+        at = float(axes.y(tick))
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#e0e0e0"/>'
+            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end" fill="{_MUTED}">'
+            f"{tick:.6g}</text>"
+        )
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(
+        f'<text x="{middle}" y="{bottom + 34}" text-anchor="middle">learning rate</text>'
+        f'<text x="16" y="{(TOP + bottom) / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 16 {(TOP + bottom) / 2})">loss</text>'
+    )
+    return parts
+
+
+def _caption(reason: str, width: int = 115) -> str:
+    """Write the sentence under the chart, in two lines if need be."""
+    split = reason.rfind(" ", 0, width) if len(reason) > width else len(reason)
+    lines = [reason[:split], reason[split:].strip()]
+    return "".join(
+        f'<text x="{LEFT}" y="{HEIGHT - 18 + 14 * i}" fill="{_MUTED}" font-size="11">'
+        f"{html.escape(line)}</text>"
+        for i, line in enumerate(lines)
+        if line
+    )

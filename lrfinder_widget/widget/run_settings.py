@@ -1,0 +1,130 @@
+"""The set-up of the next run, editable in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+from .factory import Shared
+
+_BOX = {"width": "170px"}
+_WIDE = {"description_width": "80px"}
+
+
+class SetUp:
+    """A row of boxes, folded away until somebody asks for it.
+
+    Parameters
+    ----------
+    start_lr, end_lr : float
+        The ends of the range.
+    num_iter : int
+        How many learning rates.
+    mode : {"exp", "linear"}
+        How they are spaced.
+    repeats : int
+        How many times.
+    also : ipywidgets.Box
+        What is folded away with it.
+    make : Shared
+        Makes the widgets.
+    """
+
+    def __init__(
+        self,
+        start_lr: float,
+        end_lr: float,
+        num_iter: int,
+        mode: str,
+        repeats: int,
+        also: Any,
+        make: Shared,
+    ) -> None:
+        def text(description: str, value: str) -> ipywidgets.Text:
+            traits = {"description": description, "continuous_update": False}
+            return make(ipywidgets.Text, value, layout=_BOX, style=_WIDE, **traits)
+
+        self.start_lr = text("from", repr(float(start_lr)))
+        self.end_lr = text("to", repr(float(end_lr)))
+        self.num_iter = text("points", str(num_iter))
+        self.repeats = text("repeats", str(repeats))
+        self.mode = make(
+            ipywidgets.Dropdown,
+            options=[("exponential", "exp"), ("linear", "linear")],
+            value=mode,
+            description="spacing",
+            layout={"width": "200px"},
+            style=_WIDE,
+        )
+        boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
+        self.narrow = make(
+            ipywidgets.Button,
+            description="Narrow",
+            icon="compress",
+            tooltip="Set the range to a decade around the band of the suggestion",
+            disabled=True,
+            layout={"width": "104px"},
+        )
+        self.row = make(
+            ipywidgets.Box,
+            [*boxes, self.narrow],
+            layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", display="none"),
+        )
+        self.toggle = make(
+            ipywidgets.ToggleButton,
+            description="Set up",
+            icon="sliders",
+            tooltip="Range, number of points and repeats of the next run",
+            layout={"width": "104px"},
+        )
+        self._inputs: list[Any] = boxes
+
+        def fold(change: Any) -> None:
+            for row in (self.row, also):
+                row.layout.display = "flex" if change["new"] else "none"
+
+        self.toggle.observe(fold, "value")
+
+    def set_range(self, start_lr: float, end_lr: float) -> None:
+        """Write a range into the boxes; two digits are enough for that."""
+        self.start_lr.value, self.end_lr.value = f"{start_lr:.1e}", f"{end_lr:.1e}"
+
+    def allow(self, *, editing: bool) -> None:
+        """Say whether the boxes may be edited: a run that has begun keeps its set-up."""
+        for box in self._inputs:
+            box.disabled = not editing
+
+    def values(self) -> dict[str, Any]:
+        """Return what the boxes say, as the arguments of the same names.
+
+        Raises
+        ------
+        ValueError
+            If one of them holds no number, or one that would stop the page or the kernel.
+        """
+        return {
+            "start_lr": number("from", self.start_lr.value, float),
+            "end_lr": number("to", self.end_lr.value, float),
+            "num_iter": number("points", self.num_iter.value, int, at_most=1_000_000),
+            "mode": self.mode.value,
+            "repeats": number("repeats", self.repeats.value, int, at_most=100),
+        }
+
+
+def number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:
+    """Read a number that was typed into the box `name`.
+
+    Raises
+    ------
+    ValueError
+        If it is none of that kind, or larger than `at_most`.
+    """
+    what = "whole number" if kind is int else "number"
+    try:
+        value = kind(typed)
+    except ValueError:
+        raise ValueError(f"{name!r} must be a {what}; got {typed!r}.") from None
+    if value > at_most:
+        raise ValueError(f"{name!r} must be at most {at_most:,.0f}; got {typed!r}.")
+    return value

@@ -1,0 +1,187 @@
+"""The part of the finder where a few learning rates are tried: what to try, curves, ranking."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import bqplot
+import ipywidgets
+import numpy as np
+
+from lrfinder_widget.background.range_test import RangeTest
+from lrfinder_widget.background.state import State
+from lrfinder_widget.curve.comparison import Comparison
+
+from .chart import close_tree, loss_limits, plain_figure, put, round_ticks, styled_axis
+from .factory import Shared
+from .lines import START, line_style, swatch
+from .run_settings import number
+
+MOST = 12
+
+
+class TrialView:
+    """Folded away until somebody asks for it; the finder wires it and says what to show."""
+
+    def __init__(self, make: Shared) -> None:
+        self.toggle = make(
+            ipywidgets.ToggleButton,
+            description="Try",
+            icon="flask",
+            tooltip="Train a few hundred steps with each of a few learning rates, and compare",
+            layout={"width": "84px"},
+        )
+        self.lrs = make(
+            ipywidgets.Text,
+            description="learning rates",
+            continuous_update=False,
+            placeholder="1e-3, 3e-3, 1e-2",
+            style={"description_width": "initial"},
+            layout={"flex": "1 1 240px", "max_width": "480px"},
+        )
+        self.steps = make(
+            ipywidgets.Text,
+            "200",
+            description="steps",
+            continuous_update=False,
+            style={"description_width": "initial"},
+            layout={"width": "110px"},
+        )
+        self.run = make(
+            ipywidgets.Button,
+            description="Run",
+            icon="play",
+            button_style="primary",
+            layout={"width": "84px"},
+        )
+        self.take = make(
+            ipywidgets.Button,
+            icon="check",
+            tooltip="Pick the learning rate that did best",
+            layout=ipywidgets.Layout(width="auto", display="none"),
+        )
+        self.text = make(ipywidgets.HTML, layout={"width": "100%"})
+        self.legend = make(ipywidgets.HTML, layout={"width": "100%"})
+        self._row = make(
+            ipywidgets.Box,
+            [self.lrs, self.steps, self.run, self.take],
+            layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
+        )
+        self.box = make(ipywidgets.VBox, [], layout={"width": "100%", "overflow": "hidden"})
+        self._lines: dict[int, Any] = {}
+        self._offered = ""
+        self.figure: Any = None  # until there is something to draw
+        self.toggle.observe(lambda change: self._fold(), "value")
+
+    def _begin(self) -> None:
+        # Not before: most finders try nothing.
+        self._x = bqplot.LinearScale(min=0, max=1, allow_padding=False)
+        self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._axis = styled_axis(
+            self._y, "loss", side="left", label_offset="46px", visible=False, tick_format=".6~g"
+        )
+        steps = styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d")
+        self.figure = plain_figure((self._x, self._y), [steps, self._axis], {"height": "280px"})
+        self.toggle.value = True
+        self._fold()
+
+    def _fold(self) -> None:
+        # A figure that is there but hidden has no size, which bqplot does not bear.
+        parts = [self._row, *([self.figure, self.legend, self.text] if self.figure else [])]
+        self.box.children = parts if self.toggle.value else []
+
+    def close(self) -> None:
+        """Close what is folded away as well."""
+        for part in (self.box, self._row, self.figure, self.legend, self.text):
+            close_tree(part)
+
+    def offer(self, lrs: list[float]) -> None:
+        """Say what might be tried, unless somebody has written something there."""
+        if self.lrs.value in ("", self._offered):
+            self._offered = ", ".join(f"{lr:.2e}" for lr in lrs)
+            self.lrs.value = self._offered
+
+    def values(self) -> tuple[list[float], int]:
+        """Return the learning rates and the number of steps that the boxes say.
+
+        Raises
+        ------
+        ValueError
+            If they are no numbers, or too many.
+        """
+        typed = [part for part in self.lrs.value.replace(";", ",").split(",") if part.strip()]
+        try:
+            lrs = [float(part) for part in typed]
+        except ValueError:
+            raise ValueError(
+                f"the learning rates must be numbers with commas between; got {self.lrs.value!r}."
+            ) from None
+        if not 1 <= len(lrs) <= MOST:
+            raise ValueError(f"try at least one learning rate, and at most {MOST}; got {len(lrs)}.")
+        return lrs, number("steps", self.steps.value, int, at_most=1_000_000)
+
+    def show(self, run: RangeTest, found: Comparison, steps: int) -> None:
+        """Draw the trials as far as they are; under the view's lock."""
+        active = run.state in (State.RUNNING, State.PAUSED)
+        self.run.description = "Stop" if active else "Run"
+        self.run.icon = "stop" if active else "play"
+        self.run.button_style = "" if active else "primary"
+        self.lrs.disabled = self.steps.disabled = active
+        if self.figure is None:
+            self._begin()
+        self._draw(found, steps)
+        winner = found.winner if run.state.ended else None
+        self.take.layout.display = "none" if winner is None else None
+        self.take.description = "" if winner is None else f"Use {winner:.2e}"
+        role = ' role="status"' if run.state.ended else ""  # read aloud once, not at each step
+        self.text.value = f"<div{role}>{html.escape(_sentence(run, found, steps))}</div>"
+
+    def _draw(self, found: Comparison, steps: int) -> None:
+        names = {i: f"{lr:.2e}" for i, lr in enumerate(found.losses)}
+        smooth = {i: _smoothed(losses) for i, losses in enumerate(found.losses.values())}
+        if found.baseline is not None:
+            names[START], smooth[START] = "starting weights", _smoothed(found.baseline)
+        for i in sorted(smooth.keys() - self._lines.keys()):
+            self._lines[i] = bqplot.Lines(
+                x=[], y=[], scales={"x": self._x, "y": self._y}, stroke_width=2, **line_style(i)
+            )
+            self.figure.marks = list(self._lines.values())
+        self._x.max = steps
+        seen = [y for y in smooth.values() if len(y)]
+        if seen:
+            longest = max(seen, key=len)
+            lowest = min(seen, key=lambda y: float(y.min()))
+            low, high = loss_limits(np.concatenate([longest[:1], lowest]), lowest)
+            self._y.min, self._y.max = low, high
+            self._axis.tick_values = round_ticks(low, high)
+        self._axis.visible = bool(seen)
+        for i, line in self._lines.items():
+            y = smooth.get(i, np.empty(0))
+            put(line, np.arange(len(y), dtype=np.float64), y)
+        self.legend.value = " ".join(
+            f'<span style="white-space: nowrap; margin-right: 14px">{swatch(i)} {name}</span>'
+            for i, name in names.items()
+        )
+
+
+def _smoothed(losses: Any) -> Any:
+    """Average over the steps before, a twentieth of all: what is drawn only grows, never moves."""
+    y = np.clip(losses[np.isfinite(losses)], -1e100, 1e100)
+    width = max(1, len(y) // 20)
+    sums = np.cumsum(np.concatenate([np.zeros(1), y]))
+    counts = np.minimum(np.arange(1, len(y) + 1), width)
+    return (sums[1:] - sums[np.arange(1, len(y) + 1) - counts]) / counts
+
+
+def _sentence(run: RangeTest, found: Comparison, steps: int) -> str:
+    if run.state is State.FAILED:
+        return f"The trial runs failed, everything is put back. {run.exception!r}"
+    if not run.state.ended:
+        return (
+            f"Trial runs of {steps} steps each, from the same weights on the same batches: "
+            f"{len(run)} steps done."
+        )
+    stopped = "Stopped: " if run.state is State.STOPPED else ""
+    told = f"{stopped}{found.reason}"
+    return f"{told[0].upper()}{told[1:]} Everything is put back."
