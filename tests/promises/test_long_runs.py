@@ -13,7 +13,9 @@ import pytest
 import torch
 from support import linear
 
-from lrfinder_widget import LRFinder, RangeTest, State, run, view
+from lrfinder_widget import LRFinder, RangeTest, State
+from lrfinder_widget.background import range_test as run
+from lrfinder_widget.widget import view
 
 STEPS = 100_000
 HOUR_S = 3600.0
