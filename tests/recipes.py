@@ -37,14 +37,14 @@ def watch() -> None:
 
 
 def state(finder: Any) -> list[Any]:
-    sweep = finder._sweep
+    task = finder._session.task
     others = [
-        support.picture(thing, sweep.optimizer)
+        support.picture(thing, task.optimizer)
         if isinstance(thing, nn.Module)
         else setups.exact(thing.state_dict(), identities=False)
-        for thing in sweep._preserve
+        for thing in task._preserve
     ]
-    return [support.picture(sweep.model, sweep.optimizer), *others]
+    return [support.picture(task.model, task.optimizer), *others]
 
 
 def check(recipe: str, names: Names) -> None:
@@ -52,15 +52,15 @@ def check(recipe: str, names: Names) -> None:
     finder = names["finder"]
     assert finder.at_end == finder.at_start
     assert state(finder) == finder.at_start
-    curve, sweep = finder.curve, finder._sweep
+    curve, task = finder.curve, finder._session.task
     assert len(curve) > 40
     assert curve.reason in ("diverged", "completed", "non-finite")
-    base = [group["lr"] for group in sweep.optimizer.param_groups]
-    batches = endless(sweep.batches)
+    base = [group["lr"] for group in task.optimizer.param_groups]
+    batches = endless(task.batches)
     train = TRAIN.get(recipe, own_step)
     losses = []
     for lr in curve.lrs.tolist():
-        for group, rate in zip(sweep.optimizer.param_groups, base, strict=True):
+        for group, rate in zip(task.optimizer.param_groups, base, strict=True):
             group["lr"] = lr * (rate / max(base))
         losses.append(float(train(names, batches)))
     np.testing.assert_array_equal(losses, curve.losses)
@@ -80,14 +80,14 @@ def own_step(names: Names, batches: Any) -> Tensor:
 
 
 def textbook(names: Names, batches: Any, clip: float | None = None) -> Tensor:
-    sweep = names["finder"]._sweep
+    task = names["finder"]._session.task
     x, y = next(batches)
-    sweep.optimizer.zero_grad()
-    loss = names["criterion"](sweep.model(x), y)
+    task.optimizer.zero_grad()
+    loss = names["criterion"](task.model(x), y)
     loss.backward()
     if clip is not None:
-        nn.utils.clip_grad_norm_(sweep.model.parameters(), clip)
-    sweep.optimizer.step()
+        nn.utils.clip_grad_norm_(task.model.parameters(), clip)
+    task.optimizer.step()
     return loss.detach()
 
 
@@ -137,11 +137,11 @@ def lbfgs(names: Names, batches: Any) -> Tensor:
 
 
 def transformers(names: Names, batches: Any) -> Tensor:
-    sweep = names["finder"]._sweep
-    sweep.optimizer.zero_grad()
-    loss = sweep.model(**next(batches)).loss
+    task = names["finder"]._session.task
+    task.optimizer.zero_grad()
+    loss = task.model(**next(batches)).loss
     loss.backward()
-    sweep.optimizer.step()
+    task.optimizer.step()
     return loss.detach()
 
 

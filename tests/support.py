@@ -11,6 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.training.sweep_run import SweepRun
+from lrfinder_widget.training.task import TrainingTask
+
 FEATURES, CLASSES = 6, 3
 
 
@@ -111,6 +115,14 @@ def classes(n: int = 64, seed: int = 0) -> TensorDataset:
 
 def loader(**options: Any) -> DataLoader[Any]:
     return DataLoader(classes(), batch_size=8, shuffle=True, **options)
+
+
+def sweep_run(*given: Any, opened: Any = None, **options: Any) -> SweepRun:
+    """Make a run as the finder does, of what `range_test` takes."""
+    names = ("start_lr", "end_lr", "num_iter", "mode", "repeats")
+    plan = SweepPlan(**{name: options.pop(name) for name in names if name in options})
+    task = TrainingTask(*given, **options)
+    return SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
 
 
 def train(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from array import array
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, cast
+from typing import Any
 
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
+from lrfinder_widget.curve.points import Item, Recorder
 
 from .at_exit import forget, stop_at_exit
 from .state import TRANSITIONS, State
@@ -24,7 +24,7 @@ REFRESH_S = 1 / 12
 """Listeners hear of new points at most this often."""
 
 MANY, RARELY = 1000, 10
-"""Of more points than that, so many times rarer: they hardly change, and all of them travel."""
+"""Beyond `MANY` points, `RARELY` times less often: each refresh sends the whole curve."""
 
 Listener = Callable[["RangeTest"], object]
 
@@ -46,7 +46,7 @@ class RangeTest:
     (<State.FINISHED: 'finished'>, 'completed', [2.0, 1.0])
     """
 
-    def __init__(self, points: Iterable[tuple[float, float] | Reason | float]) -> None:
+    def __init__(self, points: Iterable[Item]) -> None:
         self._points = points
         # It guards all below and is never held while calling out. Taken as a lock, not through its
         # condition: the `with` of that is Python code, slow, and an interrupt in it could keep it.
@@ -54,8 +54,8 @@ class RangeTest:
         self._change = threading.Condition(self._lock)
         self._state = State.READY
         self._stop = False
-        self._repeats: list[LossCurve] = []  # those that have ended
-        self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
+        self._recorder = Recorder()
+        self._median: tuple[tuple[LossCurve, ...], LossCurve] | None = None  # of which curves
         self._reason: Reason | None = None
         self._exception: BaseException | None = None
         self._listeners: list[Listener] = []
@@ -90,24 +90,27 @@ class RangeTest:
 
     @property
     def curve(self) -> LossCurve:
-        """A copy of the points so far; before the end it says "stopped", as if it ended here.
+        """The points so far; before the end it says "stopped", as if it ended here.
 
-        Of several repeats, the median of those that have ended.
+        Of several repeats, the median of those that have ended. It is the same object until another
+        point comes.
         """
-        return LossCurve.median(self.curves)
+        curves, made = self._all_repeats(), self._median
+        if made is None or made[0] is not curves:
+            made = self._median = curves, LossCurve.median(curves)
+        return made[1]
 
     @property
     def curves(self) -> list[LossCurve]:
-        """A copy of the points so far, repeat by repeat, the latest last."""
-        with self._lock:
-            return [*self._repeats, self._latest(self._reason or "stopped")]
+        """The points so far, repeat by repeat, the latest last; `LRFinder.curves` are its runs."""
+        return list(self._all_repeats())
 
-    def _latest(self, reason: Reason) -> LossCurve:
-        start = self._baseline if 0 < len(self._losses) == len(self._baseline) else None
-        return LossCurve(self._lrs, self._losses, reason, baseline=start)
+    def _all_repeats(self) -> tuple[LossCurve, ...]:
+        with self._lock:
+            return self._recorder.curves
 
     def __len__(self) -> int:
-        return sum(map(len, self._repeats)) + len(self._losses)
+        return len(self._recorder)
 
     # -- steering ---------------------------------------------------------------------------------
 
@@ -281,6 +284,7 @@ class RangeTest:
         with self._lock:
             self._reason = reason
             self._exception = exception
+            self._recorder.end(reason)
             self._set_state(state)
         self._notify()
 
@@ -307,18 +311,9 @@ class RangeTest:
             except StopIteration as end:
                 return end.value or "completed"
             with self._lock:
-                if isinstance(item, str):
-                    self._repeats = [*self._repeats, self._latest(cast(Reason, item))]
-                    del self._lrs[:], self._losses[:], self._baseline[:]
-                    continue
-                if isinstance(item, float) and self._lrs:
-                    self._baseline.append(item)
-                else:
-                    lr, loss = item
-                    self._lrs.append(lr)
-                    self._losses.append(loss)
+                self._recorder.take(item)
             now = time.monotonic()
-            if now - last >= REFRESH_S * (RARELY if len(self._lrs) > MANY else 1):
+            if now - last >= REFRESH_S * (RARELY if self._recorder.size > MANY else 1):
                 last = now
                 self._notify()
         return None

@@ -16,6 +16,11 @@ class State(enum.Enum):
     FAILED = "failed"
 
     @property
+    def active(self) -> bool:
+        """Whether it holds the model."""
+        return self in (State.RUNNING, State.PAUSED)
+
+    @property
     def ended(self) -> bool:
         """Whether nothing can follow."""
         return not TRANSITIONS[self]

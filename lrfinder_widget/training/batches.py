@@ -1,4 +1,4 @@
-"""Where the batches come from: begun again when used up, never disturbing the user's own epoch."""
+"""An endless stream of batches that leaves the user's own epoch alone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .baseline import Baseline
-
 
 class Exhausted(Exception):
     """The data is used up and cannot be begun again."""
 
 
 class Batches:
-    """An endless supply of batches from a loader, a list, or a one-shot iterator.
+    """An endless stream of batches: restarts the loader when it is exhausted.
 
     Parameters
     ----------
@@ -30,22 +28,14 @@ class Batches:
         Begun again each time it runs out, unless it is its own iterator.
     device : torch.device or None
         Where the tensors of each batch are moved; `None` leaves them where they are.
-    baseline : Baseline, optional
-        Keeps each batch.
     """
 
-    def __init__(
-        self,
-        source: Iterable[Any],
-        device: torch.device | None,
-        baseline: Baseline | None = None,
-    ) -> None:
+    def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
         self._source = _private(source)
         if device is not None and device.type == "cpu" and not torch.accelerator.is_available():
             device = None  # there is nowhere else that a batch could come from
         self.device = device
         self._iterator: Iterator[Any] | None = None
-        self._baseline = baseline
 
     def open(self) -> None:
         """Begin: a loader with workers starts them here."""
@@ -74,11 +64,7 @@ class Batches:
                 batch = next(self._iterator)
             except StopIteration:
                 raise Exhausted from None
-        if self.device is not None:
-            batch = move(batch, self.device)
-        if self._baseline is not None:
-            self._baseline.keep(batch)
-        return batch
+        return batch if self.device is None else move(batch, self.device)
 
     def close(self) -> None:
         """Let go of the iterator and of the worker processes behind it."""

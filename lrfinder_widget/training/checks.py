@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,23 +19,6 @@ def check_kind(name: str, value: object, kind: type, what: str) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {what}; got {type(value).__name__}.")
-
-
-def check_count(name: str, value: Any, *, at_least: int) -> int:
-    """Return `value` as an `int`.
-
-    Raises
-    ------
-    ValueError
-        If it is no whole number, or below `at_least`.
-    """
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = at_least - 1
-    if isinstance(value, bool) or count < at_least:
-        raise ValueError(f"{name} must be a whole number, at least {at_least}; got {value!r}.")
-    return count
 
 
 def check_preserve(preserve: Any) -> tuple[Any, ...]:

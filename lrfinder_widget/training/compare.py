@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.comparison import Comparison, Trial
+from lrfinder_widget.curve.plan import check_count
+from lrfinder_widget.curve.points import Points
 
-from .checks import check_count
-from .engine import Points, Sweep
-from .thread_state import Surroundings
+from .sweep_run import SweepRun
+from .task import TrainingTask
+from .thread_state import ThreadState
 
 TrialPoints: TypeAlias = Generator[tuple[float, float] | float, None, None]
 """A point, or a loss of the starting weights."""
@@ -84,8 +86,8 @@ def compare(
     for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats"):
         if name in options:
             raise TypeError(f"compare takes no {name}: it trains with each of lrs for steps.")
-    sweep = Sweep(model, optimizer, batches, criterion, **options)
-    trials = Trials(sweep, lrs, steps, schedule=schedule, halving=halving)
+    task = TrainingTask(model, optimizer, batches, criterion, **options)
+    trials = Trials(task, lrs, steps, schedule=schedule, halving=halving)
     with closing(trials.points()) as points:
         for _ in points:
             pass
@@ -97,7 +99,7 @@ class Trials:
 
     Parameters
     ----------
-    sweep : Sweep
+    task : TrainingTask
         What is trained, on which batches, and what is put back.
     lrs, steps, schedule, halving
         As for `compare`, with the same errors.
@@ -105,7 +107,7 @@ class Trials:
 
     def __init__(
         self,
-        sweep: Sweep,
+        task: TrainingTask,
         lrs: Iterable[float],
         steps: int,
         *,
@@ -116,15 +118,15 @@ class Trials:
         self.steps = check_count("steps", steps, at_least=10)
         if schedule is not None and not callable(schedule):
             raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
-        if isinstance(sweep.batches, Iterator):
+        if isinstance(task.batches, Iterator):
             raise ValueError(
                 "trial runs show each learning rate the same batches, so they must be there more "
-                f"than once; got a {type(sweep.batches).__name__}, which is used up by the first. "
+                f"than once; got a {type(task.batches).__name__}, which is used up by the first. "
                 "Pass a DataLoader or a list."
             )
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
-        self._sweep = sweep.stopped_by(_Lost())
+        self._task = task
         self._trials: dict[float, Trial] = {}
         self._running: tuple[float, list[float]] = (0.0, [])
         self._baseline: NDArray[np.float64] | None = None
@@ -138,26 +140,22 @@ class Trials:
             trials[lr] = Trial(lr, np.array(losses.copy()), completed=False)
         return Comparison(list(trials.values()), self._baseline)
 
-    def let_go(self) -> None:
-        """Forget what is trained; what has been found stays."""
-        self._sweep = self._sweep.let_go()
-
     def points(self) -> TrialPoints:
         """Run the trials; each learning rate comes with each loss measured under it.
 
         Then come, alone, the losses of the starting weights.
         """
-        return self._points(self._sweep.surroundings())
+        return self._points(self._task.thread_state())
 
-    def _points(self, surroundings: Surroundings) -> TrialPoints:
+    def _points(self, thread_state: ThreadState) -> TrialPoints:
         left = list(self.lrs)
         for steps in self._rounds():
             for lr in left:
-                yield from self._run(lr, steps, surroundings)
+                yield from self._run(lr, steps, thread_state)
             better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
             left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
         if self.comparison.winner is not None:
-            yield from self._at_the_start(surroundings)
+            yield from self._at_the_start(thread_state)
 
     def _rounds(self) -> list[int]:
         """How many steps the trials of each round take: each twice those of the one before."""
@@ -166,13 +164,14 @@ class Trials:
             halvings += 1
         return [max(10, self.steps >> left) for left in reversed(range(halvings + 1))]
 
-    def _run(self, lr: float, steps: int, surroundings: Surroundings) -> TrialPoints:
-        self._sweep.ladder = [lr * factor for factor in self._factors[:steps]]
+    def _run(self, lr: float, steps: int, thread_state: ThreadState) -> TrialPoints:
+        lrs = [lr * factor for factor in self._factors[:steps]]
+        run = SweepRun(self._task, lrs, stop=_has_exploded, thread_state=thread_state)
         losses: list[float] = []
         reason = "stopped"
         self._running = (lr, losses)
         try:
-            with closing(cast(Points, self._sweep.points(None, surroundings))) as points:
+            with closing(cast(Points, run.items())) as points:
                 while True:
                     try:
                         _, loss = next(points)
@@ -185,12 +184,13 @@ class Trials:
             self._trials[lr] = Trial(lr, np.array(losses), reason == "completed")
             self._running = (lr, [])
 
-    def _at_the_start(self, surroundings: Surroundings) -> TrialPoints:
-        untrained = self._sweep.untrained(self.steps)
-        if untrained is None:
+    def _at_the_start(self, thread_state: ThreadState) -> TrialPoints:
+        if not self._task.has_batch_losses:
             return
+        lrs = self.lrs[:1] * self.steps  # nothing is trained: any will do
+        run = SweepRun(self._task, lrs, stop=None, train=False, thread_state=thread_state)
         losses: list[float] = []
-        with closing(cast(Points, untrained.points(None, surroundings))) as points:
+        with closing(cast(Points, run.items())) as points:
             for _, loss in points:
                 losses.append(loss)
                 yield loss
@@ -198,14 +198,12 @@ class Trials:
             self._baseline = np.array(losses)
 
 
-class _Lost:
-    """Gives up a trial that has left its start far above it: it will not come back in time."""
-
-    def __call__(self, losses: NDArray[np.float64]) -> bool:
-        if len(losses) < 25 or len(losses) % 5:
-            return False
-        noise = float(np.median(np.abs(np.diff(losses[:20]))))
-        return bool(np.median(losses[-5:]) > np.median(losses[:5]) + 100 * noise)
+def _has_exploded(losses: NDArray[np.float64]) -> bool:
+    """Give up a trial that is far above its start: it will not come back in time."""
+    if len(losses) < 25 or len(losses) % 5:
+        return False
+    noise = float(np.median(np.abs(np.diff(losses[:20]))))
+    return bool(np.median(losses[-5:]) > np.median(losses[:5]) + 100 * noise)
 
 
 def _check_lrs(lrs: Any) -> list[float]:

@@ -1,40 +1,16 @@
-"""The ladder of learning rates, and how one of them is set on an optimizer's groups."""
+"""The learning rates of an optimizer's parameter groups: set for a step, or applied for good."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .checks import check_count
-
-Mode: TypeAlias = Literal["exp", "linear"]
-
-
-def learning_rates(start_lr: float, end_lr: float, num_iter: int, mode: Mode) -> list[float]:
-    """Compute the ladder of learning rates: `num_iter` of them, both ends exact."""
-    if mode not in get_args(Mode):
-        raise ValueError(f'mode must be "exp" or "linear"; got {mode!r}.')
-    ends = []
-    for name, value in (("start_lr", start_lr), ("end_lr", end_lr)):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be a positive, finite number; got {value!r}.")
-        ends.append(number)
-    if ends[0] >= ends[1]:
-        raise ValueError(
-            f"start_lr must be below end_lr; got start_lr={start_lr!r}, end_lr={end_lr!r}."
-        )
-    count = check_count("num_iter", num_iter, at_least=2)
-    spaced = np.geomspace if mode == "exp" else np.linspace
-    ladder: list[float] = spaced(ends[0], ends[1], count).tolist()
-    return ladder
+_MEANT = ("max_lr", "initial_lr", "lr")  # which of them a picked learning rate is meant for
+_IN_GROUPS = ("lr", "initial_lr", "max_lr", "min_lr")
+_IN_SCHEDULERS = ("base_lrs", "max_lrs", "_last_lr")
 
 
 class LearningRate:
@@ -83,3 +59,67 @@ class LearningRate:
             if id(held) not in filled:
                 filled.add(id(held))
                 held.detach().fill_(lr * ratio)
+
+
+def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable[[], None]:
+    """Set a learning rate on an optimizer, and on the schedule that it follows.
+
+    The groups keep their ratios, and the largest gets `lr`: as the peak of a schedule that has one
+    (``max_lr``), as the rate that a schedule started from (``initial_lr``), or, without a schedule,
+    as its rate now. Everything else that is a learning rate is changed by the same factor, so that
+    a schedule goes on from where it is.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    optimizer : torch.optim.Optimizer
+        Changed in place; a tensor is filled.
+    scheduler : torch.optim.lr_scheduler.LRScheduler, optional
+        Its base rates are changed as well.
+
+    Returns
+    -------
+    callable
+        Puts back what was there.
+    """
+    groups = optimizer.param_groups
+    meant = getattr(scheduler, "max_lrs", None)  # the peaks of a cycle, where that keeps them
+    if not isinstance(meant, list):
+        meant = [next(group[key] for key in _MEANT if key in group) for group in groups]
+    largest = max(map(float, meant))
+
+    def changed(rate: Any) -> float:
+        # Exact for the largest, whatever the division would have made of it.
+        return lr if largest <= 0 or float(rate) == largest else float(rate) * (lr / largest)
+
+    undo: list[Callable[[], None]] = []
+    for group in groups:
+        undo += [_replace(group, key, changed(group[key])) for key in _IN_GROUPS if key in group]
+    for name in _IN_SCHEDULERS:
+        rates = getattr(scheduler, name, None)
+        if isinstance(rates, list):
+            undo += [_replace(rates, i, changed(rate)) for i, rate in enumerate(rates)]
+
+    def put_back() -> None:
+        for act in reversed(undo):
+            act()
+
+    return put_back
+
+
+def _replace(container: Any, key: Any, value: float) -> Callable[[], None]:
+    held = container[key]
+    if isinstance(held, Tensor):
+        before = held.detach().clone()
+        held.detach().fill_(value)
+
+        def put_back() -> None:
+            held.detach().copy_(before)
+    else:
+        container[key] = value
+
+        def put_back() -> None:
+            container[key] = held
+
+    return put_back

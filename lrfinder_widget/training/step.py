@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .checks import check_count
+from lrfinder_widget.curve.plan import check_count
+
 from .read_back import can_fly
 
 

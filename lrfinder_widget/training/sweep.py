@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lrfinder_widget.curve.loss_curve import LossCurve, Reason
+from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.curve.plan import Mode, SweepPlan
+from lrfinder_widget.curve.points import Points, Recorder
 
-from .engine import Points, StopRule, Sweep
-from .param_groups import Mode
+from .sweep_run import SweepRun
+from .task import Stop, TrainingTask
 
 
 def sweep(
@@ -29,7 +31,7 @@ def sweep(
     end_lr: float = 10.0,
     num_iter: int = 100,
     mode: Mode = "exp",
-    stop: Literal["divergence"] | StopRule | None = "divergence",
+    stop: Stop = "divergence",
     accumulate: int = 1,
     val_batches: Sequence[Any] | None = None,
     preserve: Iterable[Any] = (),
@@ -105,22 +107,20 @@ def sweep(
     >>> len(list(sweep(model, optimizer, data, nn.MSELoss(), end_lr=1e-3, num_iter=20)))
     20
     """
-    points = Sweep(
+    plan = SweepPlan(start_lr, end_lr, num_iter, mode)
+    task = TrainingTask(
         model,
         optimizer,
         batches,
         criterion,
         step=step,
-        start_lr=start_lr,
-        end_lr=end_lr,
-        num_iter=num_iter,
-        mode=mode,
         stop=stop,
         accumulate=accumulate,
         val_batches=val_batches,
         preserve=preserve,
         device=device,
-    ).points()
+    )
+    points = SweepRun(task, plan.lrs, stop=task.stop).points()
     return cast(Points, points)  # of a single run: nothing comes between its points
 
 
@@ -130,29 +130,42 @@ def range_test(
     batches: Iterable[Any],
     criterion: Callable[..., Tensor] | None = None,
     *,
+    step: Callable[[Any], Any] | None = None,
+    start_lr: float = 1e-7,
+    end_lr: float = 10.0,
+    num_iter: int = 100,
+    mode: Mode = "exp",
+    stop: Stop = "divergence",
+    accumulate: int = 1,
+    val_batches: Sequence[Any] | None = None,
     repeats: int = 1,
-    **options: Any,
+    preserve: Iterable[Any] = (),
+    device: torch.device | str | None = None,
 ) -> LossCurve:
     """Run an LR range test to its end and return the curve; everything is put back.
 
-    Blocks: for scripts, tests and clusters. Takes what `sweep` takes.
+    Blocks: for scripts, tests and clusters.
 
     Parameters
     ----------
-    model, optimizer, batches, criterion, **options
+    model, optimizer, batches, criterion, step
+        As for `sweep`.
+    start_lr, end_lr, num_iter, mode, stop, accumulate, val_batches, preserve, device
         As for `sweep`.
     repeats : int, default 1
-        So many tests from the same start, with the random numbers and the data running on, so that
-        each sees other batches. The curve is their pointwise median, as long as the shortest.
+        Number of tests to run from the same start. The random numbers and the data run on, so each
+        sees other batches. The curve is their pointwise median, as long as the shortest.
 
     Returns
     -------
     LossCurve
-        The raw learning rates and losses; of several repeats, each is in its ``repeats``. Where
-        the losses show no clear fall, the ``baseline`` too, if it can be taken.
+        The raw learning rates and losses; of several repeats, each is in its ``repeats``. When the
+        losses show no clear fall, it has a ``baseline`` too, if that can be taken.
 
     Raises
     ------
+    TypeError, ValueError
+        For arguments that cannot work, before anything is touched.
     BaseException
         What your model, loss or data raised, or an interrupt, once everything is put back.
 
@@ -166,32 +179,35 @@ def range_test(
     >>> range_test(model, optimizer, data, nn.MSELoss(), end_lr=1e-3).reason
     'completed'
     """
-    pairs: list[tuple[float, float]] = []
-    curves: list[LossCurve] = []
-    baseline: list[float] = []
-    run = Sweep(model, optimizer, batches, criterion, repeats=repeats, **options)
-    points = run.points(surroundings=run.surroundings(shared=False))
-    points.ask_for_baseline()
-    items = iter(points)
+    plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+    task = TrainingTask(
+        model,
+        optimizer,
+        batches,
+        criterion,
+        step=step,
+        stop=stop,
+        accumulate=accumulate,
+        val_batches=val_batches,
+        preserve=preserve,
+        device=device,
+    )
+    run = SweepRun(
+        task,
+        plan.lrs,
+        stop=task.stop,
+        repeats=plan.repeats,
+        thread_state=task.thread_state(shared=False),
+    )
+    run.baseline.asked_for = True
+    recorder, items = Recorder(), run.items()
     try:  # not `closing`, where an interrupt could find nobody who closes
         while True:
             try:
                 item = next(items)
             except StopIteration as end:
-                return LossCurve.median([*curves, _curve(pairs, end.value, baseline)])
-            if isinstance(item, str):
-                curves.append(_curve(pairs, item, baseline))
-                pairs.clear()
-                baseline.clear()
-            elif isinstance(item, float):
-                baseline.append(item)
-            else:
-                pairs.append(item)
+                recorder.end(end.value)
+                return LossCurve.median(recorder.curves)
+            recorder.take(item)
     finally:
-        points.close()
-
-
-def _curve(pairs: list[tuple[float, float]], reason: Reason, baseline: list[float]) -> LossCurve:
-    lrs, losses = [lr for lr, _ in pairs], [loss for _, loss in pairs]
-    whole = 0 < len(pairs) == len(baseline)
-    return LossCurve(lrs, losses, reason, baseline=baseline if whole else None)
+        items.close()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 
-class Surroundings:
+class ThreadState:
     """Read when made, in the starting thread; entered around each step, in the running one.
 
     Parameters
@@ -38,7 +38,7 @@ class Surroundings:
         # A kind of device of which there is only one has no current one.
         self._module = module if hasattr(module, "current_device") else None
 
-    def are_here(self) -> bool:
+    def is_current(self) -> bool:
         """Say whether the calling thread has them already, as it mostly does.
 
         Asked again and again in a thread where a cell may run between two points. Another is asked
@@ -65,7 +65,7 @@ class Surroundings:
         return torch.get_autocast_dtype(self._kind) if on else None
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Bring them about in the calling thread."""
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))

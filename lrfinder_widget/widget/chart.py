@@ -54,10 +54,10 @@ class Chart:
         self._scales = scales = {"x": self._x, "y": self._y}
         self._log = log
         self._singles: list[Any] = []  # lines of repeats
-        self._drawn_singles: dict[int, tuple[object, int, float]] = {}
-        # Lines of other runs, by what they are asked for by, and what each shows.
+        # Lines of other runs, by their keys.
         self._others: dict[Any, Any] = {}
-        self._shown: dict[Any, tuple[int, float]] = {}
+        # What each line of a repeat or another run shows, and how smoothed.
+        self._shown: dict[Any, tuple[LossCurve | None, float]] = {}
         self.smoothing = SMOOTHING
         self._own_limits: tuple[float, float] | None = None  # of the loss
         self._other_limits: list[tuple[float, float]] = []
@@ -106,7 +106,7 @@ class Chart:
         ticks = log_ticks(low, high, most=12) if self._log else round_ticks(low, high)
         self._lr_axis.tick_values = ticks
 
-    def draw(self, curve: LossCurve, singles: Sequence[LossCurve] = (), run: object = None) -> None:
+    def draw(self, curve: LossCurve, singles: Sequence[LossCurve] = ()) -> None:
         """Send the curve as it is; only finite values, and no more than can be seen.
 
         Parameters
@@ -115,13 +115,11 @@ class Chart:
             Its smoothed line is drawn, and its points, unless a later repeat is under way.
         singles : sequence of LossCurve
             Its repeats, the latest last; of several, each has a faint line.
-        run : object
-            Whose curve it is; while it is the same, the curve has only grown.
         """
         latest = singles[-1] if len(singles) > len(curve.repeats) else curve
-        lrs, losses, _ = self._drawn(latest)
-        smooth_lrs, _, smooth = self._drawn(curve)
-        self._draw_singles(singles if len(singles) > 1 else (), run)
+        smooth_lrs, losses, smooth = self._drawn(curve)
+        lrs, losses, _ = (smooth_lrs, losses, smooth) if latest is curve else self._drawn(latest)
+        self._draw_singles(singles if len(singles) > 1 else ())
         own = self._limits(losses if len(losses) > len(smooth) // 2 else smooth, smooth)
         self._own_limits = own if len(losses) else None
         self._limit()
@@ -145,15 +143,22 @@ class Chart:
                 self._others[key] = bqplot.Lines(
                     x=[], y=[], scales=self._scales, stroke_width=2, **line_style(style)
                 )
-            if self._shown.get(key) != (shown := (len(curve), self.smoothing)):
-                self._shown[key] = shown
+            if self._is_new(key, curve):
                 lrs, _, smooth = drawn[key]
                 put(self._others[key], lrs, smooth)
-        gone = [self._others.pop(key) for key in list(self._others) if key not in keys]
-        self._shown = {key: self._shown[key] for key in keys}
+        gone = [key for key in self._others if key not in keys]
+        lines = [self._others.pop(key) for key in gone]
+        for key in gone:
+            del self._shown[key]
         self._arrange()
-        for line in gone:
+        for line in lines:
             line.close()
+
+    def _is_new(self, key: Any, curve: LossCurve | None) -> bool:
+        """Say whether a line shows something else, and note what it is about to show."""
+        shown, smoothing = self._shown.get(key, (None, -1.0))
+        self._shown[key] = curve, self.smoothing
+        return shown is not curve or smoothing != self.smoothing
 
     def _limit(self) -> None:
         """Let the loss axis hold every run."""
@@ -190,16 +195,16 @@ class Chart:
         others = list(self._others.values())
         self.figure.marks = [self._band, *others, *self._singles, self._raw, self._smooth]
 
-    def _draw_singles(self, singles: Sequence[LossCurve], run: object) -> None:
+    def _draw_singles(self, singles: Sequence[LossCurve]) -> None:
         while len(self._singles) < len(singles):
             line = bqplot.Lines(x=[], y=[], scales=self._scales, colors=[CURRENT], stroke_width=1)
             line.opacities = [0.35]
             self._singles.append(line)
             self._arrange()
         for i, line in enumerate(self._singles):
-            lrs, _, smooth = self._drawn(singles[i]) if i < len(singles) else _NO_POINTS
-            if self._drawn_singles.get(i) != (shown := (run, len(lrs), self.smoothing)):
-                self._drawn_singles[i] = shown
+            single = singles[i] if i < len(singles) else None
+            if self._is_new(("repeat", i), single):
+                lrs, _, smooth = self._drawn(single) if single is not None else _NO_POINTS
                 put(line, lrs, smooth)
 
     def close(self) -> None:

@@ -1,37 +1,37 @@
-"""`LRFinder`, the widget: a thin view of a `RangeTest`, and the picked learning rate."""
+"""`LRFinder`, the widget: the whole public class, every verb in a few lines."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Self
 
 import ipywidgets
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
-from lrfinder_widget.curve.loss_curve import LossCurve
-from lrfinder_widget.training.apply import apply_lr
-from lrfinder_widget.training.engine import StopRule, Sweep
-from lrfinder_widget.training.param_groups import Mode
+from lrfinder_widget.curve.comparison import Comparison
+from lrfinder_widget.curve.loss_curve import LossCurve, Reason
+from lrfinder_widget.curve.plan import Mode, SweepPlan
+from lrfinder_widget.curve.suggest import Suggestion
+from lrfinder_widget.training.task import Stop, TrainingTask
 
+from . import tables
+from .clicks import Clicks
 from .controls import MISSING
-from .legend import Shown
-from .picker import Picker
-from .tables import Export
-from .takeover import take_over
-from .trials import TrialView
+from .picture import Picture
+from .presenter import Presenter
+from .session import Session
+from .takeover import current_cell, forget, starting, stop_others, take_over
 from .variable import Namespace, Variable
-from .view import View
 
-_DOUBLE_CLICK_S = 0.5  # the second click of two on Start is no Stop
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
-class LRFinder(Export, ipywidgets.VBox):
+class LRFinder(ipywidgets.VBox):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -41,7 +41,7 @@ class LRFinder(Export, ipywidgets.VBox):
     Parameters
     ----------
     model : torch.nn.Module
-        Stays yours; leave it alone while the test runs.
+        Leave it alone while the test runs.
     optimizer : torch.optim.Optimizer
         Read when the test starts. Groups with different learning rates keep their ratios, and the
         learning rate shown is that of the group with the largest.
@@ -53,12 +53,12 @@ class LRFinder(Export, ipywidgets.VBox):
     step : callable, optional
         ``step(batch) -> loss``, the body of your own training loop, instead of `criterion`.
     start_lr, end_lr, num_iter, mode
-        The ladder of learning rates, from the first to the last, both exact; by default 100 of
-        them, each a factor above the one before (``"exp"``), or an amount (``"linear"``).
+        The learning rates of the test, from the first to the last, both exact: by default 100,
+        evenly spaced on a logarithmic axis (``"exp"``) rather than a linear one (``"linear"``).
     stop, accumulate, val_batches, preserve, device
         As for `sweep`.
     repeats : int, default 1
-        So many tests in a row, see `range_test`; the chart shows each, and their median.
+        Number of tests to run in a row, see `range_test`; the chart shows each, and their median.
     variable : str or None, default "lr"
         The name that a pick is assigned to. A positive number that it holds is where the marker
         starts; when a cell assigns another, the marker follows.
@@ -76,6 +76,8 @@ class LRFinder(Export, ipywidgets.VBox):
     >>> finder.start()  # doctest: +SKIP
     """
 
+    _closed = True  # until the constructor is through: ipywidgets closes what is collected
+
     def __init__(
         self,
         model: nn.Module,
@@ -88,7 +90,7 @@ class LRFinder(Export, ipywidgets.VBox):
         end_lr: float = 10.0,
         num_iter: int = 100,
         mode: Mode = "exp",
-        stop: Literal["divergence"] | StopRule | None = "divergence",
+        stop: Stop = "divergence",
         accumulate: int = 1,
         val_batches: Sequence[Any] | None = None,
         repeats: int = 1,
@@ -97,53 +99,33 @@ class LRFinder(Export, ipywidgets.VBox):
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> None:
-        sweep = Sweep(
+        plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+        task = TrainingTask(
             model,
             optimizer,
             batches,
             criterion,
             step=step,
-            start_lr=start_lr,
-            end_lr=end_lr,
-            num_iter=num_iter,
-            mode=mode,
             stop=stop,
             accumulate=accumulate,
             val_batches=val_batches,
-            repeats=repeats,
             preserve=preserve,
             device=device,
         )
-        target = Variable(variable, namespace)
-        held, ladder = target.read(), sweep.ladder
-        Export.__init__(self, sweep)
-        self._name = target.name
-        self._offered: RangeTest | None = None  # the run whose candidate has been offered
-        self._view = View(
-            ladder,
-            repeats=sweep.repeats,
-            log=sweep.mode == "exp",
-            device=self._where(),
-            name=target.name,
-            lr=math.sqrt(ladder[0] * ladder[-1]) if held is None else held,
-            about=self._about,
-            contents=self._contents,
-            redraw=lambda: self._show(self._test),
-        )
-        self._lock, self._legend = self._view.lock, self._view.legend
+        self.cell = current_cell()
+        self._session = Session(task, plan)
+        self._presenter = Presenter(self._session, Variable(variable, namespace))
+        view, self._picker = self._presenter.view, self._presenter.picker
         layout = {"width": "100%", "min_width": "0", "overflow": "hidden"}
-        ipywidgets.VBox.__init__(self, self._view.children, layout=layout)
+        ipywidgets.VBox.__init__(self, view.children, layout=layout)
         self.add_class("lrf-finder")
-        self._undo: Callable[[], None] | None = None  # of the last apply
-        self._picker = Picker(self._view, target, self._picked)
-        self._clicked = -_DOUBLE_CLICK_S  # when Start was last clicked
+        Clicks(self, self._session, self._presenter)
         self._closed = False
-        self._wire()
-        self._show(self._test)
+        self._presenter.redraw()
         take_over(self)
 
     def __repr__(self) -> str:
-        test = self._test
+        test = self._session.test
         return f"LRFinder({test.state.value}, {len(test)} points, lr={self.lr})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
@@ -155,12 +137,152 @@ class LRFinder(Export, ipywidgets.VBox):
             bundle["text/html"] = picture._repr_html_()
         return bundle
 
-    # -- the pick ---------------------------------------------------------------------------------
+    # -- reading ----------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the latest test is; ``State.READY`` before the first."""
+        return self._session.test.state
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the latest test ended, see `LossCurve`; `None` before that."""
+        return self._session.test.reason
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What made the latest test fail, as it was raised."""
+        return self._session.test.exception
+
+    @property
+    def curve(self) -> LossCurve:
+        """The curve of the latest test so far."""
+        return self._session.test.curve
+
+    @property
+    def curves(self) -> list[LossCurve]:
+        """The curves of all tests, the latest last."""
+        return self._session.curves
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """What the latest curve suggests, or why it suggests nothing."""
+        return self.curve.suggestion
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What the latest trial runs have shown so far; `None` before the first."""
+        return self._session.comparison
 
     @property
     def lr(self) -> float | None:
         """The pick; `None` while there is none."""
         return self._picker.lr
+
+    @property
+    def code(self) -> str | None:
+        """The pick as a line of code, so that the notebook can be run again without the widget."""
+        return self._presenter.code
+
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters that a run changes and puts back."""
+        return self._session.parameters()
+
+    # -- steering ---------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Run the test in the background and return itself, so as a last line it shows the chart.
+
+        A run of another finder on the same model is stopped first, and its restore waited for.
+
+        Raises
+        ------
+        RuntimeError
+            If the test is running or paused, or the finder is closed.
+        ValueError
+            If what was typed into the set-up boxes cannot work; then nothing is started.
+        """
+        self._session.check_idle()  # before the lock: a step that starts its finder must not wait
+        with starting:
+            stop_others(self)
+            self._session.launch(self._presenter.begin(), self._presenter.show)
+        self._session.wait_until_open()
+        return self
+
+    def compare(self, lrs: Iterable[float] | None = None, steps: int = 200) -> Self:
+        """Try a few learning rates in the background, as `lrfinder_widget.compare` does.
+
+        Parameters
+        ----------
+        lrs : iterable of float, optional
+            By default what the latest curve suggests to try.
+        steps : int, default 200
+            Optimizer steps of each; `lrfinder_widget.compare` takes 500 by default.
+
+        Raises
+        ------
+        RuntimeError
+            If a test or trial runs are under way, the finder is closed, or there is nothing to try.
+        ValueError
+            For arguments that cannot work.
+        """
+        self._session.check_idle()
+        chosen = self.curve.trial_candidates() if lrs is None else list(lrs)
+        if lrs is None and not chosen:
+            raise RuntimeError("the curve shows nothing that is worth a trial: pass lrs=[…].")
+        with starting:
+            stop_others(self)
+            trials = self._session.begin_trials(chosen, steps)
+            self._session.launch(trials, self._presenter.show_trials)
+        return self
+
+    def pause(self) -> None:
+        """Halt after the step under way; a `RuntimeError` if the test is not running.
+
+        The model stays as the test has made it.
+        """
+        self._session.test.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause; a `RuntimeError` if the test is not paused."""
+        self._session.test.resume()
+
+    def stop(self) -> None:
+        """End what runs after the step under way, and return when everything is put back."""
+        self._session.stop()
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until what was started last has ended and everything is put back.
+
+        Raises
+        ------
+        RuntimeError
+            If it was not started, or is paused: the wait would never end.
+        TimeoutError
+            If it has not ended after `timeout` seconds; it goes on.
+        BaseException
+            What made the test fail, as your code raised it.
+        """
+        self._session.wait(timeout)
+        return self
+
+    def close(self) -> None:
+        """Stop a run, wait until everything is put back, and let go of every widget."""
+        if self._closed:
+            return
+        # Without start()'s lock: the run that is waited for may close it too.
+        self._closed = self._session.closed = True
+        try:
+            self.stop()
+        finally:  # an interrupt does not keep the widgets
+            forget(self)
+            self._presenter.close()
+            self.layout.close()
+            ipywidgets.VBox.close(self)
+            self.children = ()
+            self._session.let_go()
+
+    # -- the pick ---------------------------------------------------------------------------------
 
     def pick(self, lr: float | None = None) -> float:
         """Pick a learning rate in code, as the marker does by hand.
@@ -180,13 +302,10 @@ class LRFinder(Export, ipywidgets.VBox):
         RuntimeError
             If no `lr` is given and the curve suggests nothing; the message says why.
         ValueError
-            If `lr` is no positive number.
+            If `lr` is not a positive, finite number.
         """
-        if lr is None:
-            suggestion = self.suggestion
-            if suggestion.lr is None:
-                raise RuntimeError(f"the curve suggests no learning rate: {suggestion.reason}")
-            lr = suggestion.lr
+        if lr is None and (lr := self.suggestion.lr) is None:
+            raise RuntimeError(f"the curve suggests no learning rate: {self.suggestion.reason}")
         return self._picker.pick(lr)
 
     def apply(self, optimizer: Optimizer | None = None, scheduler: Any = None) -> None:
@@ -207,132 +326,51 @@ class LRFinder(Export, ipywidgets.VBox):
         RuntimeError
             If nothing has been picked, or a test is running or paused.
         """
-        self._check_idle()
-        if self.lr is None:
-            raise RuntimeError("nothing has been picked yet: drag the marker, or call pick().")
-        with self._lock:
-            self._undo = apply_lr(self.lr, optimizer or self._sweep.optimizer, scheduler)
-        self._show(self._test)
+        self._presenter.apply(optimizer, scheduler)
 
-    def _keep(self, curve: LossCurve, name: str | None) -> None:
-        with self._lock:
-            self._view.keep(curve, name)
+    # -- in and out -------------------------------------------------------------------------------
 
-    def _runs(self) -> list[tuple[str, LossCurve]]:
-        with self._lock:
-            return [(one.name, one.curve) for one in self._legend.all]
+    def add(self, curve: LossCurve, name: str | None = None) -> None:
+        """Show another curve on the chart, such as that of another finder.
 
-    def _current(self) -> tuple[Shown, list[Shown]]:
-        with self._lock:
-            return self._legend.current, self._legend.others
+        Parameters
+        ----------
+        curve : LossCurve
+            The other curve; anything else is a `TypeError`.
+        name : str, optional
+            What to call it; it can be edited in the widget.
+        """
+        if not isinstance(curve, LossCurve):
+            raise TypeError(f"curve must be a LossCurve, as finder.curve is; got {curve!r}.")
+        self._presenter.keep(curve, name)
 
-    def _picked(self) -> None:
-        self._undo = None  # the next click applies the new pick
-        self._show(self._test)
+    def snapshot(self) -> Picture:
+        """Return a static picture of the chart: the last line of a cell shows and saves it."""
+        return self._presenter.picture()
 
-    def _click_apply(self) -> None:
-        self._check_idle()
-        with self._lock:  # one click after another, whatever thread they come on
-            undo, self._undo = self._undo, None
-            if undo is not None:
-                undo()
-        if undo is None:
-            self.apply()
-        self._show(self._test)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the latest test by Matplotlib, on `ax` or in a new figure, with the pick."""
+        ax = self.curve.plot(ax)
+        if self.lr is not None:
+            ax.axvline(self.lr, color="black", label=f"lr = {self.lr:.2e}")
+            ax.legend()
+        return ax
 
-    def _let_go(self) -> None:
-        with self._lock:
-            self._undo = None
-            self._picker.close()
-            self._view.close()
-            self.layout.close()
-            ipywidgets.VBox.close(self)
-            self.children = ()
-            del self._view  # IPython keeps what a cell has shown, in `Out`: not all its widgets
+    def to_csv(self) -> str:
+        """Return a table of the runs on the chart: their names, and the columns of `to_dataframe`.
 
-    # -- wiring -----------------------------------------------------------------------------------
+        The baseline is empty for a run that has none.
+        """
+        return tables.to_csv(self._presenter.runs())
 
-    def _wire(self) -> None:
-        controls, marker = self._view.controls, self._view.marker
-        controls.start.on_click(self._guarded(self._click_start))
-        controls.pause.on_click(self._guarded(self._click_pause))
-        controls.use.on_click(self._guarded(lambda: self._picker.pick(marker.lr)))
-        controls.apply.on_click(self._guarded(self._click_apply))
-        controls.copy.on_click(lambda _: marker.copy(self.code or ""))
-        controls.number.observe(self._guarded(self._picker.read_number), "value")
+    def to_json(self) -> str:
+        """Return the pick and the runs on the chart, with their names, as `LossCurve.to_json`."""
+        return self._presenter.to_json()
 
-        trials = self._view.trials
-        trials.run.on_click(self._guarded(lambda: self._click_try(trials)))
-        trials.take.on_click(self._guarded(self._click_take))
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas frame of this finder's own tests, `curves`.
 
-    def _click_try(self, trials: TrialView) -> None:
-        if self._trial_run.state is State.RUNNING:
-            self._trial_run.stop()
-        else:
-            self.compare(*trials.values())
-
-    def _click_take(self) -> None:
-        winner = None if self.comparison is None else self.comparison.winner
-        if winner is not None:
-            self._picker.pick(winner)
-
-    def _show_trials(self, run: RangeTest) -> None:
-        with self._lock:
-            if not self._closed and self._trials is not None and run is self._trial_run:
-                self._view.trials.show(run, self._trials.comparison, self._trials.steps)
-
-    def _guarded(self, act: Callable[[], object]) -> Callable[[Any], None]:
-        """Show in the status line what a click ran into: nobody else would see it."""
-
-        def callback(_: Any) -> None:
-            try:
-                act()
-            except (RuntimeError, ValueError) as error:
-                self._picker.problem = str(error)
-                self._show(self._test)
-
-        return callback
-
-    def _click_start(self) -> None:
-        if self.state not in (State.RUNNING, State.PAUSED):
-            self.start()
-            self._clicked = time.monotonic()
-        elif time.monotonic() - self._clicked > _DOUBLE_CLICK_S:
-            self._test.stop()
-
-    def _click_pause(self) -> None:
-        (self.resume if self.state is State.PAUSED else self.pause)()
-
-    def _prepare(self) -> None:
-        """Take up what the set-up boxes say."""
-        with self._lock:
-            self._check_idle()  # it may have been closed on another thread
-            sweep = self._sweep
-            sweep.set_up(**self._view.setup.values())
-            self._view.set_range(sweep.ladder, log=sweep.mode == "exp", repeats=sweep.repeats)
-
-    def _replace(self, test: RangeTest) -> None:
-        with self._lock:
-            self._check_idle()
-            super()._replace(test)
-            self._view.begin(self._what())
-            self._picker.begin()
-
-    def _show(self, test: RangeTest) -> None:
-        """Draw what the run is now; called on any thread."""
-        with self._lock:
-            if self._closed or test is not self._test:
-                return
-            curves = test.curves
-            curve = LossCurve.median(curves)
-            suggestion = curve.suggestion if test.state.ended else None
-            if suggestion is not None and self._offered is not test:
-                self._offered = test
-                if suggestion.lr is not None:
-                    self._picker.offer(suggestion.lr)
-            self._view.show(test, curve, curves, suggestion, self._picker.problem)
-            self._view.controls.show_apply(
-                type(self._sweep.optimizer).__name__,
-                possible=self.lr is not None and test.state not in (State.RUNNING, State.PAUSED),
-                applied=self._undo is not None,
-            )
+        Its columns: ``run``, from 1, ``lr``, ``loss``, ``smoothed`` and ``baseline``, which is nan
+        for a run that has none. (`to_csv` has what is on the chart, by name.)
+        """
+        return tables.to_dataframe(self.curves)

@@ -6,6 +6,8 @@ from typing import Any
 
 import ipywidgets
 
+from lrfinder_widget.curve.plan import SweepPlan
+
 from .factory import Shared
 
 _BOX = {"width": "170px"}
@@ -17,42 +19,27 @@ class SetUp:
 
     Parameters
     ----------
-    start_lr, end_lr : float
-        The ends of the range.
-    num_iter : int
-        How many learning rates.
-    mode : {"exp", "linear"}
-        How they are spaced.
-    repeats : int
-        How many times.
+    plan : SweepPlan
+        What the boxes say at first.
     also : ipywidgets.Box
         What is folded away with it.
     make : Shared
         Makes the widgets.
     """
 
-    def __init__(
-        self,
-        start_lr: float,
-        end_lr: float,
-        num_iter: int,
-        mode: str,
-        repeats: int,
-        also: Any,
-        make: Shared,
-    ) -> None:
+    def __init__(self, plan: SweepPlan, also: Any, make: Shared) -> None:
         def text(description: str, value: str) -> ipywidgets.Text:
             traits = {"description": description, "continuous_update": False}
             return make(ipywidgets.Text, value, layout=_BOX, style=_WIDE, **traits)
 
-        self.start_lr = text("from", repr(float(start_lr)))
-        self.end_lr = text("to", repr(float(end_lr)))
-        self.num_iter = text("points", str(num_iter))
-        self.repeats = text("repeats", str(repeats))
+        self.start_lr = text("from", repr(plan.start_lr))
+        self.end_lr = text("to", repr(plan.end_lr))
+        self.num_iter = text("points", str(plan.num_iter))
+        self.repeats = text("repeats", str(plan.repeats))
         self.mode = make(
             ipywidgets.Dropdown,
             options=[("exponential", "exp"), ("linear", "linear")],
-            value=mode,
+            value=plan.mode,
             description="spacing",
             layout={"width": "200px"},
             style=_WIDE,
@@ -95,21 +82,21 @@ class SetUp:
         for box in self._inputs:
             box.disabled = not editing
 
-    def values(self) -> dict[str, Any]:
-        """Return what the boxes say, as the arguments of the same names.
+    def plan(self) -> SweepPlan:
+        """Return what the boxes say.
 
         Raises
         ------
         ValueError
-            If one of them holds no number, or one that would stop the page or the kernel.
+            If one of them does not hold a number, or one that would stop the page or the kernel.
         """
-        return {
-            "start_lr": number("from", self.start_lr.value, float),
-            "end_lr": number("to", self.end_lr.value, float),
-            "num_iter": number("points", self.num_iter.value, int, at_most=1_000_000),
-            "mode": self.mode.value,
-            "repeats": number("repeats", self.repeats.value, int, at_most=100),
-        }
+        return SweepPlan(
+            start_lr=number("from", self.start_lr.value, float),
+            end_lr=number("to", self.end_lr.value, float),
+            num_iter=number("points", self.num_iter.value, int, at_most=1_000_000),
+            mode=self.mode.value,
+            repeats=number("repeats", self.repeats.value, int, at_most=100),
+        )
 
 
 def number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:

@@ -1,240 +1,173 @@
-"""The runs of one finder, one at a time, and how finders keep out of each other's way."""
+"""The runs of one finder: the latest test, the curves of earlier ones, and trial runs."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.comparison import Comparison
-from lrfinder_widget.curve.loss_curve import LossCurve, Reason
-from lrfinder_widget.curve.suggest import Suggestion
+from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.training.compare import Trials
-from lrfinder_widget.training.engine import Sweep
+from lrfinder_widget.training.sweep_run import SweepRun
+from lrfinder_widget.training.task import TrainingTask
 
-from .takeover import current_cell, forget, starting, stop_others
-
+_CLOSED = "this LRFinder is closed; make a new one."
 _OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway
 
 
-class Runs:
-    """Starts and steers the runs of one sweep; whoever shows them inherits from this.
+class Session:
+    """What a finder runs, one at a time. Knows no widget.
 
     Parameters
     ----------
-    sweep : Sweep
-        Its checked arguments.
+    task : TrainingTask
+        What is trained; let go of when the session is closed.
+    plan : SweepPlan
+        The learning rates of the first test.
+
+    Attributes
+    ----------
+    test : RangeTest
+        The latest test; until the first start, one that is ready.
+    trial_test : RangeTest
+        The latest trial runs, as a run in the background.
+    trial_steps : int
+        How many optimizer steps each of them takes.
+    closed : bool
+        Whether nothing can be started any more.
     """
 
-    _closed = True  # until the constructor is through: ipywidgets closes what is collected
-
-    def __init__(self, sweep: Sweep) -> None:
-        self.cell = current_cell()
-        self._sweep = sweep
-        self._test = RangeTest(())  # until the first start, one that is ready
+    def __init__(self, task: TrainingTask, plan: SweepPlan) -> None:
+        self.plan = plan
+        self.test = RangeTest(())
+        self.trial_test = RangeTest(())
+        self.closed = False
+        self._task: TrainingTask | None = task
         self._earlier: list[LossCurve] = []
-        self._trials: Trials | None = None
-        self._trial_run = RangeTest(())
-        self._latest = self._test  # of both kinds
-
-    def _show(self, test: RangeTest) -> None:
-        """Draw what the run is now; called on any thread."""
-        raise NotImplementedError
-
-    # -- reading ----------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> State:
-        """Where the latest run is; ``State.READY`` before the first."""
-        return self._test.state
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why the latest run ended, see `LossCurve`; `None` before that."""
-        return self._test.reason
-
-    @property
-    def exception(self) -> BaseException | None:
-        """What made the latest run fail, as it was raised."""
-        return self._test.exception
-
-    @property
-    def curve(self) -> LossCurve:
-        """The curve of the latest run, as far as it is."""
-        return self._test.curve
+        self._trials: Trials | Comparison | None = None
+        self.trial_steps = 0
+        self._latest = self.test  # of both kinds
+        self._opened = threading.Event()
 
     @property
     def curves(self) -> list[LossCurve]:
-        """The curves of all runs, the latest last."""
-        return [*self._earlier, self.curve] if len(self._test) else list(self._earlier)
-
-    @property
-    def suggestion(self) -> Suggestion:
-        """What the latest curve suggests, or why it suggests nothing."""
-        return self.curve.suggestion
+        """The curves of all tests, the latest last."""
+        test = self.test
+        return [*self._earlier, test.curve] if len(test) else list(self._earlier)
 
     @property
     def comparison(self) -> Comparison | None:
         """What the latest trial runs have shown so far; `None` before the first."""
-        return None if self._trials is None else self._trials.comparison
+        trials = self._trials
+        return trials.comparison if isinstance(trials, Trials) else trials
+
+    @property
+    def task(self) -> TrainingTask:
+        """What is trained.
+
+        Raises
+        ------
+        RuntimeError
+            If the session is closed.
+        """
+        if (task := self._task) is None:
+            raise RuntimeError(_CLOSED)
+        return task
 
     def parameters(self) -> list[Tensor]:
-        """Return the parameters that a run changes and puts back."""
-        sweep = self._sweep  # read before: a finder that is being closed has another in the end
-        return [] if self._closed else sweep.parameters()
+        """Return the parameters that a run changes and puts back; none once it is closed."""
+        task = self._task
+        return [] if task is None else task.parameters()
 
-    # -- steering ---------------------------------------------------------------------------------
+    def check_open(self) -> None:
+        """Raise a RuntimeError if the session is closed."""
+        if self.closed:
+            raise RuntimeError(_CLOSED)
 
-    def start(self) -> Self:
-        """Run the test in the background and return itself, so as a last line it shows the chart.
-
-        A run of another finder on the same model is stopped first, and its restore waited for.
+    def check_idle(self) -> None:
+        """Refuse where something runs, or nothing can any more.
 
         Raises
         ------
         RuntimeError
-            If the test is running or paused, or the finder is closed.
-        ValueError
-            If what was typed into the set-up boxes cannot work; nothing is begun then.
+            If a test is running or paused, trial runs are under way, or the session is closed.
         """
-        self._check_idle()  # before the lock, too: a step that starts its own finder must not wait
-        with starting:
-            self._check_idle()
-            stop_others(self)
-            self._prepare()
-            opened = threading.Event()
-            test = RangeTest(self._sweep.points(opened))
-            self._replace(test)
-            self._begin(test, opened)
-        # A loader starts its worker processes by fork, which wants the other threads at rest: this
-        # one waits until that is done.
-        opened.wait(_OPENED_S)
-        return self
-
-    def _check_idle(self) -> None:
-        if self._closed:
-            raise RuntimeError("this LRFinder is closed; make a new one.")
-        if self.state in (State.RUNNING, State.PAUSED):
-            raise RuntimeError(f"the LR range test is {self.state.value}; call stop() first.")
-        if self._trial_run.state is State.RUNNING:
+        self.check_open()
+        if self.test.state.active:
+            raise RuntimeError(f"the LR range test is {self.test.state.value}; call stop() first.")
+        if self.trial_test.state.active:
             raise RuntimeError("trial runs are under way; call stop() first.")
 
-    def compare(self, lrs: Iterable[float] | None = None, steps: int = 200) -> Self:
-        """Try a few learning rates in the background, as `lrfinder_widget.compare` does.
-
-        Parameters
-        ----------
-        lrs : iterable of float, optional
-            By default what the latest curve suggests to try.
-        steps : int, default 200
-            Optimizer steps of each.
+    def begin(self, plan: SweepPlan) -> RangeTest:
+        """Make a new test the latest; `launch` starts it.
 
         Raises
         ------
         RuntimeError
-            If a test or trial runs are under way, the finder is closed, or there is nothing to try.
-        ValueError
-            For arguments that cannot work.
+            As `check_idle`.
         """
-        self._check_idle()
-        chosen = self.curve.trial_candidates() if lrs is None else list(lrs)
-        if lrs is None and not chosen:
-            raise RuntimeError("the curve shows nothing that is worth a trial: pass lrs=[…].")
-        with starting:
-            self._check_idle()
-            stop_others(self)
-            trials = Trials(self._sweep, chosen, steps)
-            run = RangeTest(trials.points())
-            run.listen(self._show_trials)
-            self._trials, self._trial_run, self._latest = trials, run, run
-            run.start()
-            if self._closed:  # on another thread, meanwhile
-                run.stop()
-        return self
+        self.check_idle()
+        task, opened = self.task, threading.Event()
+        run = SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
+        test = RangeTest(run.points())
 
-    def _show_trials(self, run: RangeTest) -> None:
-        """Draw the trial runs as they are now; called on any thread."""
-        raise NotImplementedError
-
-    def _prepare(self) -> None:
-        """Take up what has been set up for the next run."""
-
-    def _replace(self, test: RangeTest) -> None:
-        """Make `test` the latest run."""
-        self._earlier = self.curves
-        self._test = self._latest = test
-
-    def _begin(self, test: RangeTest, opened: threading.Event) -> None:
-        def let_go(test: RangeTest) -> None:
+        def stop_waiting(test: RangeTest) -> None:
             if test.state is not State.RUNNING:  # paused or ended before it came to the data
                 opened.set()
 
-        test.listen(let_go)
-        test.listen(self._show)
-        test.start()
-        if self._closed:  # on another thread, meanwhile
-            test.stop()
+        test.listen(stop_waiting)
+        self.plan, self._opened = plan, opened
+        self._earlier = self.curves
+        self.test = self._latest = test
+        return test
 
-    def pause(self) -> None:
-        """Halt after the step under way; the model stays as the test has made it.
-
-        Raises
-        ------
-        RuntimeError
-            If the test is not running.
-        """
-        self._test.pause()
-
-    def resume(self) -> None:
-        """Go on after a pause.
+    def begin_trials(self, lrs: Iterable[float], steps: int) -> RangeTest:
+        """Make new trial runs the latest; `launch` starts them.
 
         Raises
         ------
         RuntimeError
-            If the test is not paused.
+            As `check_idle`.
+        ValueError
+            For arguments that cannot work.
         """
-        self._test.resume()
+        self.check_idle()
+        trials = Trials(self.task, lrs, steps)
+        run = RangeTest(trials.points())
+        self._trials, self.trial_steps = trials, trials.steps
+        self.trial_test = self._latest = run
+        return run
+
+    def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
+        """Start what was begun; `show` hears of it, on any thread."""
+        run.listen(show)
+        run.start()
+        if self.closed:  # on another thread, meanwhile
+            run.stop()
+
+    def wait_until_open(self) -> None:
+        """Wait until the latest test has opened its data.
+
+        A loader starts its worker processes by fork, which wants the other threads at rest.
+        """
+        self._opened.wait(_OPENED_S)
 
     def stop(self) -> None:
         """End what runs after the step under way, and return when everything is put back."""
-        for run in (self._test, self._trial_run):
+        for run in (self.test, self.trial_test):
             run.stop()
             run.join()
 
-    def wait(self, timeout: float | None = None) -> Self:
-        """Wait until what was started last has ended and everything is put back.
-
-        Raises
-        ------
-        RuntimeError
-            If it was not started, or is paused: it would be waited for in vain.
-        TimeoutError
-            If it has not ended after `timeout` seconds; it goes on.
-        BaseException
-            What made the test fail, as your code raised it.
-        """
+    def wait(self, timeout: float | None) -> None:
+        """Wait for what was started last, as `RangeTest.wait` does."""
         self._latest.wait(timeout)
-        return self
 
-    def close(self) -> None:
-        """Stop a run, wait until everything is put back, and let go of every widget."""
-        if self._closed:
-            return
-        self._closed = True  # without start()'s lock: the run that is waited for may close it too
-        try:
-            self.stop()
-        finally:  # an interrupt does not keep the widgets
-            forget(self)
-            self._let_go()
-            # IPython keeps what a cell has shown, in `Out`: not the model with it.
-            self._sweep = self._sweep.let_go()
-            if self._trials is not None:
-                self._trials.let_go()
-
-    def _let_go(self) -> None:
-        """Close every widget."""
-        raise NotImplementedError
+    def let_go(self) -> None:
+        """Forget what is trained; what was measured stays."""
+        self._trials = self.comparison
+        self._task = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import ipywidgets
-import numpy as np
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
 
 from .chart import MARGIN, Chart, close_tree, smooth_line
@@ -24,6 +24,8 @@ from .legend import Legend, Shown
 from .marker import LRMarker
 from .run_settings import SetUp
 from .trials import TrialView
+
+_Drawn: TypeAlias = tuple[Shown | None, LossCurve | None, float]
 
 _READ_POINTS = 400  # of the curve, for the loss at the marker
 _READ_S = 1.0  # while the curve grows, the marker is given it no more often
@@ -37,12 +39,8 @@ class View:
 
     Parameters
     ----------
-    ladder : list of float
-        The learning rates of a run.
-    repeats : int
-        So many times.
-    log : bool
-        Whether they are even on a logarithmic axis, or a linear one.
+    plan : SweepPlan
+        What the first test will do.
     device : str or None
         Where it runs, to be shown.
     name : str or None
@@ -54,15 +52,13 @@ class View:
     contents : callable
         Returns what can be saved as a file of the given ending.
     redraw : callable
-        Has `show` called with what there is.
+        Calls `show` with the latest state.
     """
 
     def __init__(
         self,
-        ladder: list[float],
+        plan: SweepPlan,
         *,
-        repeats: int,
-        log: bool,
         device: str | None,
         name: str | None,
         lr: float,
@@ -73,34 +69,34 @@ class View:
         self.about = about
         self.redraw = redraw
         self.lock = threading.RLock()
-        self._range = (ladder, log, repeats)
-        self._total = repeats * len(ladder)
+        self._plan = plan
         self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
-        self._drawn: tuple[Shown | None, int, float] = (None, 0, 0.0)
-        self._read: tuple[Shown | None, int, float] = (None, 0, 0.0)  # what the marker has of it
+        # What the chart shows, and what the marker was given: run, curve and smoothing. A run's
+        # curve is the same object until a point comes.
+        self._drawn: _Drawn = (None, None, 0.0)
+        self._read: _Drawn = (None, None, 0.0)
         self._read_at = 0.0
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[Shown | None, Suggestion | None] = (None, None)
         self._found: dict[str, float] = {}
         self._pace_from = (0.0, 0)
-        self.chart = Chart(ladder[0], ladder[-1], log=log)
-        self._axes = (log, False, ladder[0], ladder[-1])
+        self.chart = Chart(plan.start_lr, plan.end_lr, log=plan.log)
+        self._axes = (plan.log, False, plan.start_lr, plan.end_lr)
         self.marker = LRMarker(
-            low=ladder[0],
-            high=ladder[-1],
-            scale="log" if log else "linear",
+            low=plan.start_lr,
+            high=plan.end_lr,
+            scale="log" if plan.log else "linear",
             lr=lr,
             variable=name or "",
             margin=MARGIN,
             layout={"grid_area": "1 / 1"},
         )
         self._make = make = Shared()
-        self.controls = Controls(self._total, make)
+        self.controls = Controls(plan.steps, make)
         self.looks = Looks(self._look_again, make)
-        mode = "exp" if log else "linear"
-        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), mode, repeats, self.looks.row, make)
+        self.setup = SetUp(plan, self.looks.row, make)
         self.trials = TrialView(make)
         self.saving = Saving(self.marker, contents, make)
         self.legend = Legend(self.lock, self._look_again, make)
@@ -131,17 +127,13 @@ class View:
             button.on_click(lambda _, rule=rule: self._place_by(rule))
         self.marker.observe(lambda change: controls.hide_missing(), "ready")
 
-    def set_range(self, ladder: list[float], *, log: bool, repeats: int) -> None:
-        """Take up the set-up of a new run; under `lock`."""
-        before, self._range = self._range[0], (ladder, log, repeats)
-        self._total = repeats * len(ladder)
-        self.controls.progress.max = self._total
-        ends, ends_before = (ladder[0], ladder[-1]), (before[0], before[-1])
+    def begin(self, plan: SweepPlan, name: str) -> None:
+        """Make room for a new run; under `lock`."""
+        before, self._plan = self._plan, plan
+        self.controls.progress.max = plan.steps
+        ends, ends_before = (plan.start_lr, plan.end_lr), (before.start_lr, before.end_lr)
         if ends_before[0] <= ends[0] < ends[1] <= ends_before[1] and ends != ends_before:
             self.looks.zoom.value = True  # somebody wants to look closer
-
-    def begin(self, name: str) -> None:
-        """Make room for a new run; under `lock`."""
         self.legend.begin(name)
         self._show_others()
 
@@ -159,7 +151,7 @@ class View:
         log, log_loss, low, high = axes = self._choose_axes()
         if axes[:2] != self._axes[:2]:
             old, self.chart = self.chart, Chart(low, high, log=log, log_loss=log_loss)
-            self._drawn, self._suggested = (None, 0, 0.0), (None, None)
+            self._drawn, self._suggested = (None, None, 0.0), (None, None)
             self._stage.children = (self.chart.figure, self.marker)
             old.close()
         if axes != self._axes:
@@ -172,13 +164,14 @@ class View:
 
     def _choose_axes(self) -> tuple[bool, bool, float, float]:
         """Let the axis hold the range that was set up and every run, or just the current one."""
-        ladder, log, _ = self._range
-        one = self.legend.current
-        growing = one is self.legend.latest and self._state[1] in (State.RUNNING, State.PAUSED)
-        own = np.array(ladder) if growing or len(one.curve) < 2 else one.curve.lrs
-        all_of_them = [np.array(ladder), own, *(other.curve.lrs for other in self.legend.others)]
-        ends = own if self.looks.zoom.value else np.concatenate(all_of_them)
-        return log, self.looks.log_loss.value, float(ends.min()), float(ends.max())
+        plan, one = self._plan, self.legend.current
+        planned = (plan.start_lr, plan.end_lr)
+        growing = one is self.legend.latest and self._state[1].active
+        own = planned if growing or len(one.curve) < 2 else _ends(one.curve)
+        others = [_ends(other.curve) for other in self.legend.others if len(other.curve)]
+        ends = [own] if self.looks.zoom.value else [planned, own, *others]
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
+        return plan.log, self.looks.log_loss.value, low, high
 
     def show(
         self,
@@ -209,17 +202,17 @@ class View:
             self._state = (test, state)
             self._pace_from = (time.monotonic(), done)
             self._show_others()  # the axis may be that of the run as far as it came
-            active = state in (State.RUNNING, State.PAUSED)
-            self.legend.allow(choosing=not active)
-            self.controls.show_state(active=active, paused=state is State.PAUSED)
-            self.setup.allow(editing=not active)
+            self.legend.allow(choosing=not state.active)
+            self.controls.show_state(active=state.active, paused=state is State.PAUSED)
+            self.setup.allow(editing=not state.active)
         if (one := self.legend.current) is not self.legend.latest:
             curve, singles = one.curve, list(one.curve.repeats)
             suggestion = curve.suggestion
-        now = (one, len(curve) + sum(map(len, singles)), self.looks.share)
-        if now != self._drawn:
+        # Not the median alone: it is the same while a repeat is under way.
+        now = (one, singles[-1] if singles else curve, self.looks.share)
+        if not _same(now, self._drawn):
             self._drawn = now
-            self.chart.draw(curve, singles, one)
+            self.chart.draw(curve, singles)
         self._let_read(curve, now, state)
         if (one, suggestion) != self._suggested:
             self._suggested = (one, suggestion)
@@ -230,15 +223,15 @@ class View:
         if evidence is not None and one is not self.legend.latest:
             evidence = f"{one.name}: {evidence}"
         self.controls.status.value = status_text(
-            sentence(test, latest, done, self._total, self._device, evidence, problem),
+            sentence(test, latest, done, self._plan.steps, self._device, evidence, problem),
             test.exception,
         )
 
-    def _let_read(self, curve: LossCurve, now: tuple[Shown, int, float], state: State) -> None:
+    def _let_read(self, curve: LossCurve, now: _Drawn, state: State) -> None:
         """Give the marker the curve, so that the page can tell the loss where the marker is."""
         at = time.monotonic()
         again = now[0] is self._read[0] and state is State.RUNNING
-        if now == self._read or (again and at - self._read_at < _READ_S):
+        if _same(now, self._read) or (again and at - self._read_at < _READ_S):
             return
         self._read, self._read_at = now, at
         line = smooth_line(curve, self.looks.share, _READ_POINTS)
@@ -268,7 +261,7 @@ class View:
         since, before = self._pace_from
         elapsed = time.monotonic() - since
         moving = state is State.RUNNING and done > before and elapsed > 0
-        return pace_text(done, self._total, (done - before) / elapsed if moving else None)
+        return pace_text(done, self._plan.steps, (done - before) / elapsed if moving else None)
 
     def show_variable(self, value: float | None, *, picked: bool) -> None:
         """Show what the variable holds; under `lock`."""
@@ -303,3 +296,11 @@ class View:
             close_tree(child)
         self.legend.close()
         self._make.close()
+
+
+def _ends(curve: LossCurve) -> tuple[float, float]:
+    return float(curve.lrs[0]), float(curve.lrs[-1])
+
+
+def _same(one: _Drawn, other: _Drawn) -> bool:
+    return one[0] is other[0] and one[1] is other[1] and one[2] == other[2]

@@ -36,7 +36,7 @@ from lrfinder_widget.training.baseline import Baseline
 
 # Nothing falls in this range, so each curve would have its baseline taken: a forward pass a step
 # more, that the bare loop has not. The batches are kept for it all the same.
-Baseline.is_needed = lambda self, reason: False  # type: ignore[method-assign]
+Baseline.is_needed = lambda self, *_: False  # type: ignore[method-assign]
 # Nothing diverges in this range, so every way takes all the steps; the rule for it looks at each.
 RANGE = {"start_lr": 1e-7, "end_lr": 1e-3}
 WARM_UP_ROUNDS = 2

@@ -33,8 +33,8 @@ from torch.nn.modules import module as modules
 from torch.utils.data import DataLoader, Sampler
 
 import lrfinder_widget.background.range_test
-import lrfinder_widget.training.engine
 import lrfinder_widget.training.step
+import lrfinder_widget.training.sweep_run
 from lrfinder_widget import RangeTest, State, range_test, sweep
 from lrfinder_widget.training.snapshot import Snapshot
 
@@ -267,7 +267,7 @@ def test_nothing_is_changed_by_a_fault_in_the_read_back(
 ) -> None:
     setup = make(name)
     monkeypatch.setattr(lrfinder_widget.training.step, "can_fly", lambda loss: True)
-    monkeypatch.setattr(lrfinder_widget.training.engine, "Sender", lambda: Slow(setup.probe))
+    monkeypatch.setattr(lrfinder_widget.training.sweep_run, "Sender", lambda: Slow(setup.probe))
     at = call_number(position, ITERATIONS)
     before = setup.picture()
     end(setup, lambda act: setup.probe.arm(phase, at, act))

@@ -81,7 +81,7 @@ class Setting:
     def widgets(self) -> list[ipywidgets.Widget]:
         """Every model of the finder, in the order in which it was made."""
         found: dict[str, ipywidgets.Widget] = {}
-        waiting: list[Any] = [self.finder, self.finder._view.trials.figure]
+        waiting: list[Any] = [self.finder, self.finder._presenter.view.trials.figure]
         while waiting:
             one = waiting.pop(0)
             if isinstance(one, list | tuple):
@@ -185,7 +185,7 @@ def test_no_unknown_message_gets_through(setting: Setting) -> None:
 def test_a_box_whose_ends_the_page_moves_smooths_no_more_than_it_may(
     setting: Setting, end: str, value: int, share: float
 ) -> None:
-    looks = setting.finder._view.looks
+    looks = setting.finder._presenter.view.looks
     send(looks.smoothing, {"method": "update", "state": {end: value}})
     send(looks.smoothing, {"method": "update", "state": {"value": value}})
     assert looks.smoothing.value == value
@@ -211,7 +211,7 @@ def test_messages_during_a_run_do_not_disturb_it() -> None:
 
 def still_works(setting: Setting) -> None:
     """A person goes on: sets up, starts, sees the curve, picks."""
-    finder, view, before = setting.finder, setting.finder._view, setting.untouched()
+    finder, view, before = setting.finder, setting.finder._presenter.view, setting.untouched()
     state = {"from": "1e-6", "to": "1.0", "points": "30", "repeats": "1"}
     boxes = (view.setup.start_lr, view.setup.end_lr, view.setup.num_iter, view.setup.repeats)
     for box, value in zip(boxes, state.values(), strict=True):

@@ -254,11 +254,11 @@ class LRFinderMachine(Machine):
         if self.closed or self.state in ACTIVE:
             return self._refused(self.finder.start)
         if self.by_click:
-            self.finder._view.controls.start.click()
+            self.finder._presenter.view.controls.start.click()
         else:
             assert self.finder.start() is self.finder
         self.gate.wait_until_asked()
-        self.finder._test.listen(heard := Heard())
+        self.finder._session.test.listen(heard := Heard())
         self.heard = heard
         self.state, self.at_gate = State.RUNNING, True
         self.points.append(0)
@@ -270,7 +270,7 @@ class LRFinderMachine(Machine):
         self.gate.let()
         self.points[-1] += 1
         if self.points[-1] == POINTS:
-            assert self.finder._test.join(WAIT_S)
+            assert self.finder._session.test.join(WAIT_S)
             self.state, self.at_gate = State.FINISHED, False
         elif self.state is State.RUNNING:
             self.gate.wait_until_asked()
@@ -282,7 +282,7 @@ class LRFinderMachine(Machine):
     @rule()
     def fail(self) -> None:
         self.gate.let(Boom())
-        assert self.finder._test.join(WAIT_S)
+        assert self.finder._session.test.join(WAIT_S)
         self.state, self.at_gate = State.FAILED, False
 
     def _in_the_middle(self, act: Callable[[], object]) -> None:
@@ -291,7 +291,7 @@ class LRFinderMachine(Machine):
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
         if stopping:
-            self.heard.wait_until(lambda: self.finder._test.stopping)
+            self.heard.wait_until(lambda: self.finder._session.test.stopping)
             self.gate.let()
             self.points[-1] += 1
         thread.join(WAIT_S)
@@ -327,16 +327,16 @@ class LRFinderMachine(Machine):
     @precondition(lambda self: not self.closed)
     @rule(lr=st.floats(1e-4, 1.0), n=st.integers(1, 10**6))
     def commit(self, lr: float, n: int) -> None:
-        held = self.finder._view.marker.commit
-        self.finder._view.marker.set_state({"lr": lr, "commit": {"lr": lr, "n": n}})
+        held = self.finder._presenter.view.marker.commit
+        self.finder._presenter.view.marker.set_state({"lr": lr, "commit": {"lr": lr, "n": n}})
         if held != {"lr": lr, "n": n}:
             self.pick_ = self.held = float(f"{lr:.2e}")
 
     @precondition(lambda self: not self.closed)
     @rule(lr=st.floats(1e-4, 1.0))
     def move(self, lr: float) -> None:
-        self.finder._view.marker.set_state({"lr": lr, "moving_from": lr})
-        self.finder._view.marker.set_state({"moving_from": None})
+        self.finder._presenter.view.marker.set_state({"lr": lr, "moving_from": lr})
+        self.finder._presenter.view.marker.set_state({"moving_from": None})
 
     @precondition(lambda self: not self.closed)
     @rule(value=st.one_of(st.floats(1e-4, 1.0), st.sampled_from([None, -1.0, 2])))
@@ -379,8 +379,8 @@ class LRFinderMachine(Machine):
         repr(finder), finder.code, finder.suggestion, finder.snapshot()
         if not self.closed:
             kept = sum(n > 0 for n in self.points[:-1]) + self.added
-            assert len(finder._view.legend.kept) == min(12, kept)
-            assert finder._view.marker.lr > 0
+            assert len(finder._presenter.view.legend.kept) == min(12, kept)
+            assert finder._presenter.view.marker.lr > 0
 
     @invariant()
     def between_runs_training_is_what_it_was(self) -> None:
@@ -400,7 +400,7 @@ class LRFinderMachine(Machine):
 @pytest.fixture(autouse=True)
 def every_point_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "REFRESH_S", 0.0)
-    monkeypatch.setattr("lrfinder_widget.widget.finder._DOUBLE_CLICK_S", 0.0)
+    monkeypatch.setattr("lrfinder_widget.widget.clicks._DOUBLE_CLICK_S", 0.0)
 
 
 pytestmark = pytest.mark.timeout(300)

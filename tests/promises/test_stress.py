@@ -39,7 +39,7 @@ class Watch:
 
 
 def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) -> list[Any]:
-    view = finder._view
+    view = finder._presenter.view
     marker, controls, setup = view.marker, view.controls, view.setup
 
     def from_page(widget: Any, **state: Any) -> None:
@@ -62,8 +62,8 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         finder.start,
         finder.pause,
         finder.resume,
-        finder._test.stop,
-        finder._trial_run.stop,
+        finder._session.test.stop,
+        finder._session.trial_test.stop,
         finder.pick,
         lambda: finder.pick(10 ** dice.uniform(-5, 0)),
         lambda: finder.compare([1e-3, 1e-2], steps=10),
@@ -109,7 +109,7 @@ def hammer(act: Callable[[], Any]) -> None:
 
 
 def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrfinder_widget.widget.finder._DOUBLE_CLICK_S", 0.0)
+    monkeypatch.setattr("lrfinder_widget.widget.clicks._DOUBLE_CLICK_S", 0.0)
     watch, interval = Watch(monkeypatch), sys.getswitchinterval()
     model = linear()
     optimizer = sgd_momentum(model)
@@ -145,14 +145,17 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     assert set(watch.steps) <= {(a, b) for a, ends in TRANSITIONS.items() for b in ends}
     # There was something to disturb; how much depends on what else the machine has to do.
     assert len(watch.steps) > threads * events / 200
-    for run in (finder._test, finder._trial_run):
+    for run in (finder._session.test, finder._session.trial_test):
         assert run.state.ended or run.state is State.READY
 
     # The last pick wins everywhere.
     namespace["lr"] = 1.0
     finder.pick(0.0123)
-    assert (finder.lr, namespace["lr"], finder._view.marker.lr) == (0.0123, 0.0123, 0.0123)
-    assert finder._view.marker.kind == "pick"
+    assert (finder.lr, namespace["lr"], finder._presenter.view.marker.lr) == (
+        0.0123,
+        0.0123,
+        0.0123,
+    )
     optimizer.param_groups[0]["lr"] = lr  # what Apply did was asked for
     assert picture(model, optimizer) == before
     assert sys.getswitchinterval() == interval

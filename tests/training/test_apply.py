@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from lrfinder_widget.training.apply import apply_lr
+from lrfinder_widget.training.param_groups import apply_lr
 
 
 def optimizer_with(*lrs: Any) -> torch.optim.Optimizer:

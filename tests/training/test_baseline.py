@@ -15,14 +15,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from setups import Probe
-from support import picture
+from support import picture, sweep_run
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrfinder_widget import LossCurve, LRFinder, RangeTest, State, range_test, sweep, training_step
 from lrfinder_widget.curve.suggest import RULES
 from lrfinder_widget.training import baseline as module
-from lrfinder_widget.training.engine import Sweep
 
 MSE = nn.MSELoss()
 POINTS = 60
@@ -313,7 +312,7 @@ def test_all_doors_give_the_same_repeats() -> None:
     batches = noisy(n=3 * POINTS)
     expected = range_test(*fresh(), batches, MSE, **options)
     assert expected.baseline is not None
-    test = RangeTest(Sweep(*fresh(), batches, MSE, **options).points())
+    test = RangeTest(sweep_run(*fresh(), batches, MSE, **options).points())
     assert test.start().wait(20).curve == expected
     finder = LRFinder(*fresh(), batches, MSE, variable=None, **options)
     assert finder.start().wait(20).curve == expected
@@ -522,7 +521,7 @@ def test_a_pause_in_it_goes_on_to_the_same_curve() -> None:
 def test_a_generator_that_is_closed_in_it_puts_back() -> None:
     model, optimizer = counted()
     before = state(model, optimizer)
-    points = Sweep(model, optimizer, noisy(), MSE, **quiet()).points()
+    points = sweep_run(model, optimizer, noisy(), MSE, **quiet()).points()
     points.ask_for_baseline()
     with closing(points):
         items = [next(points) for _ in range(POINTS + 3)]
@@ -549,7 +548,7 @@ def alive(kept: list[weakref.ref[Tensor]]) -> int:
 @pytest.mark.parametrize("act", [None, raiser(SystemExit)])
 def test_no_batch_is_kept_longer_than_the_run(act: Callable[[], None] | None) -> None:
     kept: list[weakref.ref[Tensor]] = []
-    points = Sweep(*counted(act), watched(kept), MSE, **quiet()).points()
+    points = sweep_run(*counted(act), watched(kept), MSE, **quiet()).points()
     points.ask_for_baseline()
     for _ in range(POINTS):
         next(points)
@@ -581,7 +580,7 @@ def test_more_than_a_bound_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", POINTS * each - 1)
     kept: list[weakref.ref[Tensor]] = []
     model, optimizer = counted()
-    points = Sweep(model, optimizer, watched(kept), MSE, **quiet()).points()
+    points = sweep_run(model, optimizer, watched(kept), MSE, **quiet()).points()
     points.ask_for_baseline()
     items = [next(points) for _ in range(POINTS)]
     assert alive(kept) <= 2
@@ -603,7 +602,7 @@ def test_what_nobody_can_measure_is_not_kept() -> None:
 def test_tensors_of_worker_processes_hold_no_file_open() -> None:
     x, y = (torch.cat(parts) for parts in zip(*noisy(), strict=True))
     loader = DataLoader(TensorDataset(x, y), 4, num_workers=1)
-    points = Sweep(*fresh(), loader, MSE, **quiet()).points()
+    points = sweep_run(*fresh(), loader, MSE, **quiet()).points()
     points.ask_for_baseline()
     with closing(points):
         for _ in range(POINTS):

@@ -16,7 +16,7 @@ from torch import nn
 from lrfinder_widget import Comparison, LRFinder, compare
 from lrfinder_widget.curve.comparison import Trial
 from lrfinder_widget.training.compare import Trials
-from lrfinder_widget.training.engine import Sweep
+from lrfinder_widget.training.task import TrainingTask
 
 CE = nn.CrossEntropyLoss()
 
@@ -101,7 +101,7 @@ def test_everything_is_put_back_when_a_trial_fails(at: int, error: Any) -> None:
 def test_it_can_be_stopped_at_any_time_and_keeps_what_it_has() -> None:
     model, optimizer = fresh()
     before = picture(model, optimizer)
-    trials = Trials(Sweep(model, optimizer, loader(), CE), [0.01, 0.1], 12)
+    trials = Trials(TrainingTask(model, optimizer, loader(), CE), [0.01, 0.1], 12)
     with closing(trials.points()) as points:
         seen = [cast(tuple[float, float], next(points))[0] for _ in range(17)]
     assert seen == [0.01] * 12 + [0.1] * 5
@@ -217,9 +217,9 @@ def test_a_finder_takes_them_too_and_says_what_they_show() -> None:
     assert found.baseline is not None
     assert expected.baseline is not None
     assert found.baseline.tolist() == expected.baseline.tolist()
-    assert "as often with a trained model" in finder._view.trials.text.value
-    assert "starting weights" in finder._view.trials.legend.value
-    assert [len(line.x) for line in finder._view.trials.figure.marks] == [20, 20, 20]
+    assert "as often with a trained model" in finder._presenter.view.trials.text.value
+    assert "starting weights" in finder._presenter.view.trials.legend.value
+    assert [len(line.x) for line in finder._presenter.view.trials.figure.marks] == [20, 20, 20]
     finder.close()
 
 
@@ -296,7 +296,7 @@ def test_an_interrupt_in_them_puts_everything_back() -> None:
 def test_a_stop_in_them_keeps_the_trials() -> None:
     model, optimizer = fresh()
     before = picture(model, optimizer)
-    trials = Trials(Sweep(model, optimizer, loader(), CE), [0.01, 0.1], 12)
+    trials = Trials(TrainingTask(model, optimizer, loader(), CE), [0.01, 0.1], 12)
     with closing(trials.points()) as points:
         seen = [next(points) for _ in range(28)]
     assert [isinstance(item, float) for item in seen] == [False] * 24 + [True] * 4

@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 import torch
-from support import CLASSES, FEATURES, adamw, classes, picture, sgd_momentum
+from support import CLASSES, FEATURES, adamw, classes, picture, sgd_momentum, sweep_run
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.training.engine import Sweep
 from lrfinder_widget.training.snapshot import _Values
 
 CE = nn.CrossEntropyLoss()
@@ -210,7 +209,7 @@ def test_the_guard_is_on_before_start_returns() -> None:
             seen.append(hooks(model, optimizer))
             super().set()
 
-    points = Sweep(model, optimizer, data(), CE).points(Opened())
+    points = sweep_run(model, optimizer, data(), CE, opened=Opened()).points()
     next(points)
     assert len(seen) == 1
     assert [key for key, _ in seen[0]] == [

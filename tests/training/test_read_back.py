@@ -21,8 +21,9 @@ from support import FEATURES, adamw, batchnorm_dropout, classes, picture, sgd_mo
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-import lrfinder_widget.training.engine
 from lrfinder_widget import RangeTest, State, range_test, sweep
+from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.training import sweep_run
 from lrfinder_widget.training.read_back import IN_FLIGHT, Sender, can_fly, read_back
 
 CE = nn.CrossEntropyLoss()
@@ -417,8 +418,8 @@ def slow_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         clock.now += 1
         return torch.as_tensor(loss).detach().clone()
 
-    monkeypatch.setattr(lrfinder_widget.training.engine, "as_loss", as_loss)
-    monkeypatch.setattr(lrfinder_widget.training.engine, "Sender", lambda: clock.send)
+    monkeypatch.setattr(sweep_run, "as_loss", as_loss)
+    monkeypatch.setattr(sweep_run, "Sender", lambda: clock.send)
     return clock
 
 
@@ -457,7 +458,7 @@ def test_a_sweep_on_a_slow_device_is_the_same_to_the_bit(slow_device: Clock, end
         return iter(data() * 3) if end == "exhausted" else data()
 
     with pytest.MonkeyPatch.context() as blocking:
-        blocking.setattr(lrfinder_widget.training.engine, "as_loss", lambda loss: loss.item())
+        blocking.setattr(sweep_run, "as_loss", lambda loss: loss.item())
         expected = range_test(*fresh(), batches(), noisy(faults), **options())
     assert expected.reason == {"failed-beyond-a-rule": "stop-rule"}.get(
         end, end if "beyond" not in end else "non-finite"
@@ -468,7 +469,8 @@ def test_a_sweep_on_a_slow_device_is_the_same_to_the_bit(slow_device: Clock, end
     assert curve.losses.tobytes() == expected.losses.tobytes()
     assert curve == expected
     assert slow_device.sent
-    assert len(slow_device.sent) <= len(curve) + IN_FLIGHT - 1
+    of_baseline = 0 if curve.baseline is None else len(curve)
+    assert len(slow_device.sent) <= len(curve) + IN_FLIGHT - 1 + of_baseline
     assert picture(model, optimizer) == before
 
 
@@ -485,7 +487,7 @@ def test_a_stop_rule_sees_the_same_losses_in_the_same_order(slow_device: Clock) 
 
     later = run()
     with pytest.MonkeyPatch.context() as blocking:
-        blocking.setattr(lrfinder_widget.training.engine, "as_loss", lambda loss: loss.item())
+        blocking.setattr(sweep_run, "as_loss", lambda loss: loss.item())
         assert run() == later
 
 
@@ -587,7 +589,7 @@ def all_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Any]:
 def test_on_cuda_the_curve_is_that_of_a_plain_loop_that_waits(background: bool) -> None:
     model, optimizer, batches = on_cuda()
     expected = []
-    for i, lr in enumerate(lrfinder_widget.training.engine.learning_rates(1e-5, 1.0, STEPS, "exp")):
+    for i, lr in enumerate(SweepPlan(1e-5, 1.0, STEPS).lrs):
         optimizer.param_groups[0]["lr"] = lr
         x, y = (part.cuda() for part in batches[i % len(batches)])
         optimizer.zero_grad()

@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import adamw, batchnorm_dropout, classes, linear, loader, picture, sgd_momentum
+from support import (
+    adamw,
+    batchnorm_dropout,
+    classes,
+    linear,
+    loader,
+    picture,
+    sgd_momentum,
+    sweep_run,
+)
 from torch import nn
 from torch.utils.data import IterableDataset
 
 from lrfinder_widget import RangeTest, range_test, sweep, training_step
-from lrfinder_widget.training.engine import Sweep
 
 CE = nn.CrossEntropyLoss()
 
@@ -542,7 +550,7 @@ def test_repeats_of_a_background_run_are_the_same() -> None:
     model, optimizer = fresh()
     batches = loader()
     options: dict[str, Any] = {"num_iter": 20, "stop": None, "repeats": 3}
-    test = RangeTest(Sweep(model, optimizer, batches, CE, **options).points()).start().wait(20)
+    test = RangeTest(sweep_run(model, optimizer, batches, CE, **options).points()).start().wait(20)
     assert test.curve == range_test(model, optimizer, batches, CE, **options)
     assert len(test) == 60
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 import lrfinder_widget.training.thread_state
 from lrfinder_widget import RangeTest, range_test, sweep
-from lrfinder_widget.training.thread_state import Surroundings
+from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.training.thread_state import ThreadState
 
 CE = nn.CrossEntropyLoss()
 CPU = torch.device("cpu")
@@ -151,15 +152,15 @@ def test_so_has_every_step_of_a_run_that_blocks(cell: str) -> None:
 
 
 def test_a_thread_is_asked_again_where_a_cell_may_run_between_two_steps() -> None:
-    shared, own = Surroundings(CPU), Surroundings(CPU, shared=False)
+    shared, own = ThreadState(CPU), ThreadState(CPU, shared=False)
     with torch.no_grad():
-        assert not shared.are_here()
-        assert not own.are_here()
-    assert shared.are_here()
-    assert own.are_here()
+        assert not shared.is_current()
+        assert not own.is_current()
+    assert shared.is_current()
+    assert own.is_current()
     with torch.no_grad():
-        assert not shared.are_here()
-        assert own.are_here()
+        assert not shared.is_current()
+        assert own.is_current()
 
 
 @pytest.mark.parametrize("how", [background, in_another_thread])
@@ -281,7 +282,7 @@ def test_under_autocast_every_step_trains_on_the_weights_as_they_are(
             **options,
         )
         losses = how(points)
-    lrs = lrfinder_widget.training.engine.learning_rates(1e-3, 1.0, 30, "exp")
+    lrs = SweepPlan(1e-3, 1.0, 30).lrs
     assert losses == plain_loop(Bare(), lrs, **options)
 
 
@@ -363,51 +364,51 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> FakeDevices:
 def test_a_step_runs_with_the_models_device_as_the_current_one(
     devices: FakeDevices, model_is_on: str, visited: list[int]
 ) -> None:
-    surroundings = Surroundings(torch.device(model_is_on))
-    assert surroundings.are_here() == (not visited)
-    if not surroundings.are_here():
-        with surroundings.entered():
-            assert surroundings.are_here()
+    surroundings = ThreadState(torch.device(model_is_on))
+    assert surroundings.is_current() == (not visited)
+    if not surroundings.is_current():
+        with surroundings.applied():
+            assert surroundings.is_current()
             assert devices.current == torch.device(model_is_on).index
     assert devices.current == 0
     assert devices.visited == visited
 
 
 def test_the_current_device_is_put_back_after_a_step_that_fails(devices: FakeDevices) -> None:
-    surroundings = Surroundings(torch.device("cuda:1"))
-    with pytest.raises(ZeroDivisionError), surroundings.entered():
+    surroundings = ThreadState(torch.device("cuda:1"))
+    with pytest.raises(ZeroDivisionError), surroundings.applied():
         raise ZeroDivisionError
     assert devices.current == 0
 
 
 def test_a_device_without_index_is_whichever_is_current(devices: FakeDevices) -> None:
-    surroundings = Surroundings(torch.device("cuda"))
-    assert surroundings.are_here()
-    with surroundings.entered():
+    surroundings = ThreadState(torch.device("cuda"))
+    assert surroundings.is_current()
+    with surroundings.applied():
         assert devices.current == 0
     assert devices.visited == []
 
 
 def test_a_kind_of_device_of_which_there_is_one_needs_no_current_one() -> None:
     """`torch.mps` knows neither `current_device` nor `device`; its tensors are on `mps:0`."""
-    surroundings = Surroundings(torch.device("mps:0"))
-    assert surroundings.are_here()
+    surroundings = ThreadState(torch.device("mps:0"))
+    assert surroundings.is_current()
 
 
 def test_a_model_on_a_device_that_autocast_does_not_know_has_none() -> None:
-    surroundings = Surroundings(torch.device("meta"))
-    assert surroundings.are_here()
+    surroundings = ThreadState(torch.device("meta"))
+    assert surroundings.is_current()
     with torch.no_grad():
-        assert not surroundings.are_here()
-        with surroundings.entered():
+        assert not surroundings.is_current()
+        with surroundings.applied():
             assert torch.is_grad_enabled()
 
 
 def test_another_dtype_of_autocast_is_noticed() -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        surroundings = Surroundings(CPU)
+        surroundings = ThreadState(CPU)
     with torch.autocast("cpu", torch.float16):
-        assert not surroundings.are_here()
-        with surroundings.entered():
+        assert not surroundings.is_current()
+        with surroundings.applied():
             assert torch.get_autocast_dtype("cpu") is torch.bfloat16
         assert torch.get_autocast_dtype("cpu") is torch.float16

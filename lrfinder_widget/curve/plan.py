@@ -1,0 +1,98 @@
+"""The plan of an LR range test: which learning rates, and how often. NumPy only."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+Mode: TypeAlias = Literal["exp", "linear"]
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """The learning rates of an LR range test, checked.
+
+    Parameters
+    ----------
+    start_lr, end_lr : float
+        First and last learning rate, both exact.
+    num_iter : int
+        Number of learning rates, at least two.
+    mode : {"exp", "linear"}
+        `numpy.geomspace` or `numpy.linspace`.
+    repeats : int
+        How many times the learning rates are gone through.
+
+    Raises
+    ------
+    ValueError
+        For values that cannot work.
+    """
+
+    start_lr: float = 1e-7
+    end_lr: float = 10.0
+    num_iter: int = 100
+    mode: Mode = "exp"
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        values = {"repeats": check_count("repeats", self.repeats, at_least=1)}
+        if self.mode not in get_args(Mode):
+            raise ValueError(f'mode must be "exp" or "linear"; got {self.mode!r}.')
+        ends = {name: _check_lr(name, getattr(self, name)) for name in ("start_lr", "end_lr")}
+        if ends["start_lr"] >= ends["end_lr"]:
+            raise ValueError(
+                "start_lr must be below end_lr; "
+                f"got start_lr={self.start_lr!r}, end_lr={self.end_lr!r}."
+            )
+        values["num_iter"] = check_count("num_iter", self.num_iter, at_least=2)
+        for name, value in {**values, **ends}.items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def lrs(self) -> tuple[float, ...]:
+        """The learning rates of one repeat, ascending."""
+        spaced = np.geomspace if self.log else np.linspace
+        return tuple(spaced(self.start_lr, self.end_lr, self.num_iter).tolist())
+
+    @property
+    def log(self) -> bool:
+        """Whether they are even on a logarithmic axis, rather than a linear one."""
+        return self.mode == "exp"
+
+    @property
+    def steps(self) -> int:
+        """The number of optimizer steps, over all repeats."""
+        return self.repeats * self.num_iter
+
+
+def _check_lr(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a positive, finite number; got {value!r}.")
+    return number
+
+
+def check_count(name: str, value: Any, *, at_least: int) -> int:
+    """Return `value` as an `int`.
+
+    Raises
+    ------
+    ValueError
+        If it is not a whole number, or below `at_least`.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = at_least - 1
+    if isinstance(value, bool) or count < at_least:
+        raise ValueError(f"{name} must be a whole number, at least {at_least}; got {value!r}.")
+    return count

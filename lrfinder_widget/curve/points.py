@@ -1,0 +1,73 @@
+"""A stream of points, wherever they are made, and the curves that it becomes. NumPy only."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator
+from typing import TypeAlias, cast
+
+from .loss_curve import LossCurve, Reason
+
+Item: TypeAlias = tuple[float, float] | Reason | float
+"""What a run yields: a point ``(lr, loss)``; between two repeats, why the earlier one ended; and,
+after the points of a repeat, the losses of its baseline, one by one."""
+
+Points: TypeAlias = Generator[tuple[float, float], None, Reason]
+Items: TypeAlias = Generator[Item, None, Reason]
+
+
+class Recorder:
+    """Turns a stream of items into curves.
+
+    It hands out the same `LossCurve` objects until another item comes, so what has been read off a
+    curve is read once, and ``is`` tells whether there is anything new. Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._ended: tuple[LossCurve, ...] = ()  # earlier repeats
+        self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
+        self._reason: Reason | None = None
+        self._count = 0
+        self._curves: tuple[LossCurve, ...] | None = None
+
+    def __len__(self) -> int:
+        """Count the points of all repeats."""
+        return self._count
+
+    @property
+    def size(self) -> int:
+        """The number of points of the latest repeat."""
+        return len(self._losses)
+
+    def take(self, item: Item) -> None:
+        """Take in one more item."""
+        if isinstance(item, str):
+            self._ended = (*self._ended, self._latest(item))
+            del self._lrs[:], self._losses[:], self._baseline[:]
+        elif isinstance(item, float) and self._lrs:
+            self._baseline.append(item)
+        else:
+            lr, loss = cast("tuple[float, float]", item)
+            self._lrs.append(lr)
+            self._losses.append(loss)
+            self._count += 1
+        self._curves = None
+
+    def end(self, reason: Reason) -> None:
+        """Note why the last repeat ended."""
+        self._reason = reason
+        self._curves = None
+
+    @property
+    def curves(self) -> tuple[LossCurve, ...]:
+        """The curves of all repeats, the latest last; before its end that says "stopped"."""
+        if self._curves is None:
+            self._curves = (*self._ended, self._latest(self._reason or "stopped"))
+        return self._curves
+
+    def _latest(self, reason: Reason) -> LossCurve:
+        # A baseline counts only if it is whole.
+        whole = 0 < len(self._losses) == len(self._baseline)
+        return LossCurve(
+            self._lrs, self._losses, reason, baseline=self._baseline if whole else None
+        )

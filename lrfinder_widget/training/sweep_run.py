@@ -1,0 +1,289 @@
+"""One run: a learning rate per optimizer step, and everything put back however it ends."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.points import Item, Items, Points
+from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
+
+from .baseline import Baseline, forward_only, untrained_step
+from .batches import Batches, Exhausted, move
+from .distributed import EndedElsewhere, Ranks, several_ranks
+from .guard import Guard, guarded
+from .param_groups import LearningRate
+from .random_state import random_states
+from .read_back import Sender, read_back
+from .snapshot import Snapshot
+from .step import TrainingStep, as_loss
+from .task import Stop, TrainingTask
+from .thread_state import ThreadState
+
+
+class SweepRun:
+    """One run of a task over some learning rates; it begins when its points are first asked for.
+
+    Parameters
+    ----------
+    task : TrainingTask
+        What is trained and put back.
+    lrs : sequence of float
+        The learning rate of each step, in order.
+    stop : {"divergence"}, callable, or None
+        When to end early.
+    repeats : int
+        How many times to go through `lrs`, from the same start on other batches.
+    train : bool
+        Whether to train; otherwise only the losses at the starting weights are taken. An exception
+        in the user's code then ends the run, as a loss that is not finite does.
+    thread_state : ThreadState, optional
+        What the steps are to find; by default the state of the thread that makes this.
+    opened : threading.Event, optional
+        Set when the data has been opened, or at the latest at the end. Only for a run in the
+        background, where no interrupt can leave the event locked.
+    """
+
+    # The parts of a run under way.
+    _guard: Guard
+    _ranks: Ranks | None
+    _batches: Batches
+
+    def __init__(
+        self,
+        task: TrainingTask,
+        lrs: Sequence[float],
+        *,
+        stop: Stop,
+        repeats: int = 1,
+        train: bool = True,
+        thread_state: ThreadState | None = None,
+        opened: threading.Event | None = None,
+    ) -> None:
+        self.task = task
+        self.baseline = Baseline(possible=train and task.has_batch_losses)
+        self._lrs = lrs
+        self._stop = stop
+        self._repeats = repeats
+        self._trains = train
+        self._thread_state = thread_state or task.thread_state()
+        self._opened = opened
+
+    def points(self) -> SweepPoints:
+        """Return the points as a generator that can be asked for a baseline."""
+        return SweepPoints(self.items(), self.baseline)
+
+    def items(self) -> Items:
+        """Run, and yield the points.
+
+        Between two repeats comes the reason for which the earlier one ended. If a baseline was
+        asked for and the curve needs one, its losses follow the last point.
+        """
+        try:
+            self._ranks = Ranks() if several_ranks() else None
+            with self._ranks or nullcontext():  # tells the others of the end, once all is put back
+                objects = self.task.preserved()
+                optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
+                with guarded(self.task.model, optimizers) as self._guard:
+                    return (yield from self._restored(objects))
+        finally:
+            if self._opened is not None:
+                self._opened.set()
+
+    def _restored(self, objects: list[Any]) -> Items:
+        snapshot = Snapshot(objects, data=[self.task.batches])
+        self._batches = Batches(self.task.batches, self.task.device)
+        # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
+        # between, and these restore whatever it hits.
+        try:
+            snapshot.set_gradients_aside()
+            with self._in_thread_state():
+                self._batches.open()
+            if self._opened is not None:
+                self._opened.set()
+            for left in reversed(range(self._repeats)):
+                steps = self._steps()
+                with closing(steps):
+                    reason = yield from self._judged(read_back(steps, Sender()))
+                if self.baseline.is_needed(self._lrs, reason):
+                    snapshot.restore(random=False)
+                    yield from self._losses_at_start()
+                if not left or reason in ("exhausted", "stopped"):
+                    return reason
+                yield reason
+                self.baseline.begin()
+                snapshot.restore(random=False)  # other batches, from the same start
+                snapshot.set_gradients_aside()
+            raise AssertionError  # there is at least one
+        finally:
+            try:
+                self._batches.close()
+            finally:
+                try:
+                    snapshot.restore()
+                except KeyboardInterrupt:  # it goes on by itself, unless it had not begun yet
+                    snapshot.restore()
+                    raise
+                finally:
+                    del snapshot  # a kept traceback must not keep a copy of the model
+                    self.baseline.forget()  # nor the batches
+
+    def _in_thread_state(self) -> Any:
+        state = self._thread_state
+        return nullcontext() if state.is_current() else state.applied()
+
+    def _judged(self, points: Points) -> Points:
+        """Pass the points on until one of them ends the run."""
+        ended, early = self._end_rule()
+        while True:
+            try:
+                point = next(points)
+            except StopIteration as end:
+                reason: Reason = end.value
+                return reason
+            loss = point[1]
+            if self.baseline.asked_for:
+                self.baseline.losses.append(loss)
+            yield point
+            if not math.isfinite(loss):
+                return "non-finite"
+            if ended(loss):
+                return early
+
+    def _end_rule(self) -> tuple[Callable[[float], bool], Reason]:
+        """Return what is asked about each loss, and the reason if it says yes."""
+        if self._stop is None:
+            return lambda loss: False, "completed"
+        if callable(self._stop):
+            return OwnRule(self._stop, len(self._lrs)), "stop-rule"
+        return Divergence(), "diverged"
+
+    def _steps(self) -> Generator[tuple[float, float | Tensor], None, Reason]:
+        """Train one step per learning rate."""
+        task, guard, state = self.task, self._guard, self._thread_state
+        if isinstance(task.step, TrainingStep) and not task.model.training:
+            task.model.train()
+        set_lr = LearningRate(task.optimizer)
+        load, train = self._loading(), self._training()
+        if self._ranks is not None:
+            load, train = self._ranks.loading(load), self._ranks.training(train)
+        trained = False
+        for lr in self._lrs:
+            guard.owner = threading.get_ident()  # whoever asks for the next point
+            set_lr(lr)
+            try:
+                if state.is_current():
+                    loss = as_loss(train(load()))
+                else:
+                    with state.applied():
+                        loss = as_loss(train(load()))
+            except Exhausted:
+                if trained:
+                    return "exhausted"
+                raise ValueError(
+                    "batches yielded nothing: there is no data to train on. "
+                    "Check the loader (an iterator can be used only once)."
+                ) from None
+            except EndedElsewhere:
+                return "stopped"
+            trained = True
+            yield lr, loss
+        return "completed"
+
+    def _loading(self) -> Callable[[], Any]:
+        """Compose what returns the batch of the next step, or its micro-batches."""
+        take, keep = self._batches.take, self.baseline.keep
+
+        def take_and_keep() -> Any:
+            batch = take()
+            keep(batch)
+            return batch
+
+        load = take_and_keep if self.baseline.asked_for else take
+        step = self.task.step
+        count = step.accumulate if isinstance(step, TrainingStep) else 1
+        return load if count == 1 else lambda: [load() for _ in range(count)]
+
+    def _training(self) -> Callable[[Any], Any]:
+        """Compose what is done with a batch; it returns the loss of the point."""
+        task, step, device = self.task, self.task.step, self._batches.device
+        if not isinstance(step, TrainingStep):
+            return step
+        if not self._trains:
+            return untrained_step(task.model, step)
+        if task.val_batches is None:
+            return step
+        validate = step.validate
+        held = [b if device is None else move(b, device) for b in task.val_batches]
+
+        def train_and_validate(batch: Any) -> Tensor:
+            step(batch)
+            return validate(held)
+
+        return train_and_validate
+
+    def _losses_at_start(self) -> Iterator[float]:
+        """Yield the losses of the same batches at the starting weights, which the model has.
+
+        It ends early at a loss that is not finite, and at an exception, so that the curve has no
+        baseline: the run itself has gone well, and what it has measured stands.
+        """
+        model = self.task.model
+        afterwards = random_states()  # the next repeat goes on from there
+        self.baseline.rewind()
+        if not model.training:  # as in the run
+            model.train()
+        try:
+            for _, loss in read_back(self._forward_passes(), Sender()):
+                if not math.isfinite(loss):
+                    return
+                yield loss
+        except Exception:  # noqa: BLE001 - whatever the user's code raises here
+            return
+        finally:
+            for put_back in afterwards:
+                put_back()
+
+    def _forward_passes(self) -> Generator[tuple[float, float | Tensor], None, None]:
+        step: Any = self.task.step
+        loss_of = forward_only(self.task.model, step)
+        for lr, batches in zip(self._lrs, self.baseline.batches(step.accumulate), strict=False):
+            self._guard.owner = threading.get_ident()  # whoever asks for the next loss
+            with self._in_thread_state():
+                loss = as_loss(loss_of(batches))
+            yield lr, loss
+
+
+class SweepPoints(Generator[Item, None, Reason]):
+    """A generator of points that can be asked, before the first, for a baseline after the last."""
+
+    def __init__(self, items: Items, baseline: Baseline) -> None:
+        self._items = items
+        self._baseline = baseline
+
+    def __iter__(self) -> Items:
+        """Give the generator itself: whoever loops over it pays for no detour."""
+        return self._items
+
+    def ask_for_baseline(self) -> None:
+        """Say that whoever takes the points knows what the single numbers after them are."""
+        self._baseline.asked_for = True
+
+    def send(self, value: None) -> Item:
+        """Go on, as with any generator."""
+        return self._items.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception in it, as with any generator."""
+        return self._items.throw(*error)
+
+    def close(self) -> None:
+        """End it, which puts everything back."""
+        self._items.close()

@@ -1,0 +1,125 @@
+"""What a run trains: the user's model, optimizer, data and step, checked once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .batches import check_batches
+from .checks import (
+    check_criterion,
+    check_kind,
+    check_preserve,
+    check_shared,
+    check_step,
+    check_val_batches,
+    check_values,
+)
+from .distributed import check_sharded, several_ranks
+from .param_groups import LearningRate
+from .step import TrainingStep, model_device
+from .thread_state import ThreadState
+
+StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
+Stop: TypeAlias = Literal["divergence"] | StopRule | None
+
+
+class TrainingTask:
+    """The checked arguments of a `sweep` that say what is trained.
+
+    Takes what `sweep` takes but the plan, with the same meaning and the same errors.
+
+    Attributes
+    ----------
+    model, optimizer, batches, stop, val_batches
+        As they were given.
+    step : callable
+        The user's own, or the textbook step.
+    summary : str
+        What it trains with, for a comment: the optimizer and the batch size.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        batches: Iterable[Any],
+        criterion: Callable[..., Tensor] | None = None,
+        *,
+        step: Callable[[Any], Any] | None = None,
+        stop: Stop = "divergence",
+        accumulate: int = 1,
+        val_batches: Sequence[Any] | None = None,
+        preserve: Iterable[Any] = (),
+        device: torch.device | str | None = None,
+    ) -> None:
+        check_kind("model", model, nn.Module, "a torch.nn.Module")
+        check_sharded(model)
+        check_values(model)
+        check_kind("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
+        check_batches(batches)
+        if step is None:
+            check_criterion(criterion)
+            check_shared(model, optimizer)
+            step = TrainingStep(model, optimizer, criterion, accumulate=accumulate)
+        else:
+            check_step(step, criterion, accumulate, val_batches)
+        if not (stop is None or stop == "divergence" or callable(stop)):
+            raise ValueError(
+                f'stop must be "divergence", None, or a function stop(losses); got {stop!r}.'
+            )
+        LearningRate(optimizer)  # raises now what would stop it at the start
+        self.model = model
+        self.optimizer = optimizer
+        self.batches = batches
+        self.step = step
+        self.stop = stop
+        self.val_batches = check_val_batches(val_batches)
+        self._preserve = check_preserve(preserve)
+        self._device = None if device is None else torch.device(device)
+        size = getattr(batches, "batch_size", None)
+        batch = f", batch {size}" if isinstance(size, int) else ""
+        self.summary = f"{type(optimizer).__name__}{batch}"
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where batches are moved; `None` where they are left as they are."""
+        if self._device is None and isinstance(self.step, TrainingStep):
+            return model_device(self.model)
+        return self._device
+
+    @property
+    def has_batch_losses(self) -> bool:
+        """Whether each point is the loss of the batch it trains on, as this process sees it."""
+        return isinstance(self.step, TrainingStep) and not self.val_batches and not several_ranks()
+
+    def thread_state(self, *, shared: bool = True) -> ThreadState:
+        """Read the calling thread's state; `shared` if a cell may run there between two points."""
+        return ThreadState(model_device(self.model), shared=shared)
+
+    def preserved(self) -> list[Any]:
+        """Return the objects that a run puts back."""
+        step = self.step
+        parts = step.parts if isinstance(step, TrainingStep) else [step]
+        return [
+            self.model,
+            self.optimizer,
+            *(part for part in parts if hasattr(part, "load_state_dict")),
+            *self._preserve,
+        ]
+
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters of all that a run changes and puts back."""
+        found: list[Tensor] = []
+        for thing in self.preserved():
+            if isinstance(thing, nn.Module):
+                found += thing.parameters()
+            elif isinstance(thing, Optimizer):
+                found += [p for group in thing.param_groups for p in group["params"]]
+        return found
