@@ -20,7 +20,7 @@ from lrfinder_widget.training.engine import StopRule, Sweep
 from lrfinder_widget.training.param_groups import Mode
 
 from .controls import MISSING
-from .legend import Shown
+from .lines import ShownRun
 from .picker import Picker
 from .tables import Export
 from .takeover import take_over
@@ -222,7 +222,7 @@ class LRFinder(Export, ipywidgets.VBox):
         with self._lock:
             return [(one.name, one.curve) for one in self._legend.all]
 
-    def _current(self) -> tuple[Shown, list[Shown]]:
+    def _current(self) -> tuple[ShownRun, list[ShownRun]]:
         with self._lock:
             return self._legend.current, self._legend.others
 
@@ -262,7 +262,7 @@ class LRFinder(Export, ipywidgets.VBox):
         controls.number.observe(self._guarded(self._picker.read_number), "value")
 
         trials = self._view.trials
-        trials.run.on_click(self._guarded(lambda: self._click_try(trials)))
+        trials.try_button.on_click(self._guarded(lambda: self._click_try(trials)))
         trials.take.on_click(self._guarded(self._click_take))
 
     def _click_try(self, trials: TrialView) -> None:

@@ -12,7 +12,8 @@ import torch
 
 from lrfinder_widget.curve.loss_curve import LossCurve
 
-from .legend import Shown
+from .lines import ShownRun
+from .number import format_lr
 from .picture import Picture
 from .session import Runs
 
@@ -34,9 +35,9 @@ class Export(Runs):
     @property
     def code(self) -> str | None:
         """The pick as a line of code, so that the notebook can be run again without the widget."""
-        return (
-            None if self.lr is None else f"{self._name or 'lr'} = {self.lr:.2e}  # {self._about()}"
-        )
+        if self.lr is None:
+            return None
+        return f"{self._name or 'lr'} = {format_lr(self.lr)}  # {self._about()}"
 
     _name: str | None = "lr"
 
@@ -88,7 +89,7 @@ class Export(Runs):
         """Return the runs on the chart, with their names."""
         raise NotImplementedError
 
-    def _current(self) -> tuple[Shown, list[Shown]]:
+    def _current(self) -> tuple[ShownRun, list[ShownRun]]:
         """Return the current run, and what is shown beside it."""
         raise NotImplementedError
 
@@ -107,7 +108,7 @@ class Export(Runs):
         """
         ax = self.curve.plot(ax)
         if self.lr is not None:
-            ax.axvline(self.lr, color="black", label=f"lr = {self.lr:.2e}")
+            ax.axvline(self.lr, color="black", label=f"lr = {format_lr(self.lr)}")
             ax.legend()
         return ax
 

@@ -15,14 +15,16 @@ from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.suggest import Suggestion
 
-from .chart import MARGIN, Chart, close_tree, smooth_line
+from .chart import MARGIN, Chart, smooth_line
 from .controls import Controls, pace_text, sentence, status_text, written_text
-from .display_options import Looks
-from .downloads import Saving
-from .factory import Shared
-from .legend import Legend, Shown
+from .display_options import DisplayOptions
+from .downloads import Downloads
+from .factory import WidgetFactory, close_tree
+from .legend import Legend
+from .lines import ShownRun
 from .marker import LRMarker
-from .run_settings import SetUp
+from .number import format_lr
+from .run_settings import RunSettings
 from .trials import TrialView
 
 _READ_POINTS = 400  # of the curve, for the loss at the marker
@@ -78,11 +80,11 @@ class View:
         self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
-        self._drawn: tuple[Shown | None, int, float] = (None, 0, 0.0)
-        self._read: tuple[Shown | None, int, float] = (None, 0, 0.0)  # what the marker has of it
+        self._drawn: tuple[ShownRun | None, int, float] = (None, 0, 0.0)
+        self._read: tuple[ShownRun | None, int, float] = (None, 0, 0.0)  # what the marker has of it
         self._read_at = 0.0
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
-        self._suggested: tuple[Shown | None, Suggestion | None] = (None, None)
+        self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
         self._found: dict[str, float] = {}
         self._pace_from = (0.0, 0)
         self.chart = Chart(ladder[0], ladder[-1], log=log)
@@ -96,13 +98,15 @@ class View:
             margin=MARGIN,
             layout={"grid_area": "1 / 1"},
         )
-        self._make = make = Shared()
+        self._make = make = WidgetFactory()
         self.controls = Controls(self._total, make)
-        self.looks = Looks(self._look_again, make)
+        self.looks = DisplayOptions(self._look_again, make)
         mode = "exp" if log else "linear"
-        self.setup = SetUp(ladder[0], ladder[-1], len(ladder), mode, repeats, self.looks.row, make)
+        self.setup = RunSettings(
+            ladder[0], ladder[-1], len(ladder), mode, repeats, self.looks.row, make
+        )
         self.trials = TrialView(make)
-        self.saving = Saving(self.marker, contents, make)
+        self.saving = Downloads(self.marker, contents, make)
         self.legend = Legend(self.lock, self._look_again, make)
         toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
@@ -234,7 +238,7 @@ class View:
             test.exception,
         )
 
-    def _let_read(self, curve: LossCurve, now: tuple[Shown, int, float], state: State) -> None:
+    def _let_read(self, curve: LossCurve, now: tuple[ShownRun, int, float], state: State) -> None:
         """Give the marker the curve, so that the page can tell the loss where the marker is."""
         at = time.monotonic()
         again = now[0] is self._read[0] and state is State.RUNNING
@@ -278,7 +282,7 @@ class View:
 
     def show_number(self) -> None:
         """Show in the number box where the marker stands."""
-        self.controls.number.value = f"{self.marker.lr:.2e}"
+        self.controls.number.value = format_lr(self.marker.lr)
 
     def place(self, lr: float, kind: Literal["pick", "candidate"]) -> None:
         """Put the marker there."""

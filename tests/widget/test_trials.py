@@ -36,7 +36,7 @@ def test_trial_runs_rank_and_one_click_takes_the_winner(make: Any) -> None:
     view = finder._view.trials
     assert finder.comparison is None
     view.lrs.value, view.steps.value = "1e-3, 1e-2, 0.1", "20"
-    view.run.click()
+    view.try_button.click()
     finder.wait(WAIT_S)
     assert finder.comparison is not None
     assert finder.comparison.winner == 1e-2
@@ -83,10 +83,10 @@ def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate
 def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={})
     finder._view.trials.lrs.value = "1e-3, 1e-2"
-    finder._view.trials.run.click()
+    finder._view.trials.try_button.click()
     gate.wait_until_asked()
-    assert finder._view.trials.run.description == "Stop"
-    finder._view.trials.run.click()
+    assert finder._view.trials.try_button.description == "Stop"
+    finder._view.trials.try_button.click()
     gate.let()
     finder._trial_run.join(WAIT_S)
     assert finder._trial_run.state is State.STOPPED
@@ -112,7 +112,7 @@ def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) ->
 def test_a_trial_that_cannot_work_is_told(make: Any, lrs: str, steps: str, message: str) -> None:
     finder = make(namespace={})
     finder._view.trials.lrs.value, finder._view.trials.steps.value = lrs, steps
-    finder._view.trials.run.click()
+    finder._view.trials.try_button.click()
     assert html.escape(message) in status(finder)
     assert finder.comparison is None
 
