@@ -1,4 +1,4 @@
-/** The marker's elements, and what it needs of the page around them. */
+/** The marker's elements, and what it needs from the page around them. */
 
 const LOOK_FOR_CHART_MS = 10_000;
 const LOOK_EVERY_MS = 100;
@@ -34,8 +34,8 @@ function element(tag: "div" | "span", className: string, parent: HTMLElement): H
 }
 
 /**
- * When the kernel is gone, nothing in the finder does anything any more: it is greyed, takes no
- * clicks, and says what to do.
+ * Once the kernel is gone, nothing in the finder works: it is greyed out, ignores clicks, and says
+ * what to do.
  */
 export function showGone(el: HTMLElement, isGone: boolean): void {
   const root = el.closest<HTMLElement>(".lrf-finder");
@@ -51,8 +51,8 @@ export function showGone(el: HTMLElement, isGone: boolean): void {
     note.className = "lrf-gone-note";
     note.setAttribute("role", "status");
     root.prepend(note);
-    // Written after it is there, so that it is read aloud.
-    note.textContent = "The kernel is gone, this is what was left. Run the cell again.";
+    // A live region is announced only if its text changes after it was added to the page.
+    note.textContent = "The kernel is gone; this is the last state. Run the cell again.";
   }
 }
 
@@ -65,7 +65,7 @@ export function stop(event: Event): void {
   event.stopPropagation();
 }
 
-/** The chart draws itself when it likes, before or after the marker. */
+/** Calls `found` once the chart is drawn, which may be before or after the marker. */
 export function whenChartIsThere(el: HTMLElement, signal: AbortSignal, found: () => void): void {
   const start_ms = performance.now();
   let timer: ReturnType<typeof setTimeout>;

@@ -1,36 +1,27 @@
 /**
- * The draggable marker that lies over the chart: DOM and events, nothing to calculate.
+ * The draggable marker on top of the chart: DOM and events, no arithmetic.
  *
- * A gesture (a drag, or a key held down) moves the marker at once and tells the kernel `lr` as it
- * goes; only its end is a pick, sent as `commit`. Both are traits, not messages, because traits
- * coalesce while the kernel is busy: what counts is the last value.
+ * A gesture (a drag, or a key held down) moves the marker immediately and sends `lr` to the kernel
+ * along the way; only its end is a pick, sent as `commit`. Both are traits rather than messages,
+ * because traits coalesce while the kernel is busy: only the last value matters.
  */
 
 import { build, isModified, showGone, stop, whenChartIsThere } from "./dom.ts";
-import {
-  fractionOf,
-  labelOf,
-  lossAt,
-  lrAfterKey,
-  lrAt,
-  pickAt,
-  position,
-  shortNumber,
-  valueText,
-} from "./geometry.ts";
+import { labelOf, pickAt, shortNumber, valueText } from "./format.ts";
+import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
 import type { Model } from "./model.ts";
 import { axisOf, commitNumber, curveOf, isPending, kindOf, listen, number } from "./model.ts";
 import { answer, type Request } from "./page.ts";
 import { drawTicks, whenResized } from "./ticks.ts";
 
-/** What is being done with the marker right now; while there is one, the kernel does not move it. */
+/** A drag or key press in progress; while there is one, the kernel does not move the marker. */
 interface Gesture {
   readonly by: "pointer" | "keys";
   readonly pointerId: number;
-  /** Where it was taken hold of, and how far beside the line. */
+  /** Where the pointer went down, and its distance from the line. */
   readonly start_px: number;
   readonly offset_px: number;
-  /** Where a cancelled gesture goes back to. */
+  /** The learning rate that a cancelled gesture returns to. */
   before: number;
   lr: number;
   moved: boolean;
@@ -41,9 +32,10 @@ const DRAWN_TRAITS = [
   ...["moving_from", "commit", "received", "curve_lrs", "curve_losses"],
 ];
 const SEND_EVERY_MS = 40;
-/** A hand that clicks trembles: less than this is no drag. */
+/** A hand trembles when it clicks: a smaller movement is not a drag. */
 const CLICK_SLOP_PX = 3;
-/** A page that was closed in the middle of a drag could not put the marker back; this one does. */
+
+/** Put the marker back if a page was closed in the middle of a drag and could not do so itself. */
 function initialize({ model }: { model: Model }): void {
   const from = model.get("moving_from");
   if (typeof from !== "number") return;
@@ -58,12 +50,12 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const { plot, ticks, handle, label, loss } = build(el);
 
   let gesture: Gesture | null = null;
-  /** The latest pick before it was rounded, so that twenty steps of 1/20 decade make a decade. */
+  /** The latest pick before rounding, so that twenty steps of 1/20 decade add up to a decade. */
   let unrounded = Number.NaN;
-  /** A tick that was clicked while a pick was under way. */
+  /** A tick that was clicked while a pick was pending. */
   let clicked: number | null = null;
   let isDead = el.classList.contains("jupyter-widgets-disconnected");
-  /** True while this view writes: "change" events come for one's own values too. */
+  /** True while this view writes: "change" events fire for its own values too. */
   let isWriting = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastSent_ms = Number.NEGATIVE_INFINITY;
@@ -75,8 +67,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const axis = axisOf(model);
     const lr = lrNow();
     const kind = kindOf(model);
-    // A pick that the kernel has not answered yet is not in the variable yet, and a drag in another
-    // view of this marker is a drag here as well: neither may be drawn as chosen.
+    // A pick that the kernel has not acknowledged is not in the variable yet, and a drag in another
+    // view of this marker is a drag here too: neither may be drawn as picked.
     const isMoving =
       gesture?.moved || typeof model.get("moving_from") === "number" || isPending(model);
     const variable = String(model.get("variable") ?? "");
@@ -96,7 +88,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     plot.classList.toggle("lrf-dead", isDead);
     plot.classList.toggle("lrf-disabled", isInert());
 
-    // Even steps along the axis need the logarithm; the number itself is in the text.
+    // Equal steps along the axis need the logarithm; the number itself is in the value text.
     handle.setAttribute("aria-valuemin", shortNumber(position(axis.low, axis)));
     handle.setAttribute("aria-valuemax", shortNumber(position(axis.high, axis)));
     handle.setAttribute("aria-valuenow", shortNumber(position(lr, axis)));
@@ -144,7 +136,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     gesture = null;
     unrounded = lr;
     const pick = pickAt(lr, axisOf(model));
-    // Strictly increasing, also when the clock is put back, so that equal picks stay distinct.
+    // Strictly increasing even if the clock is set back, so that equal picks stay distinct.
     const n = Math.max(Date.now(), commitNumber(model) + 1);
     write({ lr: pick, moving_from: null, commit: { lr: pick, n } });
     send();
@@ -163,14 +155,14 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   }
 
   function finish(current: Gesture): void {
-    // A click on a marker that stands for nothing yet chooses it; on a pick it changes nothing.
+    // Clicking a marker that is not a pick yet picks its value; clicking a pick changes nothing.
     if (current.moved || model.get("kind") !== "pick") commit(current.lr);
     else cancel();
   }
 
   function onPointerDown(event: PointerEvent): void {
     if (event.button !== 0 || !event.isPrimary || isInert()) return;
-    // Not prevented: the mouse events that follow give the focus, without a ring around it.
+    // Not preventDefault(): the mouse events that follow set the focus, without a focus ring.
     event.stopPropagation();
     if (gesture?.by === "keys") commit(gesture.lr);
     const rect = plot.getBoundingClientRect();
@@ -226,27 +218,27 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     if (gesture?.by === "keys") finish(gesture);
   }
 
-  // JupyterLab and Notebook take keys at the document, before the handle sees them, and the
-  // attribute tells them not to: arrows would move between headings, "dd" would delete the cell.
-  // Saving and running must go on working, so it is lifted for those; the window comes first.
+  // JupyterLab and Notebook handle keys on the document, before the handle sees them: arrows would
+  // move between headings, "dd" would delete the cell. The attribute tells them not to. It is
+  // removed for shortcuts such as Save and Run; listeners on the window run before theirs.
   function onAnyKeyDown(event: KeyboardEvent): void {
     const isForPage = isModified(event) || (event.key === "Enter" && event.shiftKey);
     if (isForPage) delete handle.dataset["lmSuppressShortcuts"];
     else handle.dataset["lmSuppressShortcuts"] = "true";
-    // Escape must end a drag even if the focus has gone elsewhere meanwhile.
+    // Escape must cancel a drag even if the focus has moved elsewhere in the meantime.
     if (event.key !== "Escape" || gesture === null) return;
     stop(event);
     cancel();
   }
 
-  // A finger that rests on the handle is not asking for the page's context menu.
+  // A long press on the handle is not a request for the page's context menu.
   function onContextMenu(event: Event): void {
     if (gesture !== null) stop(event);
   }
 
   function onModelChange(): void {
     if (isWriting) return;
-    // Kept up to date, so that Escape goes to where the kernel has put the marker meanwhile.
+    // Kept up to date, so that Escape returns to where the kernel has since put the marker.
     if (gesture !== null && model.get("lr") !== gesture.lr)
       gesture.before = number(model.get("lr"));
     placeClicked();
@@ -265,7 +257,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     });
   }
 
-  /** Only when a pick under way has arrived: the kernel would put the marker back on that. */
+  /** Not while a pick is pending: the kernel would move the marker back to it. */
   function placeClicked(): void {
     if (clicked === null || isPending(model)) return;
     write({ lr: clicked, kind: "candidate" });
@@ -274,7 +266,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     draw();
   }
 
-  // Several pages may show this finder. The one that was clicked is the one that is meant.
+  // Several pages may show this finder. Only the one that was clicked should answer.
   let wasClicked = false;
   function onAnyClick(event: MouseEvent): void {
     const root = el.closest(".lrf-finder");
@@ -285,8 +277,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     if (wasClicked) void answer((content ?? {}) as Request);
   }
 
-  // The proxy that is handed to `render` hides `comm_live`, but `this` is the view, which has it.
-  // A restart of the kernel is what sets it to false; nothing sets it without a reason.
+  // The model proxy passed to `render` hides `comm_live`, but `this` is the view, whose model has
+  // it. It becomes false when the kernel is restarted.
   function onCommLive(this: unknown): void {
     const view = this as { model?: { comm_live?: boolean } } | undefined;
     isDead = view?.model?.comm_live !== true;
@@ -324,11 +316,11 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   draw();
   onAxis();
   whenResized(ticks, signal, onAxis);
-  // A notebook that is opened without its kernel: the finder is put together after this.
+  // In a notebook opened without its kernel, the rest of the finder is rendered after this.
   if (isDead) setTimeout(() => showGone(el, isDead), 0);
 
   return () => {
-    // The marker may be taken away in the middle of a gesture, as when its cell runs again.
+    // The marker may be removed in the middle of a gesture, for example when its cell runs again.
     cancel();
     if (timer !== undefined) send();
     controller.abort();

@@ -1,8 +1,9 @@
-/** What the marker reads of its model in the kernel, whatever that may hold. */
+/** Typed access to the marker's model; the values that come from it are not trusted. */
 
-import type { Axis, Curve, Kind } from "./geometry.ts";
+import type { Kind } from "./format.ts";
+import type { Axis, Curve } from "./geometry.ts";
 
-/** The part of the model that is used here; listeners are called with the view as `this`. */
+/** The part of the model that the marker uses; listeners are called with the view as `this`. */
 export interface Model {
   get(name: string): unknown;
   set(name: string, value: unknown): void;
@@ -16,21 +17,21 @@ export function axisOf(model: Model): Axis {
   return { low: number(model.get("low")), high: number(model.get("high")), scale };
 }
 
-/** What the number is; the kernel says apart whether all that the curve shows is weak. */
+/** What the number stands for; whether a candidate is weak is a separate trait. */
 export function kindOf(model: Model): Kind {
   const kind = model.get("kind") as Kind;
   return kind === "candidate" && model.get("weak") === true ? "weak" : kind;
 }
 
-/** The curve whose loss is read out at the marker; without one, both arrays are empty. */
+/** The curve whose loss is shown at the marker; both arrays are empty if there is none. */
 export function curveOf(model: Model): Curve {
   return { lrs: numbers(model.get("curve_lrs")), losses: numbers(model.get("curve_losses")) };
 }
 
-/** Asked for at each movement of the pointer, and the same until the kernel sends others. */
+/** The curve is needed at every pointer movement, so each buffer is decoded only once. */
 const read = new WeakMap<DataView, Float64Array>();
 
-/** Bytes from the kernel: little-endian doubles, which may begin anywhere in their buffer. */
+/** Decode bytes from the kernel: little-endian doubles, at any offset in their buffer. */
 function numbers(value: unknown): Float64Array {
   if (!(value instanceof DataView)) return new Float64Array();
   let found = read.get(value);
@@ -43,7 +44,7 @@ function numbers(value: unknown): Float64Array {
   return found;
 }
 
-/** Has a pick been sent that the kernel has not answered? */
+/** Whether a pick has been sent that the kernel has not acknowledged. */
 export function isPending(model: Model): boolean {
   return commitNumber(model) > (number(model.get("received")) || 0);
 }

@@ -1,8 +1,8 @@
-/** What the kernel asks of the page: to save a text as a file, or to put it on the clipboard. */
+/** Requests from the kernel to the page: save text as a file, or copy it to the clipboard. */
 
 const PIXELS_PER_POINT = 2;
 
-/** A message from the kernel, whatever it may hold. */
+/** A message from the kernel; its fields are not trusted. */
 export interface Request {
   readonly download?: unknown;
   readonly type?: unknown;
@@ -28,7 +28,7 @@ function save(blob: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Draw an SVG picture, as an image: nothing in it can run. */
+/** Rasterize an SVG picture as an image, so that no script in it can run. */
 async function bitmap(svg: string): Promise<Blob> {
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
@@ -38,12 +38,15 @@ async function bitmap(svg: string): Promise<Blob> {
   canvas.height = image.naturalHeight * PIXELS_PER_POINT;
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
   return await new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/png");
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error("the picture could not be encoded"))),
+      "image/png",
+    );
   });
 }
 
 async function copy(text: string): Promise<void> {
-  // A server without encryption has no clipboard to offer, nor has a page that lost the focus.
+  // The clipboard API is not available on a page without HTTPS or without the focus.
   try {
     await navigator.clipboard.writeText(text);
   } catch {

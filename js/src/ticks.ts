@@ -1,15 +1,15 @@
-/** The candidates as small marks on the axis: a click puts the marker there. */
+/** Small marks on the axis for the candidates; clicking one moves the marker there. */
 
 import { type Axis, beyond, fractionOf } from "./geometry.ts";
 
-/** Narrower than this, two names would be written over each other. */
+/** Names closer together than this would overlap. */
 const APART_PX = 15;
 const USUAL_WIDTH_PX = 800;
 const LEVELS = 3;
 
 /**
- * Only for the hand: who uses the keyboard or a screen reader has the same as buttons below the
- * chart, so these are hidden from both.
+ * For pointers only: the buttons below the chart offer the same to keyboards and screen readers,
+ * so the ticks are hidden from both.
  */
 export function drawTicks(
   box: HTMLElement,
@@ -39,8 +39,8 @@ export function drawTicks(
 }
 
 /**
- * Where the names of ticks at these ascending places go: each to the lowest level where there is
- * room, and if there is none, to the right of the one that leaves most.
+ * Lay out the names of ticks at these ascending positions: each goes to the lowest level with room
+ * for it, or, if no level has room, is shifted right on the level with the most.
  */
 export function layOut(places_px: readonly number[]): { level: number; aside_px: number }[] {
   const taken_px = new Array<number>(LEVELS).fill(Number.NEGATIVE_INFINITY);
@@ -53,7 +53,7 @@ export function layOut(places_px: readonly number[]): { level: number; aside_px:
   });
 }
 
-/** Calls back when the box has another width, also the first time. */
+/** Calls `callback` as soon as the size of the box is known, and whenever it changes. */
 export function whenResized(box: HTMLElement, signal: AbortSignal, callback: () => void): void {
   if (typeof ResizeObserver === "undefined") return;
   const observer = new ResizeObserver(callback);

@@ -697,7 +697,7 @@ describe("when the kernel is gone", () => {
     model.trigger("comm_live_update");
     const notes = view.box.querySelectorAll(".lrf-gone-note");
     expect([...notes].map((note) => note.textContent)).toEqual([
-      "The kernel is gone, this is what was left. Run the cell again.",
+      "The kernel is gone; this is the last state. Run the cell again.",
     ]);
     expect(notes[0]?.hasAttribute("inert")).toBe(false);
     expect(view.el.hasAttribute("inert")).toBe(true);

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import bqplot
-import ipywidgets
 import numpy as np
 
 from lrfinder_widget.curve.control_variate import Array
@@ -14,6 +13,7 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.smoothing import SMOOTHING
 from lrfinder_widget.curve.suggest import Suggestion
 
+from .factory import close_tree
 from .lines import CURRENT, line_style
 
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
@@ -22,7 +22,8 @@ MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 DRAWN_POINTS = 1000
 """A line of more points is thinned out for drawing, never in the data; dots are half as many."""
 
-_LARGEST = 1e100  # drawn; beyond it, the page's arithmetic overflows
+LARGEST = 1e100
+"""The largest loss that is drawn; beyond it, the page's arithmetic overflows."""
 
 _TEXT = "var(--jp-ui-font-color1, #333)"
 _GRID = "var(--jp-border-color2, #e0e0e0)"
@@ -180,7 +181,7 @@ class Chart:
         good = np.isfinite(curve.losses)
         if self._log_loss:
             good &= (curve.losses > 0) & (smooth > 0)
-        losses, smooth = (np.clip(y[good], -_LARGEST, _LARGEST) for y in (curve.losses, smooth))
+        losses, smooth = (np.clip(y[good], -LARGEST, LARGEST) for y in (curve.losses, smooth))
         return curve.lrs[good], losses, smooth
 
     def _limits(self, losses: Array, smooth: Array) -> tuple[float, float]:
@@ -216,7 +217,7 @@ def smooth_line(curve: LossCurve, share: float, limit: int) -> tuple[Array, Arra
     """Return the learning rates and losses of the smoothed line, thinned out."""
     smooth = curve.smooth(share)
     finite = np.isfinite(smooth)
-    return thin_out(curve.lrs[finite], np.clip(smooth[finite], -_LARGEST, _LARGEST), limit)
+    return thin_out(curve.lrs[finite], np.clip(smooth[finite], -LARGEST, LARGEST), limit)
 
 
 def put(mark: Any, x: Array, y: Array) -> None:
@@ -232,23 +233,6 @@ def dots(x: Array, y: Array) -> tuple[Array, Array]:
     return np.repeat(x, 2)[:-1], broken[:-1]  # the page wants the last point to be one
 
 
-def close_tree(widget: Any) -> None:
-    """Close a widget and what it is made of: ipywidgets keeps each layout, style and scale."""
-    seen: dict[int, Any] = {}
-    parts = [widget]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, (list, tuple)):
-            parts += part
-        elif isinstance(part, dict):
-            parts += part.values()
-        elif isinstance(part, ipywidgets.Widget) and id(part) not in seen:
-            seen[id(part)] = part
-            parts += [getattr(part, name) for name in part.keys]
-    for part in seen.values():
-        part.close()
-
-
 def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
     """Choose the limits of the loss axis: the descent fills it, an explosion does not squash it.
 
@@ -261,8 +245,8 @@ def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
     start, spread = float(np.median(head)), float(np.ptp(head))
     high = min(high, start + max(0.75 * (start - float(smooth.min())), 2.0 * spread))
     size = max(abs(low), abs(high))
-    if high - low <= max(1e-9 * size, 1 / _LARGEST):  # constant, but for rounding
-        room = 0.05 * size if size > 1 / _LARGEST else 0.5
+    if high - low <= max(1e-9 * size, 1 / LARGEST):  # constant, but for rounding
+        room = 0.05 * size if size > 1 / LARGEST else 0.5
         return low - room, high + room
     room = 0.06 * (high - low)
     return low - room, high + room

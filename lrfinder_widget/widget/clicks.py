@@ -51,7 +51,7 @@ class Clicks:
         controls.apply.on_click(self._guarded(presenter.apply_or_undo))
         controls.copy.on_click(lambda _: marker.copy(presenter.code or ""))
         controls.number.observe(self._guarded(picker.read_number), "value")
-        trials.run.on_click(self._guarded(lambda: self._try(trials)))
+        trials.try_button.on_click(self._guarded(lambda: self._try(trials)))
         trials.take.on_click(self._guarded(self._take))
 
     def _guarded(self, act: Callable[[], object]) -> Callable[[Any], None]:

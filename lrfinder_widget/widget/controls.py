@@ -13,7 +13,8 @@ from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.suggest import RULES, Rule
 
-from .factory import Shared
+from .factory import WidgetFactory
+from .number import format_lr
 
 MISSING = (
     "No chart here? It needs ipywidgets, bqplot and anywidget where the kernel runs and also where "
@@ -26,7 +27,7 @@ _ROW = {"flex_flow": "row wrap", "align_items": "center", "width": "100%"}
 class Controls:
     """Buttons, progress, number box and texts; the finder wires them and fills them in."""
 
-    def __init__(self, num_iter: int, make: Shared) -> None:
+    def __init__(self, num_iter: int, make: WidgetFactory) -> None:
         self.start = make(
             ipywidgets.Button,
             description="Start",
@@ -125,7 +126,7 @@ class Controls:
         for rule, button in self.candidates.items():
             lr = found.get(rule)
             button.layout.display = "none" if lr is None else None
-            button.description = "" if lr is None else f"{rule} {lr:.2e}"
+            button.description = "" if lr is None else f"{rule} {format_lr(lr)}"
         several = sum(lr is not None for lr in found.values()) > 1
         self.rules.layout.display = "flex" if several else "none"
 
@@ -171,7 +172,7 @@ def _state_sentence(
     if test.state is State.FAILED:
         error = "".join(traceback.format_exception_only(test.exception)).strip()
         return f"Failed after {done} steps, everything is put back. {error}"
-    at = f" at {curve.lrs[-1]:.2e}" if len(curve) else ""
+    at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
         "completed": f"All {total} steps done.",
         "diverged": f"The loss diverged{at}, so the test ended there.",
@@ -213,7 +214,7 @@ def written_text(name: str | None, value: float | None, about: str | None) -> st
     """Say what the variable holds; if it was picked, as code with a comment on where it is from."""
     if value is None:
         return "<span>nothing picked yet</span>"
-    shown = f"{value:.2e}" if name is None else f"{html.escape(name)} = {value:.2e}"
+    shown = ("" if name is None else f"{html.escape(name)} = ") + format_lr(value)
     if about is not None:  # one click selects all of it, to be copied
         muted = 'style="color: var(--jp-ui-font-color2, #616161); font-size: 12px"'
         shown += f"<span {muted}>&nbsp; # {html.escape(about)}</span>"

@@ -8,24 +8,24 @@ import ipywidgets
 
 from lrfinder_widget.curve.smoothing import SMOOTHING
 
-from .factory import Shared
+from .factory import WidgetFactory
 
 _CHECK = {"width": "180px"}
 _MOST = 50  # per cent
 
 
-class Looks:
+class DisplayOptions:
     """A row of controls that may be changed at any time.
 
     Parameters
     ----------
     changed : callable
         Called when one of them is changed.
-    make : Shared
+    make : WidgetFactory
         Makes the widgets.
     """
 
-    def __init__(self, changed: Callable[[], object], make: Shared) -> None:
+    def __init__(self, changed: Callable[[], object], make: WidgetFactory) -> None:
         self.zoom = make(
             ipywidgets.Checkbox, description="zoom to the run", indent=False, layout=_CHECK
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from .factory import Shared
+from .factory import WidgetFactory
 from .marker import LRMarker
 
 _NAME = "lr-range-test"
@@ -18,7 +18,7 @@ _KINDS = {
 }
 
 
-class Saving:
+class Downloads:
     """A row of buttons, folded away until somebody asks for it.
 
     Parameters
@@ -27,11 +27,13 @@ class Saving:
         The way into the page.
     contents : callable
         Returns what a file with the given ending holds; of ``"png"``, as SVG, which the page draws.
-    make : Shared
+    make : WidgetFactory
         Makes the widgets.
     """
 
-    def __init__(self, marker: LRMarker, contents: Callable[[str], str], make: Shared) -> None:
+    def __init__(
+        self, marker: LRMarker, contents: Callable[[str], str], make: WidgetFactory
+    ) -> None:
         self.buttons = {
             ending: make(
                 ipywidgets.Button,

@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets
 
 
-class Shared:
+class WidgetFactory:
     """Makes the widgets of one finder; equal layouts and styles are made once.
 
     A layout that is going to change is given as an `ipywidgets.Layout`, which is not shared.
@@ -46,3 +46,20 @@ class Shared:
         """Close what is shared."""
         for one in self._made.values():
             one.close()
+
+
+def close_tree(widget: Any) -> None:
+    """Close a widget and what it is made of: ipywidgets keeps each layout, style and scale."""
+    seen: dict[int, Any] = {}
+    parts = [widget]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, (list, tuple)):
+            parts += part
+        elif isinstance(part, dict):
+            parts += part.values()
+        elif isinstance(part, ipywidgets.Widget) and id(part) not in seen:
+            seen[id(part)] = part
+            parts += [getattr(part, name) for name in part.keys]
+    for part in seen.values():
+        part.close()

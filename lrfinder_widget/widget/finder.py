@@ -20,6 +20,7 @@ from lrfinder_widget.training.task import Stop, TrainingTask
 from . import tables
 from .clicks import Clicks
 from .controls import MISSING
+from .number import format_lr
 from .picture import Picture
 from .presenter import Presenter
 from .session import Session
@@ -352,7 +353,7 @@ class LRFinder(ipywidgets.VBox):
         """Draw the latest test by Matplotlib, on `ax` or in a new figure, with the pick."""
         ax = self.curve.plot(ax)
         if self.lr is not None:
-            ax.axvline(self.lr, color="black", label=f"lr = {self.lr:.2e}")
+            ax.axvline(self.lr, color="black", label=f"lr = {format_lr(self.lr)}")
             ax.legend()
         return ax
 

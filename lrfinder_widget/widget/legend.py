@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
 
 from lrfinder_widget.curve.loss_curve import LossCurve
 
-from .factory import Shared
-from .lines import swatch
+from .factory import WidgetFactory
+from .lines import ShownRun, swatch
 
 _MOST = 13  # more could not be told apart, and each costs a row
-
-
-@dataclass(eq=False)
-class Shown:
-    """One run on the chart."""
-
-    name: str
-    style: int  # which colour and dashes it has behind another
-    curve: LossCurve
-    shown: bool = True
 
 
 class Legend:
@@ -40,20 +29,22 @@ class Legend:
         The view's, as clicks may come on any thread.
     changed : callable
         Called when somebody hides, shows, removes or chooses one.
-    make : Shared
+    make : WidgetFactory
         Makes the widgets.
     """
 
-    def __init__(self, lock: threading.RLock, changed: Callable[[], object], make: Shared) -> None:
+    def __init__(
+        self, lock: threading.RLock, changed: Callable[[], object], make: WidgetFactory
+    ) -> None:
         self._lock = lock
         self._make = make
         self.box = make(ipywidgets.VBox, [], layout={"width": "100%"})
         self._changed = changed
-        self._all: list[Shown] = []
-        self._rows: dict[Shown, _Row] = {}  # a row takes long to make: only those once laid out
+        self._all: list[ShownRun] = []
+        self._rows: dict[ShownRun, _Row] = {}  # a row takes long to make: only those once laid out
         self._styles = 0
         self._busy = False
-        self.latest = self.current = Shown("", -1, LossCurve([], []))
+        self.latest = self.current = ShownRun("", -1, LossCurve([], []))
 
     def begin(self, name: str) -> None:
         """Make room for the curve of a new run, which is the current one; under the lock."""
@@ -68,21 +59,21 @@ class Legend:
         self._lay_out()
 
     @property
-    def others(self) -> list[Shown]:
+    def others(self) -> list[ShownRun]:
         """What is to be drawn behind the current run."""
         return [one for one in self._all if one.shown and one is not self.current]
 
     @property
-    def all(self) -> list[Shown]:
+    def all(self) -> list[ShownRun]:
         """Every run that has been begun or added."""
         return list(self._all)
 
     @property
-    def kept(self) -> list[Shown]:
+    def kept(self) -> list[ShownRun]:
         """All runs but the latest."""
         return [one for one in self._all if one is not self.latest]
 
-    def choose(self, one: Shown) -> None:
+    def choose(self, one: ShownRun) -> None:
         """Make a run the current one; under the lock."""
         self.current = one
         self._lay_out()
@@ -93,8 +84,8 @@ class Legend:
             self._busy = not choosing
             self._lay_out()
 
-    def _add(self, name: str, curve: LossCurve) -> Shown:
-        one = Shown(name, self._styles, curve)
+    def _add(self, name: str, curve: LossCurve) -> ShownRun:
+        one = ShownRun(name, self._styles, curve)
         self._styles += 1
         self._all.append(one)
         for oldest in self.kept[: max(0, len(self._all) - _MOST)]:
@@ -106,13 +97,13 @@ class Legend:
         numbered = (f"{name} #{n}" for n in range(2, len(taken) + 3))
         return name if name not in taken else next(new for new in numbered if new not in taken)
 
-    def _choose(self, one: Shown) -> None:
+    def _choose(self, one: ShownRun) -> None:
         with self._lock:
             if one in self._rows and not self._busy:
                 self.choose(one)
         self._changed()
 
-    def _remove(self, one: Shown) -> None:
+    def _remove(self, one: ShownRun) -> None:
         with self._lock:
             if one is self.latest or one not in self._rows:
                 return
@@ -120,7 +111,7 @@ class Legend:
             self._lay_out()
         self._changed()
 
-    def _drop(self, one: Shown) -> None:
+    def _drop(self, one: ShownRun) -> None:
         if one in self._all:
             self._all.remove(one)
         if (row := self._rows.pop(one, None)) is not None:
@@ -132,7 +123,7 @@ class Legend:
         alone = self._all == [self.latest]
         self.box.children = [] if alone else [self._row(one).box for one in self._all]
 
-    def _row(self, one: Shown) -> _Row:
+    def _row(self, one: ShownRun) -> _Row:
         if one not in self._rows:
             self._rows[one] = _Row(
                 one,
@@ -157,12 +148,12 @@ class Legend:
 class _Row:
     def __init__(
         self,
-        one: Shown,
+        one: ShownRun,
         *,
         show: Callable[[], object],
         choose: Callable[[], object],
         drop: Callable[[], object],
-        make: Shared,
+        make: WidgetFactory,
     ) -> None:
         self._one = one
         self._sample = make(ipywidgets.HTML)

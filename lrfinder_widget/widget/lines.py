@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
+
+from lrfinder_widget.curve.loss_curve import LossCurve
 
 CURRENT = "var(--jp-brand-color1, #1976d2)"
 # Okabe and Ito's colours, which most eyes can tell; the one like the current run's comes last.
@@ -12,6 +15,16 @@ _STYLES = ("solid", "dashed", "dash_dotted")
 
 START = -1
 """The number of the line of the starting weights, beside those of trial runs."""
+
+
+@dataclass(eq=False)
+class ShownRun:
+    """One run on the chart."""
+
+    name: str
+    style: int  # which colour and dashes it has behind another
+    curve: LossCurve
+    shown: bool = True
 
 
 def line_style(i: int) -> dict[str, Any]:

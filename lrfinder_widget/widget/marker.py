@@ -12,6 +12,8 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
+from .number import format_lr, positive
+
 STATIC = pathlib.Path(__file__).parents[1] / "static"
 
 
@@ -196,11 +198,11 @@ class LRMarker(anywidget.AnyWidget):
 
     def _accepts(self, name: str, value: object) -> bool:
         if name == "lr":
-            return _positive(value) is not None
+            return positive(value) is not None
         if name == "commit":
             return self._read_commit(value) is not None
         if name == "moving_from":
-            return value is None or _positive(value) is not None
+            return value is None or positive(value) is not None
         if name == "ready":
             return isinstance(value, bool)
         if name == "kind":
@@ -211,7 +213,7 @@ class LRMarker(anywidget.AnyWidget):
         """A commit with its number inside the range, or None if it is not a commit."""
         if not isinstance(value, dict) or set(value) != {"lr", "n"}:
             return None
-        lr, n = _positive(value["lr"]), value["n"]
+        lr, n = positive(value["lr"]), value["n"]
         if lr is None or isinstance(n, bool) or not isinstance(n, int):
             return None
         lr = min(max(lr, self.low), self.high)
@@ -238,7 +240,7 @@ class LRMarker(anywidget.AnyWidget):
 
     @traitlets.validate("lr", "high")
     def _check_positive(self, proposal: dict[str, Any]) -> float:
-        value = _positive(proposal["value"])
+        value = positive(proposal["value"])
         if value is None:
             name = proposal["trait"].name
             raise traitlets.TraitError(
@@ -264,25 +266,14 @@ class LRMarker(anywidget.AnyWidget):
     @traitlets.validate("margin")
     def _check_margin(self, proposal: dict[str, Any]) -> dict[str, float]:
         for side, width in proposal["value"].items():
-            if width != 0 and _positive(width) is None:
+            if width != 0 and positive(width) is None:
                 raise traitlets.TraitError(
                     f"margin must hold pixels, zero or more, got {width!r} for {side!r}"
                 )
-        return dict(proposal["value"])
+        return {side: float(width) for side, width in proposal["value"].items()}
 
     def __repr__(self) -> str:
         return (
-            f"LRMarker(lr={self.lr:.2e}, kind={self.kind!r}, low={self.low:.2e}, "
-            f"high={self.high:.2e}, scale={self.scale!r})"
+            f"LRMarker(lr={format_lr(self.lr)}, kind={self.kind!r}, low={format_lr(self.low)}, "
+            f"high={format_lr(self.high)}, scale={self.scale!r})"
         )
-
-
-def _positive(value: object) -> float | None:
-    """`value` as a finite positive float, or None; a bool is not a number here."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) and number > 0 else None

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .variable import Variable, notebook_shell, positive
+from .number import format_lr, positive, round_lr
+from .variable import Variable, notebook_shell
 from .view import View
 
 
@@ -48,7 +49,7 @@ class Picker:
             If it is no positive, finite number.
         """
         number = positive(lr)
-        picked = None if number is None else positive(float(f"{number:.2e}"))
+        picked = None if number is None else positive(round_lr(number))
         if picked is None:
             raise ValueError(f"lr must be a positive, finite number; got {lr!r}.")
         with self._lock:
@@ -68,7 +69,7 @@ class Picker:
         if (view := self._view) is None:
             return
         typed = view.controls.number.value
-        if typed == f"{view.marker.lr:.2e}":
+        if typed == format_lr(view.marker.lr):
             return
         try:
             self.pick(float(typed))

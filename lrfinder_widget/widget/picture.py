@@ -12,8 +12,8 @@ from lrfinder_widget.curve.control_variate import Array
 from lrfinder_widget.curve.loss_curve import LossCurve
 
 from .chart import loss_limits, round_ticks, thin_out
-from .legend import Shown
-from .lines import stroke
+from .lines import ShownRun, stroke
+from .number import format_lr
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # of the plot area, in pixels
@@ -25,18 +25,18 @@ class Picture:
 
     Parameters
     ----------
-    run : Shown
+    run : ShownRun
         What was measured, with its name.
     lr : float or None
         The pick; without one, the candidate is drawn.
     log : bool
         Whether the learning-rate axis is logarithmic.
-    beside : sequence of Shown
+    beside : sequence of ShownRun
         Other runs, drawn by their smoothed lines.
     """
 
     def __init__(
-        self, run: Shown, lr: float | None, *, log: bool, beside: Sequence[Shown] = ()
+        self, run: ShownRun, lr: float | None, *, log: bool, beside: Sequence[ShownRun] = ()
     ) -> None:
         self._label = _label(run, lr)
         self._svg = _draw(run, lr, beside, log=log)
@@ -88,11 +88,12 @@ def _finite(curve: LossCurve) -> tuple[Array, Array, Array]:
     return curve.lrs[finite], curve.losses[finite], curve.smooth()[finite]
 
 
-def _label(run: Shown, lr: float | None) -> str:
-    return f"LR range test: {run.curve.suggestion.reason if lr is None else f'lr = {lr:.2e}'}"
+def _label(run: ShownRun, lr: float | None) -> str:
+    about = run.curve.suggestion.reason if lr is None else f"lr = {format_lr(lr)}"
+    return f"LR range test: {about}"
 
 
-def _draw(run: Shown, lr: float | None, beside: Sequence[Shown], *, log: bool) -> str:
+def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: bool) -> str:
     found = run.curve.suggestion
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     style = 'font-family="sans-serif" font-size="12" style="max-width: 100%; height: auto"'
@@ -144,7 +145,7 @@ def _marker(axes: _Axes, lr: float, *, picked: bool, candidate: str) -> str:
         f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" {line} '
         f'stroke-width="2"/><text x="{at:.1f}" y="{TOP - 10}" '
         f'text-anchor="{"start" if at < WIDTH / 2 else "end"}" font-weight="{weight}">'
-        f"{'lr =' if picked else candidate} {lr:.2e}</text>"
+        f"{'lr =' if picked else candidate} {format_lr(lr)}</text>"
     )
 
 

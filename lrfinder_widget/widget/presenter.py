@@ -16,6 +16,7 @@ from lrfinder_widget.training.param_groups import apply_lr
 from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
+from .number import format_lr
 from .picker import Picker
 from .picture import Picture
 from .session import Session
@@ -75,8 +76,10 @@ class Presenter:
         """
         with self._lock:
             self._session.check_idle()  # it may have been closed on another thread
-            test = self._session.begin(self.view.setup.plan())
-            self.view.begin(self._session.plan, self._summary)
+            plan = self.view.setup.plan()
+            self.view.set_plan(plan)
+            test = self._session.begin(plan)
+            self.view.begin(self._summary)
             self.picker.begin()
         return test
 
@@ -119,7 +122,7 @@ class Presenter:
     def code(self) -> str | None:
         """The pick as a line of code; `None` while there is none."""
         lr = self.picker.lr
-        return None if lr is None else f"{self._name or 'lr'} = {lr:.2e}  # {self.about()}"
+        return None if lr is None else f"{self._name or 'lr'} = {format_lr(lr)}  # {self.about()}"
 
     def apply(self, optimizer: Optimizer | None, scheduler: Any) -> None:
         """Set the pick on an optimizer, by default the task's, and on its schedule.

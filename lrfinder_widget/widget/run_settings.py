@@ -8,13 +8,14 @@ import ipywidgets
 
 from lrfinder_widget.curve.plan import SweepPlan
 
-from .factory import Shared
+from .factory import WidgetFactory
+from .number import parse_number
 
 _BOX = {"width": "170px"}
 _WIDE = {"description_width": "80px"}
 
 
-class SetUp:
+class RunSettings:
     """A row of boxes, folded away until somebody asks for it.
 
     Parameters
@@ -23,11 +24,11 @@ class SetUp:
         What the boxes say at first.
     also : ipywidgets.Box
         What is folded away with it.
-    make : Shared
+    make : WidgetFactory
         Makes the widgets.
     """
 
-    def __init__(self, plan: SweepPlan, also: Any, make: Shared) -> None:
+    def __init__(self, plan: SweepPlan, also: Any, make: WidgetFactory) -> None:
         def text(description: str, value: str) -> ipywidgets.Text:
             traits = {"description": description, "continuous_update": False}
             return make(ipywidgets.Text, value, layout=_BOX, style=_WIDE, **traits)
@@ -91,27 +92,9 @@ class SetUp:
             If one of them does not hold a number, or one that would stop the page or the kernel.
         """
         return SweepPlan(
-            start_lr=number("from", self.start_lr.value, float),
-            end_lr=number("to", self.end_lr.value, float),
-            num_iter=number("points", self.num_iter.value, int, at_most=1_000_000),
+            start_lr=parse_number("from", self.start_lr.value, float),
+            end_lr=parse_number("to", self.end_lr.value, float),
+            num_iter=parse_number("points", self.num_iter.value, int, at_most=1_000_000),
             mode=self.mode.value,
-            repeats=number("repeats", self.repeats.value, int, at_most=100),
+            repeats=parse_number("repeats", self.repeats.value, int, at_most=100),
         )
-
-
-def number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:
-    """Read a number that was typed into the box `name`.
-
-    Raises
-    ------
-    ValueError
-        If it is none of that kind, or larger than `at_most`.
-    """
-    what = "whole number" if kind is int else "number"
-    try:
-        value = kind(typed)
-    except ValueError:
-        raise ValueError(f"{name!r} must be a {what}; got {typed!r}.") from None
-    if value > at_most:
-        raise ValueError(f"{name!r} must be at most {at_most:,.0f}; got {typed!r}.")
-    return value

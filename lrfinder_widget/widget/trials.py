@@ -13,10 +13,10 @@ from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.comparison import Comparison
 
-from .chart import close_tree, loss_limits, plain_figure, put, round_ticks, styled_axis
-from .factory import Shared
+from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
+from .factory import WidgetFactory, close_tree
 from .lines import START, line_style, swatch
-from .run_settings import number
+from .number import format_lr, parse_number
 
 MOST = 12
 
@@ -24,7 +24,7 @@ MOST = 12
 class TrialView:
     """Folded away until somebody asks for it; the finder wires it and says what to show."""
 
-    def __init__(self, make: Shared) -> None:
+    def __init__(self, make: WidgetFactory) -> None:
         self.toggle = make(
             ipywidgets.ToggleButton,
             description="Try",
@@ -48,7 +48,7 @@ class TrialView:
             style={"description_width": "initial"},
             layout={"width": "110px"},
         )
-        self.run = make(
+        self.try_button = make(
             ipywidgets.Button,
             description="Run",
             icon="play",
@@ -65,7 +65,7 @@ class TrialView:
         self.legend = make(ipywidgets.HTML, layout={"width": "100%"})
         self._row = make(
             ipywidgets.Box,
-            [self.lrs, self.steps, self.run, self.take],
+            [self.lrs, self.steps, self.try_button, self.take],
             layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
         )
         self.box = make(ipywidgets.VBox, [], layout={"width": "100%", "overflow": "hidden"})
@@ -99,7 +99,7 @@ class TrialView:
     def offer(self, lrs: list[float]) -> None:
         """Say what might be tried, unless somebody has written something there."""
         if self.lrs.value in ("", self._offered):
-            self._offered = ", ".join(f"{lr:.2e}" for lr in lrs)
+            self._offered = ", ".join(map(format_lr, lrs))
             self.lrs.value = self._offered
 
     def values(self) -> tuple[list[float], int]:
@@ -119,26 +119,26 @@ class TrialView:
             ) from None
         if not 1 <= len(lrs) <= MOST:
             raise ValueError(f"try at least one learning rate, and at most {MOST}; got {len(lrs)}.")
-        return lrs, number("steps", self.steps.value, int, at_most=1_000_000)
+        return lrs, parse_number("steps", self.steps.value, int, at_most=1_000_000)
 
     def show(self, run: RangeTest, found: Comparison, steps: int) -> None:
         """Draw the trials as far as they are; under the view's lock."""
         active = run.state in (State.RUNNING, State.PAUSED)
-        self.run.description = "Stop" if active else "Run"
-        self.run.icon = "stop" if active else "play"
-        self.run.button_style = "" if active else "primary"
+        self.try_button.description = "Stop" if active else "Run"
+        self.try_button.icon = "stop" if active else "play"
+        self.try_button.button_style = "" if active else "primary"
         self.lrs.disabled = self.steps.disabled = active
         if self.figure is None:
             self._begin()
         self._draw(found, steps)
         winner = found.winner if run.state.ended else None
         self.take.layout.display = "none" if winner is None else None
-        self.take.description = "" if winner is None else f"Use {winner:.2e}"
+        self.take.description = "" if winner is None else f"Use {format_lr(winner)}"
         role = ' role="status"' if run.state.ended else ""  # read aloud once, not at each step
         self.text.value = f"<div{role}>{html.escape(_sentence(run, found, steps))}</div>"
 
     def _draw(self, found: Comparison, steps: int) -> None:
-        names = {i: f"{lr:.2e}" for i, lr in enumerate(found.losses)}
+        names = {i: format_lr(lr) for i, lr in enumerate(found.losses)}
         smooth = {i: _smoothed(losses) for i, losses in enumerate(found.losses.values())}
         if found.baseline is not None:
             names[START], smooth[START] = "starting weights", _smoothed(found.baseline)
@@ -167,7 +167,7 @@ class TrialView:
 
 def _smoothed(losses: Any) -> Any:
     """Average over the steps before, a twentieth of all: what is drawn only grows, never moves."""
-    y = np.clip(losses[np.isfinite(losses)], -1e100, 1e100)
+    y = np.clip(losses[np.isfinite(losses)], -LARGEST, LARGEST)
     width = max(1, len(y) // 20)
     sums = np.cumsum(np.concatenate([np.zeros(1), y]))
     counts = np.minimum(np.arange(1, len(y) + 1), width)

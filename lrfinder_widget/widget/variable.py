@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import math
 import sys
 from collections.abc import MutableMapping
-from numbers import Real
 from typing import Any
+
+from .number import is_number, positive
 
 Namespace = MutableMapping[str, Any]
 
@@ -92,22 +92,6 @@ class Variable:
         if self.name is None or self._namespace is None:
             return None
         return self._namespace.get(self.name)
-
-
-def is_number(value: Any) -> bool:
-    """Say whether `value` is a real number; `True` and `False` are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def positive(value: Any) -> float | None:
-    """Return a positive, finite number as a `float`; `None` for anything else."""
-    if not is_number(value):
-        return None
-    try:
-        number = float(value)
-    except (OverflowError, ValueError):
-        return None
-    return number if math.isfinite(number) and number > 0 else None
 
 
 def _check_name(name: object) -> None:

@@ -15,17 +15,19 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
 
-from .chart import MARGIN, Chart, close_tree, smooth_line
+from .chart import MARGIN, Chart, smooth_line
 from .controls import Controls, pace_text, sentence, status_text, written_text
-from .display_options import Looks
-from .downloads import Saving
-from .factory import Shared
-from .legend import Legend, Shown
+from .display_options import DisplayOptions
+from .downloads import Downloads
+from .factory import WidgetFactory, close_tree
+from .legend import Legend
+from .lines import ShownRun
 from .marker import LRMarker
-from .run_settings import SetUp
+from .number import format_lr
+from .run_settings import RunSettings
 from .trials import TrialView
 
-_Drawn: TypeAlias = tuple[Shown | None, LossCurve | None, float]
+_Drawn: TypeAlias = tuple[ShownRun | None, LossCurve | None, float]
 
 _READ_POINTS = 400  # of the curve, for the loss at the marker
 _READ_S = 1.0  # while the curve grows, the marker is given it no more often
@@ -79,7 +81,7 @@ class View:
         self._read: _Drawn = (None, None, 0.0)
         self._read_at = 0.0
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
-        self._suggested: tuple[Shown | None, Suggestion | None] = (None, None)
+        self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
         self._found: dict[str, float] = {}
         self._pace_from = (0.0, 0)
         self.chart = Chart(plan.start_lr, plan.end_lr, log=plan.log)
@@ -93,12 +95,12 @@ class View:
             margin=MARGIN,
             layout={"grid_area": "1 / 1"},
         )
-        self._make = make = Shared()
+        self._make = make = WidgetFactory()
         self.controls = Controls(plan.steps, make)
-        self.looks = Looks(self._look_again, make)
-        self.setup = SetUp(plan, self.looks.row, make)
+        self.looks = DisplayOptions(self._look_again, make)
+        self.setup = RunSettings(plan, self.looks.row, make)
         self.trials = TrialView(make)
-        self.saving = Saving(self.marker, contents, make)
+        self.saving = Downloads(self.marker, contents, make)
         self.legend = Legend(self.lock, self._look_again, make)
         toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
@@ -127,13 +129,16 @@ class View:
             button.on_click(lambda _, rule=rule: self._place_by(rule))
         self.marker.observe(lambda change: controls.hide_missing(), "ready")
 
-    def begin(self, plan: SweepPlan, name: str) -> None:
-        """Make room for a new run; under `lock`."""
+    def set_plan(self, plan: SweepPlan) -> None:
+        """Take up the plan of the next run; under `lock`."""
         before, self._plan = self._plan, plan
         self.controls.progress.max = plan.steps
         ends, ends_before = (plan.start_lr, plan.end_lr), (before.start_lr, before.end_lr)
         if ends_before[0] <= ends[0] < ends[1] <= ends_before[1] and ends != ends_before:
             self.looks.zoom.value = True  # somebody wants to look closer
+
+    def begin(self, name: str) -> None:
+        """Make room for a new run; under `lock`."""
         self.legend.begin(name)
         self._show_others()
 
@@ -271,7 +276,7 @@ class View:
 
     def show_number(self) -> None:
         """Show in the number box where the marker stands."""
-        self.controls.number.value = f"{self.marker.lr:.2e}"
+        self.controls.number.value = format_lr(self.marker.lr)
 
     def place(self, lr: float, kind: Literal["pick", "candidate"]) -> None:
         """Put the marker there."""

@@ -200,7 +200,7 @@ def test_when_the_kernel_is_gone_everything_is_greyed(host: Host) -> None:
     finder.wait_until_ended()
     host.page.evaluate(RESTART)
     note = finder.root.locator(".lrf-gone-note")
-    expect(note).to_have_text("The kernel is gone, this is what was left. Run the cell again.")
+    expect(note).to_have_text("The kernel is gone; this is the last state. Run the cell again.")
     assert finder.dots() > 10  # what was measured is still there
     expect(finder.root).to_have_class(re.compile("lrf-gone"))
     expect(finder.root.locator(":scope > :not([inert])")).to_have_count(1)

@@ -76,7 +76,7 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         controls.pause.click,
         controls.use.click,
         controls.apply.click,
-        view.trials.run.click,
+        view.trials.try_button.click,
         view.trials.take.click,
         setup.narrow.click,
         lambda: from_page(controls.number, value=dice.choice(typed)),

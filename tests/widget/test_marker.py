@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lrfinder_widget import LossCurve
 from lrfinder_widget.background.range_test import RangeTest
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.widget import marker as marker_module
 from lrfinder_widget.widget.marker import LRMarker
 from lrfinder_widget.widget.view import View
@@ -302,9 +303,7 @@ class Finder:
         self.lrs = np.geomspace(1e-6, 1.0, points)
         self.losses = 2.0 + np.linspace(-1, 1, points) ** 2
         self.view = View(
-            [*self.lrs],
-            repeats=1,
-            log=True,
+            SweepPlan(*self.lrs[[0, -1]], len(self.lrs)),
             device=None,
             name=None,
             lr=1e-3,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lrfinder_widget import LossCurve
-from lrfinder_widget.widget.legend import Shown
+from lrfinder_widget.widget.lines import ShownRun
 from lrfinder_widget.widget.picture import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -18,7 +18,7 @@ LOSSES = 2.3 - 1.6 / (1 + np.exp(-25 * (_x - 0.5))) + 40 * np.clip(_x - 0.85, 0,
 
 
 def svg_of(curve: LossCurve, lr: float | None = None, *, log: bool = True) -> str:
-    return Picture(Shown("own", 0, curve), lr, log=log)._repr_svg_()
+    return Picture(ShownRun("own", 0, curve), lr, log=log)._repr_svg_()
 
 
 def picture(losses: object = LOSSES, lr: float | None = None, *, log: bool = True) -> ET.Element:
@@ -100,16 +100,18 @@ def test_runs_beside_it_are_drawn_and_named_and_the_axes_hold_them() -> None:
     curve = LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES)
     lower = LossCurve(np.geomspace(1e-8, 1e-2, 50), LOSSES[::2] - 9)
     empty = LossCurve([], [])
-    beside = [Shown("<b>lower</b>", 1, lower), Shown("empty", 2, empty)]
+    beside = [ShownRun("<b>lower</b>", 1, lower), ShownRun("empty", 2, empty)]
     root = ET.fromstring(
-        Picture(Shown("own", 0, curve), 0.01, log=True, beside=beside)._repr_svg_()
+        Picture(ShownRun("own", 0, curve), 0.01, log=True, beside=beside)._repr_svg_()
     )
     assert all(map(math.isfinite, numbers(root)))
     assert len(list(root.iter(f"{SVG}polyline"))) == 2
     words = [e.text for e in root.iter(f"{SVG}text")]
     assert {"<b>lower</b>", "own", "1e-08", "-5"} <= set(words)
     assert "empty" not in words
-    alone = ET.fromstring(Picture(Shown("", 0, empty), None, log=True, beside=beside)._repr_svg_())
+    alone = ET.fromstring(
+        Picture(ShownRun("", 0, empty), None, log=True, beside=beside)._repr_svg_()
+    )
     assert len(list(alone.iter(f"{SVG}polyline"))) == 2  # one of them without a point
 
 

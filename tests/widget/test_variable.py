@@ -19,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrfinder_widget.widget.variable import Variable, is_number
+from lrfinder_widget.widget.variable import Variable
 
 
 class Refusing(dict[str, Any]):
@@ -325,11 +325,6 @@ def test_any_sequence_of_assignments_is_followed_as_read(assigned: list[Any]) ->
         followed = variable.changed()
         assert followed == (None if value is before else variable.read())
         assert followed is None or (math.isfinite(followed) and followed > 0)
-
-
-@pytest.mark.parametrize(("value", "number"), [(1, True), (0.5, True), (True, False), ("1", False)])
-def test_is_number(value: Any, number: bool) -> None:
-    assert is_number(value) is number
 
 
 # -- the notebook ---------------------------------------------------------------------------------

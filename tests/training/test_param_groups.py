@@ -1,4 +1,4 @@
-"""A picked learning rate into optimizers and schedulers, and out again."""
+"""The learning rate of parameter groups: set by a sweep, or by a pick, and put back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import linear, loader
 from torch import nn
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
@@ -18,7 +19,77 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+from lrfinder_widget import sweep
 from lrfinder_widget.training.param_groups import apply_lr
+
+# -- during a sweep --------------------------------------------------------------------------------
+
+
+def lrs_during(optimizer: torch.optim.Optimizer, model: nn.Module, **options: Any) -> list[Any]:
+    seen: list[Any] = []
+
+    def step(batch: Any) -> float:
+        seen.append([float(group["lr"]) for group in optimizer.param_groups])
+        return 1.0
+
+    options = {"start_lr": 1e-4, "end_lr": 1e-2, "num_iter": 3, **options}
+    list(sweep(model, optimizer, loader(), step=step, **options))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("lrs", "initial", "ratios"),
+    [
+        ([0.1, 0.01], [None, None], [1.0, 0.1]),
+        ([0.01, 0.1], [None, None], [0.1, 1.0]),
+        ([0.1, 0.0], [None, None], [1.0, 0.0]),
+        ([0.0, 0.0], [0.2, 0.1], [1.0, 0.5]),
+        ([0.0, 0.0], [None, None], [1.0, 1.0]),
+    ],
+)
+def test_groups_keep_their_ratios(lrs: Any, initial: Any, ratios: Any) -> None:
+    model = linear()
+    groups = [
+        {"params": [p], "lr": lr, **({} if first is None else {"initial_lr": first})}
+        for p, lr, first in zip(model.parameters(), lrs, initial, strict=True)
+    ]
+    optimizer = torch.optim.SGD(groups)
+    seen = lrs_during(optimizer, model)
+    assert seen[0] == pytest.approx([1e-4 * r for r in ratios], rel=1e-12)
+    assert max(seen[-1]) == 1e-2
+    assert [group["lr"] for group in optimizer.param_groups] == lrs
+
+
+def test_a_tensor_lr_is_filled_in_place_and_put_back() -> None:
+    model = linear()
+    lr = torch.tensor(0.05, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    seen = lrs_during(optimizer, model)
+    assert seen == [[1e-4], [pytest.approx(1e-3)], [1e-2]]
+    assert optimizer.param_groups[0]["lr"] is lr
+    assert lr.item() == 0.05
+
+
+def test_the_optimizer_is_read_when_the_run_starts() -> None:
+    model = linear()
+    parameters = list(model.parameters())
+    optimizer = torch.optim.SGD(
+        [{"params": parameters[:1], "lr": 0.1}, {"params": parameters[1:], "lr": 0.1}]
+    )
+    seen: list[Any] = []
+
+    def step(batch: Any) -> float:
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        return 1.0
+
+    points = sweep(model, optimizer, loader(), step=step, start_lr=1e-4, end_lr=1e-2, num_iter=2)
+    optimizer.param_groups[1]["lr"] = 0.05
+    list(points)
+    assert seen == [[1e-4, 5e-5], [1e-2, 5e-3]]
+    assert optimizer.param_groups[1]["lr"] == 0.05
+
+
+# -- a pick on an optimizer and its scheduler ------------------------------------------------------
 
 
 def optimizer_with(*lrs: Any) -> torch.optim.Optimizer:

@@ -1,0 +1,129 @@
+"""Trial runs in the widget: from the boxes or by code, ranked, stopped, failed."""
+
+from __future__ import annotations
+
+import html
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from widget_support import WAIT_S, Gate, finished, in_thread, status
+
+from lrfinder_widget import LRFinder, State
+
+
+def by_learning_rate(finders: list[LRFinder]) -> Callable[[Any], float]:
+    """A step whose loss says how far its learning rate is from 1e-2; three times that at first."""
+
+    def step(batch: Any) -> float:
+        lr: float = finders[0]._session.task.optimizer.param_groups[0]["lr"]
+        return 1.0 + abs(math.log10(lr) + 2)
+
+    return step
+
+
+def with_trials(make: Any, **options: Any) -> LRFinder:
+    finders: list[LRFinder] = []
+    finders.append(make(by_learning_rate(finders), **options))
+    return finders[0]
+
+
+def test_trial_runs_rank_and_one_click_takes_the_winner(make: Any) -> None:
+    namespace: dict[str, Any] = {}
+    finder = with_trials(make, namespace=namespace)
+    view = finder._presenter.view.trials
+    assert finder.comparison is None
+    view.lrs.value, view.steps.value = "1e-3, 1e-2, 0.1", "20"
+    view.try_button.click()
+    finder.wait(WAIT_S)
+    assert finder.comparison is not None
+    assert finder.comparison.winner == 1e-2
+    assert "1.00e-02 has the lowest loss" in view.text.value
+    assert [len(line.x) for line in view.figure.marks] == [20, 20, 20]
+    assert view.take.description == "Use 1.00e-02"
+    assert namespace == {}
+    view.take.click()
+    assert namespace == {"lr": 0.01}
+
+
+def test_trial_runs_by_code_default_to_what_the_curve_suggests(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    assert finder._presenter.view.trials.lrs.value == ", ".join(
+        f"{lr:.2e}" for lr in finder.curve.trial_candidates()
+    )
+    assert finder.compare(steps=12).wait(WAIT_S) is finder
+    assert finder.comparison is not None
+    assert finder.comparison.lrs == finder.curve.trial_candidates()
+    with pytest.raises(RuntimeError, match=r"pass lrs=\[…\]"):
+        make(namespace={}).compare()
+
+
+def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    finder.compare([1e-3, 1e-2], steps=10)
+    gate.wait_until_asked()
+    with pytest.raises(RuntimeError, match="trial runs are under way"):
+        finder.start()
+    with pytest.raises(RuntimeError, match="trial runs are under way"):
+        finder.compare([1e-3])
+    other = make(model=finder._session.task.model, namespace={})  # another finder stops them
+    asked = threading.Event()
+    finder._session.trial_test.listen(lambda run: asked.set() if run.stopping else None)
+    finish = in_thread(lambda: finished(other))
+    assert asked.wait(WAIT_S)
+    gate.let_all()
+    assert finish() is other
+    assert finder._session.trial_test.state is State.STOPPED
+    assert "Stopped" in finder._presenter.view.trials.text.value
+    assert finder.state is State.READY
+
+
+def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={})
+    finder._presenter.view.trials.lrs.value = "1e-3, 1e-2"
+    finder._presenter.view.trials.try_button.click()
+    gate.wait_until_asked()
+    assert finder._presenter.view.trials.try_button.description == "Stop"
+    finder._presenter.view.trials.try_button.click()
+    gate.let()
+    finder._session.trial_test.join(WAIT_S)
+    assert finder._session.trial_test.state is State.STOPPED
+    finder.compare([1e-3], steps=10)
+    gate.let_all()
+    finder.close()
+    assert finder._session.trial_test.state.ended
+
+
+@pytest.mark.parametrize(
+    ("lrs", "steps", "message"),
+    [
+        ("", "20", "at least one learning rate"),
+        ("fast", "20", "must be numbers with commas between; got 'fast'"),
+        ("1e-3, -1", "20", "positive learning rates"),
+        ("1e-3, 1e-3", "20", "each once"),
+        (", ".join(map(str, range(1, 20))), "20", "at most 12; got 19"),
+        ("1e-3", "few", "'steps' must be a whole number; got 'few'"),
+        ("1e-3", "999999999999", "'steps' must be at most 1,000,000"),
+        ("1e-3", "2", "steps must be a whole number, at least 10"),
+    ],
+)
+def test_a_trial_that_cannot_work_is_told(make: Any, lrs: str, steps: str, message: str) -> None:
+    finder = make(namespace={})
+    finder._presenter.view.trials.lrs.value, finder._presenter.view.trials.steps.value = lrs, steps
+    finder._presenter.view.trials.try_button.click()
+    assert html.escape(message) in status(finder)
+    assert finder.comparison is None
+
+
+def test_a_failing_trial_is_told_as_text(make: Any) -> None:
+    def step(batch: Any) -> float:
+        raise ValueError("<b>boom</b>")
+
+    finder = make(step, namespace={})
+    finder.compare([1e-3], steps=10)
+    with pytest.raises(ValueError, match="boom"):
+        finder.wait(WAIT_S)
+    assert "&lt;b&gt;boom" in finder._presenter.view.trials.text.value
+    assert finder._presenter.view.trials.take.layout.display == "none"
