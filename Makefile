@@ -4,7 +4,7 @@ PIP := .venv/bin/python -m pip install --quiet --constraint tests/constraints.tx
 # Jupyter does not start for root unless it is told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all hosts lint format clean npm
+.PHONY: demo test test-all hosts lint format address clean npm
 
 demo: .venv/demo
 	.venv/bin/jupyter lab $(ROOT) $(LAB) notebooks/quickstart.ipynb
@@ -31,6 +31,9 @@ format: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 	cd js && npm run format
+
+address:
+	$(PYTHON) scripts/address.py
 
 clean:
 	rm -rf .venv .hosts dist js/node_modules lrfinder_widget/static test-results tests/browser/screenshots

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -87,20 +86,6 @@ def test_the_pictures_of_a_notebook_are_there_and_small(path: Path) -> None:
     text = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     for picture in re.findall(r"!\[[^\]]+\]\(([^)]+\.png)\)", text):
         assert 1_000 < path.with_name(picture).stat().st_size < 80_000
-
-
-def test_the_links_to_other_hosts_and_the_first_cells_name_the_same_source() -> None:
-    root = NOTEBOOKS[0].parents[1]
-    source = tomllib.loads((root / "pyproject.toml").read_text())["project"]["urls"]["Source"]
-    home = source.removeprefix("https://github.com/")
-    readme = (root / "README.md").read_text()
-    for path in NOTEBOOKS:
-        file = f"notebooks/{path.name}"
-        assert f"(https://colab.research.google.com/github/{home}/blob/main/{file})" in readme
-        assert f"(https://mybinder.org/v2/gh/{home}/main?urlpath=lab/tree/{file})" in readme
-        first = next(c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
-        assert f" @ git+{source}" in first.source
-        assert 'if not find_spec("lrfinder_widget")' in first.source
 
 
 def test_quickstart_runs_and_trains_with_the_guess(run) -> None:
