@@ -73,8 +73,7 @@ class LRFinder(ipywidgets.VBox):
 
     Examples
     --------
-    >>> finder = LRFinder(model, optimizer, train_loader, nn.CrossEntropyLoss())  # doctest: +SKIP
-    >>> finder.start()  # doctest: +SKIP
+    >>> LRFinder(model, optimizer, loader, nn.CrossEntropyLoss()).start()  # doctest: +SKIP
     """
 
     _closed = True  # until the constructor is through: ipywidgets closes what is collected
@@ -116,9 +115,9 @@ class LRFinder(ipywidgets.VBox):
         self.cell = current_cell()
         self._session = Session(task, plan)
         self._presenter = Presenter(self._session, Variable(variable, namespace))
-        view, self._picker = self._presenter.view, self._presenter.picker
+        self._picker = self._presenter.picker
         layout = {"width": "100%", "min_width": "0", "overflow": "hidden"}
-        ipywidgets.VBox.__init__(self, view.children, layout=layout)
+        ipywidgets.VBox.__init__(self, self._presenter.view.children, layout=layout)
         self.add_class("lrf-finder")
         Clicks(self, self._session, self._presenter)
         self._closed = False
@@ -134,8 +133,7 @@ class LRFinder(ipywidgets.VBox):
         bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets
         if len(self.curve):  # and this by those that show a saved notebook
             picture = self.snapshot()
-            bundle["image/svg+xml"] = picture._repr_svg_()
-            bundle["text/html"] = picture._repr_html_()
+            bundle |= {"image/svg+xml": picture._repr_svg_(), "text/html": picture._repr_html_()}
         return bundle
 
     # -- reading ----------------------------------------------------------------------------------
@@ -182,7 +180,7 @@ class LRFinder(ipywidgets.VBox):
 
     @property
     def code(self) -> str | None:
-        """The pick as a line of code, so that the notebook can be run again without the widget."""
+        """The pick as a line of code, to run the notebook again without the widget."""
         return self._presenter.code
 
     def parameters(self) -> list[Tensor]:
@@ -199,7 +197,7 @@ class LRFinder(ipywidgets.VBox):
         Raises
         ------
         RuntimeError
-            If the test is running or paused, or the finder is closed.
+            If a test or trial runs are under way, or the finder is closed.
         ValueError
             If what was typed into the set-up boxes cannot work; then nothing is started.
         """
@@ -216,32 +214,21 @@ class LRFinder(ipywidgets.VBox):
         Parameters
         ----------
         lrs : iterable of float, optional
-            By default what the latest curve suggests to try.
+            By default what the latest curve suggests to try; a `RuntimeError` if that is nothing.
         steps : int, default 200
             Optimizer steps of each; `lrfinder_widget.compare` takes 500 by default.
-
-        Raises
-        ------
-        RuntimeError
-            If a test or trial runs are under way, the finder is closed, or there is nothing to try.
-        ValueError
-            For arguments that cannot work.
         """
         self._session.check_idle()
-        chosen = self.curve.trial_candidates() if lrs is None else list(lrs)
-        if lrs is None and not chosen:
+        if lrs is None and not (lrs := self.curve.trial_candidates()):
             raise RuntimeError("the curve shows nothing that is worth a trial: pass lrs=[…].")
         with starting:
             stop_others(self)
-            trials = self._session.begin_trials(chosen, steps)
+            trials = self._session.begin_trials(lrs, steps)
             self._session.launch(trials, self._presenter.show_trials)
         return self
 
     def pause(self) -> None:
-        """Halt after the step under way; a `RuntimeError` if the test is not running.
-
-        The model stays as the test has made it.
-        """
+        """Halt after the step under way, the model as it is; a `RuntimeError` if none runs."""
         self._session.test.pause()
 
     def resume(self) -> None:
@@ -257,10 +244,8 @@ class LRFinder(ipywidgets.VBox):
 
         Raises
         ------
-        RuntimeError
-            If it was not started, or is paused: the wait would never end.
-        TimeoutError
-            If it has not ended after `timeout` seconds; it goes on.
+        RuntimeError, TimeoutError
+            If it was not started or is paused; if it goes on after `timeout` seconds.
         BaseException
             What made the test fail, as your code raised it.
         """
@@ -283,8 +268,6 @@ class LRFinder(ipywidgets.VBox):
             self.children = ()
             self._session.let_go()
 
-    # -- the pick ---------------------------------------------------------------------------------
-
     def pick(self, lr: float | None = None) -> float:
         """Pick a learning rate in code, as the marker does by hand.
 
@@ -300,10 +283,8 @@ class LRFinder(ipywidgets.VBox):
 
         Raises
         ------
-        RuntimeError
-            If no `lr` is given and the curve suggests nothing; the message says why.
-        ValueError
-            If `lr` is not a positive, finite number.
+        RuntimeError, ValueError
+            If the curve suggests nothing, and why; if `lr` is not a positive, finite number.
         """
         if lr is None and (lr := self.suggestion.lr) is None:
             raise RuntimeError(f"the curve suggests no learning rate: {self.suggestion.reason}")
@@ -317,30 +298,15 @@ class LRFinder(ipywidgets.VBox):
 
         Parameters
         ----------
-        optimizer : torch.optim.Optimizer, optional
-            By default the one that the test was given.
-        scheduler : torch.optim.lr_scheduler.LRScheduler, optional
-            The scheduler of that optimizer.
-
-        Raises
-        ------
-        RuntimeError
-            If nothing has been picked, or a test is running or paused.
+        optimizer, scheduler : optional
+            By default the optimizer that the test was given; the scheduler that belongs to it.
         """
         self._presenter.apply(optimizer, scheduler)
 
     # -- in and out -------------------------------------------------------------------------------
 
     def add(self, curve: LossCurve, name: str | None = None) -> None:
-        """Show another curve on the chart, such as that of another finder.
-
-        Parameters
-        ----------
-        curve : LossCurve
-            The other curve; anything else is a `TypeError`.
-        name : str, optional
-            What to call it; it can be edited in the widget.
-        """
+        """Show another curve on the chart, as of another finder; its `name` can be edited there."""
         if not isinstance(curve, LossCurve):
             raise TypeError(f"curve must be a LossCurve, as finder.curve is; got {curve!r}.")
         self._presenter.keep(curve, name)
@@ -358,10 +324,7 @@ class LRFinder(ipywidgets.VBox):
         return ax
 
     def to_csv(self) -> str:
-        """Return a table of the runs on the chart: their names, and the columns of `to_dataframe`.
-
-        The baseline is empty for a run that has none.
-        """
+        """Return a table of the runs on the chart: their names, and columns as `to_dataframe`."""
         return tables.to_csv(self._presenter.runs())
 
     def to_json(self) -> str:
@@ -369,9 +332,8 @@ class LRFinder(ipywidgets.VBox):
         return self._presenter.to_json()
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame of this finder's own tests, `curves`.
+        """Return a pandas frame of `curves`.
 
-        Its columns: ``run``, from 1, ``lr``, ``loss``, ``smoothed`` and ``baseline``, which is nan
-        for a run that has none. (`to_csv` has what is on the chart, by name.)
+        Its columns: ``run``, from 1, ``lr``, ``loss``, ``smoothed`` and ``baseline``, nan without.
         """
         return tables.to_dataframe(self.curves)
