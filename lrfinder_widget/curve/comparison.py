@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .control_variate import Array, scatter
+from .arrays import Array
+from .control_variate import scatter
 from .plots import draw_trials
 
 if TYPE_CHECKING:

@@ -6,12 +6,9 @@ as well. Taken off there, it hides no fall. NumPy only.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from .arrays import Array
 
 LEAST_FALL = 0.1
 """Of what lies between the lowest and the highest tenth of the baseline. A trained model's loss

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .control_variate import Array, without_batches
+from .arrays import Array
+from .control_variate import without_batches
+from .fall import Part
 from .plots import draw_curve
-from .smoothing import SMOOTHING, Part, count_before_turn, noise, running_median, smooth
-from .suggest import FEWEST_POINTS, RULES, Rule, Suggestion, suggest, trial_candidates
+from .rules import RULES, Rule
+from .smoothing import SMOOTHING, count_before_turn, noise, running_median, smooth
+from .suggest import FEWEST_POINTS, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
     import pandas as pd

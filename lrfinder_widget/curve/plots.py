@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .control_variate import Array
+from .arrays import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

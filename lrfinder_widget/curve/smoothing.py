@@ -1,218 +1,12 @@
-"""From raw losses to smoothed ones, with their errors, and to where they fall and turn. NumPy only.
-
-Positions are indices: a ladder of learning rates is even in its own scale, logarithmic or linear.
-"""
+"""From raw losses to smoothed ones with their errors, and to where the curve turns. NumPy only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from statistics import NormalDist
-
 import numpy as np
 
-from .control_variate import Array, falls_enough
+from .arrays import Array
 
 SMOOTHING = 0.1  # of the points are seen by a smoothed one
-# In standard errors; noise alone exceeds either in about one curve of a hundred.
-CLEAR_FALL = 4.0
-WEAK_FALL = 2.3  # lower, as it weighs all places, and the other looks for the lowest
-
-
-@dataclass(frozen=True)
-class Part:
-    """The part of a curve before it blows up; what every rule reads.
-
-    Attributes
-    ----------
-    lrs, smoothed, error : ndarray of float64, shape (n,)
-        Learning rates, smoothed losses and the standard error of those; all finite.
-    turned : bool
-        Whether the loss blew up or was back above its start after this part.
-    losses : ndarray of float64, shape (n,), optional
-        Before they were smoothed, where a fall may show that the smoothed ones do not.
-    baseline : ndarray of float64, shape (m,), optional
-        The losses of the same batches at the starting weights, where it took these to see a fall:
-        of all repeats, if there are several.
-    """
-
-    lrs: Array
-    smoothed: Array
-    error: Array
-    turned: bool = False
-    losses: Array | None = None
-    baseline: Array | None = None
-
-    @cached_property
-    def log10_lr(self) -> Array:
-        """The axis on which everything here is measured."""
-        return np.log10(self.lrs)
-
-    @cached_property
-    def fall(self) -> Fall | None:
-        """The fall, if need be a weak one; None if noise could have made that too."""
-        fall = _fall(self) or _weak_fall(self)
-        if fall is None or self.baseline is None or self.losses is None:
-            return fall
-        return replace(fall, weak=True) if falls_enough(self.losses, self.baseline) else None
-
-    @cached_property
-    def autocorrelation(self) -> float:
-        """How far a loss's scatter goes on in the next one, from 0 to 0.6."""
-        if self.losses is None:
-            return 0.0
-        return autocorrelation(self.losses, self.smoothed)
-
-
-@dataclass(frozen=True)
-class Fall:
-    """The fall of a curve, as indices."""
-
-    onset: int  # the loss has clearly begun to fall
-    first: int  # the first point at the bottom
-    lowest: int
-    last: int  # the last point at the bottom
-    height: float
-    weak: bool = False  # it is there, but hardly larger than the noise
-
-    def centre(self, log10_lr: Array) -> float:
-        """The middle, on the logarithmic axis, of the bottom or of the first decade of it."""
-        start, end = log10_lr[self.first], log10_lr[self.last]
-        return float(10 ** (start + min(end - start, 1.0) / 2))
-
-
-def _fall(part: Part) -> Fall | None:
-    """Find the clear fall from the start to the bottom; None if noise could have made it.
-
-    The start is the mean of the first points, of as many as make the fall clearest: a single one
-    says little where batches differ much, even if smoothed.
-    """
-    smoothed, error = part.smoothed, part.error
-    if len(smoothed) < 2:
-        return None
-    lowest = int(np.argmin(smoothed + 2 * error))  # not a lucky point where the noise is high
-    width = kernel_width(len(smoothed))
-    fewest = min(width, lowest + 1)
-    count = np.arange(fewest, lowest + 2)
-    start = np.cumsum(smoothed[: lowest + 1])[fewest - 1 :] / count
-    start_error = np.cumsum(error[: lowest + 1])[fewest - 1 :] / count
-    # Smoothed losses closer than the kernel's width share their errors, and further ones do not.
-    start_error *= np.sqrt(np.minimum(1, width / count))
-    spread = np.hypot(start_error, error[lowest])
-    best = int(np.argmax(_ratio(start - smoothed[lowest], spread)))
-    height = float(start[best] - smoothed[lowest])
-    # Near a blow-up the noise grows, so the way down may be clearer than the lowest point.
-    way = slice(min(best + fewest, lowest), lowest + 1)
-    drop = start[best] - smoothed[way]
-    # The errors are those of independent scatter, and too small for one that goes on: a first order
-    # autoregression's second differences are smaller by the root, its sums larger by `_longer`.
-    rho = part.autocorrelation
-    clear = CLEAR_FALL * _longer(rho) / ((1 - rho) * (1 - rho / 3)) ** 0.5
-    if not np.any(drop > clear * np.hypot(start_error[best], error[way])):
-        return None
-    # As the fall is clear, its height is more than two standard errors of its start and its lowest.
-    above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
-    first = lowest - int(np.argmax(above[lowest::-1])) + 1
-    last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1
-    level = start[best] - max(2 * start_error[best], 0.1 * height)
-    onset = lowest - int(np.argmax(smoothed[lowest::-1] > level)) + 1
-    return Fall(min(onset, first), first, lowest, last, height)
-
-
-def _weak_fall(part: Part) -> Fall | None:
-    """Find a fall that single smoothed losses do not show, but all losses together do.
-
-    At each place, the losses of an eighth of the curve are compared with all before them (as many
-    at least), by their normal scores (van der Waerden, Indag. Math. 14, 1952), which no outlier
-    moves much. As the place is not known, what counts is the mean over the places of the likelihood
-    ratio exp(z**2 / 2). The nearer to the turn, the more likely is a place: equally in each
-    doubling of the distance.
-    """
-    losses, n = part.losses, len(part.lrs)
-    if losses is None or n < 10:
-        return None
-    scores = _normal_scores(losses)
-    width = max(4, round(n / 8))
-    first = np.arange(width, n - width + 1)
-    sums = np.append(0.0, np.cumsum(scores))
-    drop = sums[first] / first - (sums[first + width] - sums[first]) / width
-    unit = scores.std(ddof=1) * np.sqrt(1 / first + 1 / width)
-    z = np.maximum(_ratio(drop, unit * _longer(part.autocorrelation)), 0.0)
-    weight = 1 / (n - first - width / 2)
-    evidence = np.logaddexp.reduce(z**2 / 2 + np.log(weight / weight.sum()))
-    if not evidence > WEAK_FALL**2 / 2:
-        return None
-    start = int(first[(z**2 / 2 + np.log(weight)).argmax()])
-    bottom = slice(start, start + width)
-    level, height = (float(part.smoothed[part_].mean()) for part_ in (slice(start), bottom))
-    height = level - height
-    if height <= 0:
-        return None
-    lowest = start + int(np.argmin(part.smoothed[bottom]))
-    onset = start - int(np.argmax(part.smoothed[start::-1] > level - height / 2)) + 1
-    return Fall(min(onset, start), start, lowest, start + width - 1, height, weak=True)
-
-
-def _longer(rho: float) -> float:
-    """How much more a sum of losses scatters whose neighbours correlate by `rho`, and so on."""
-    longer: float = ((1 + rho) / (1 - rho)) ** 0.5
-    return longer
-
-
-def autocorrelation(y: Array, smoothed: Array) -> float:
-    """Estimate the correlation of neighbouring losses about the smoothed ones, from 0 to 0.6.
-
-    Outliers are clipped. The smoothed losses have taken part of the correlation with them, which is
-    given back; and as an estimate of nothing scatters too, one standard error is taken off.
-    """
-    n, width, scatter = len(y), kernel_width(len(y)), noise(y)
-    if not scatter.all():
-        return 0.0
-    rest = np.clip((y - smoothed) / scatter, -2, 2)
-    rest -= rest.mean()
-    left = 1 - 3 / width
-    size = rest @ rest
-    rho = (rest[1:] @ rest[:-1] / size + 1.3 / width - n**-0.5) / left if size > 0 else 0.0
-    return float(np.clip(rho, 0.0, 0.6))
-
-
-def _normal_scores(values: Array) -> Array:
-    """The normal quantiles of the ranks; equal values share the mean of theirs."""
-    inverse, count = np.unique(values, return_inverse=True, return_counts=True)[1:]
-    sums = np.append(0.0, np.cumsum(_normal_quantiles(len(values))))
-    end = np.cumsum(count)
-    scores: Array = ((sums[end] - sums[end - count]) / count)[inverse]
-    return scores
-
-
-@lru_cache(maxsize=1)
-def _normal_quantiles(n: int) -> Array:
-    quantile = NormalDist().inv_cdf
-    return np.array([quantile((i + 0.5) / n) for i in range(n)])
-
-
-def _ratio(values: Array, units: Array) -> Array:
-    """`values` in `units`; where those are zero, as on a curve without noise, by their sign."""
-    by_sign = np.where(values > 0, np.inf, -np.inf)
-    ratio: Array = np.divide(values, units, out=by_sign, where=units > 0)
-    return ratio
-
-
-def count_before_turn(y: Array) -> int:
-    """Count the losses before the curve blows up, or is back above its start after its lowest."""
-    if len(y) < 3:
-        return len(y)
-    level, scatter = running_median(y, 5), _median(noise(y))
-    # No update has touched the first loss, so it bounds the start if the next ones blow up.
-    start = min(_median(y[:5]), float(y[0]) + 5 * scatter)
-    fall = start - float(level.min())
-    blown_up = np.flatnonzero(level > start + max(fall, 10 * scatter))
-    end = int(blown_up[0]) if len(blown_up) else len(y)
-    if not end:
-        return 0
-    lowest = int(level[:end].argmin())
-    back = np.flatnonzero(running_median(y[lowest:end], 3) > start + 3 * scatter)
-    return lowest + int(back[0]) if len(back) else end
 
 
 def smooth(y: Array, share: float = SMOOTHING) -> Array:
@@ -270,6 +64,23 @@ def kernel_width(n: int, share: float = SMOOTHING) -> int:
     return 2 * max(2, round(share / 2 * n)) + 1
 
 
+def count_before_turn(y: Array) -> int:
+    """Count the losses before the curve blows up, or is back above its start after its lowest."""
+    if len(y) < 3:
+        return len(y)
+    level, scatter = running_median(y, 5), _median(noise(y))
+    # No update has touched the first loss, so it bounds the start if the next ones blow up.
+    start = min(_median(y[:5]), float(y[0]) + 5 * scatter)
+    fall = start - float(level.min())
+    blown_up = np.flatnonzero(level > start + max(fall, 10 * scatter))
+    end = int(blown_up[0]) if len(blown_up) else len(y)
+    if not end:
+        return 0
+    lowest = int(level[:end].argmin())
+    back = np.flatnonzero(running_median(y[lowest:end], 3) > start + 3 * scatter)
+    return lowest + int(back[0]) if len(back) else end
+
+
 def noise(y: Array) -> Array:
     """Estimate the standard deviation of each loss's own scatter, from second differences.
 
@@ -284,6 +95,23 @@ def noise(y: Array) -> Array:
     middles = ends - [len(part) / 2 for part in parts]
     local = np.interp(np.arange(len(y)), middles, [_median(part) for part in parts])
     return np.maximum(local, _median(scatter[scatter > 0]))
+
+
+def autocorrelation(y: Array, smoothed: Array) -> float:
+    """Estimate the correlation of neighbouring losses about the smoothed ones, from 0 to 0.6.
+
+    Outliers are clipped. The smoothed losses have taken part of the correlation with them, which is
+    given back; and as an estimate of nothing scatters too, one standard error is taken off.
+    """
+    n, width, scatter = len(y), kernel_width(len(y)), noise(y)
+    if not scatter.all():
+        return 0.0
+    rest = np.clip((y - smoothed) / scatter, -2, 2)
+    rest -= rest.mean()
+    left = 1 - 3 / width
+    size = rest @ rest
+    rho = (rest[1:] @ rest[:-1] / size + 1.3 / width - n**-0.5) / left if size > 0 else 0.0
+    return float(np.clip(rho, 0.0, 0.6))
 
 
 def running_median(y: Array, width: int) -> Array:

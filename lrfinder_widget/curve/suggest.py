@@ -1,24 +1,17 @@
 """From a smoothed curve to a candidate learning rate, or to a refusal with its reason. NumPy only.
 
-Every rule takes the part of a curve that precedes its blow-up: the learning rates, the smoothed
-losses, and the standard error of those. Only differences of losses, ratios of learning rates and
-their ratio to the error count, so that neither an offset nor a positive factor of the loss changes
-a candidate, and a factor on the learning rates is a factor on the candidate. What was lost by
-following each rule on small tasks stands in `tests/benchmarks/README.md`.
+What was lost by following each rule on small tasks stands in `tests/benchmarks/README.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from .control_variate import Array
-from .smoothing import CLEAR_FALL, Part
-
-Rule = Literal["minimum", "steepest", "valley", "slide", "divergence"]
+from .fall import Part
+from .rules import DIVIDED, RULES, Rule
 
 FEWEST_POINTS = 10
 
@@ -162,115 +155,6 @@ def trial_candidates(part: Part, lr: float | None) -> list[float]:
         highest = max(lr, 0.8 * fall.centre(part.log10_lr))
     kept = ladder[(ladder >= part.lrs[0]) & (ladder <= 1.001 * highest)]
     return [float(each) for each in kept[-5:]]
-
-
-def minimum(part: Part, divisor: float | None = None) -> float | None:
-    """A fraction of the learning rate where the loss is lowest.
-
-    The lowest place is the middle, on the logarithmic axis, of all that can hardly be told from the
-    lowest point. Gugger's rule of thumb is ``divisor=10`` ("How do you find a good learning rate",
-    2018). Without one it is 9 / sqrt(n), and 2 at least, with n points in the decade below the
-    lowest place: the fewer steps a test spends on a decade, the later it sees what is too high. A
-    weak fall is seen only where the loss is lowest, and hardly to its end, so nothing divides its
-    place. And if the loss diverges, the candidate is at most a tenth of the learning rate where it
-    does; a third, if it took a baseline to see the fall.
-
-    Measured by `tests/benchmarks/regret.py` on the tasks of its development half: at 30, 100, 300
-    and 1,000 points no constant divisor does as well, and no divisor as well as with that bound.
-    """
-    if part.fall is None:
-        return None
-    lowest = part.fall.centre(part.log10_lr)
-    if divisor is not None:
-        return lowest / divisor
-    ends = np.interp(np.log10([lowest / 10, lowest]), part.log10_lr, np.arange(len(part.lrs)))
-    below = max(2.0, 9 / float(np.sqrt(max(ends[1] - ends[0], 1.0))))
-    lr = lowest if part.fall.weak else lowest / below
-    below_last = 10 if part.baseline is None else 3
-    return min(lr, float(part.lrs[-1]) / below_last) if part.turned else lr
-
-
-def steepest(part: Part) -> float | None:
-    """Where the loss falls fastest per decade of learning rate, between onset and bottom.
-
-    By log10(lr), as the derivative by lr favours the left end, and over half the width of the fall,
-    as the difference of two neighbours is mostly noise.
-    """
-    fall = part.fall
-    if fall is None:
-        return None
-    before = fall.onset - 1
-    half = (part.log10_lr[fall.first] - part.log10_lr[before]) / 4
-    slope = _slope(part, fall.lowest, half)[before : fall.first + 1]
-    return float(part.lrs[before + np.argmin(slope)])
-
-
-def valley(part: Part) -> float | None:
-    """Two thirds through the longest run of falling losses, on the logarithmic axis.
-
-    After the idea of fastai's rule of that name (``fastai.callback.schedule.valley``). Here a run
-    is a stretch of the smoothed curve without a rise, and counts if its fall is clear.
-    """
-    if part.fall is None:
-        return None
-    smoothed, error = part.smoothed, part.error
-    turns = np.flatnonzero(np.diff(smoothed) >= 0)
-    starts, ends = np.append(0, turns + 1), np.append(turns, len(smoothed) - 1)
-    drop = smoothed[starts] - smoothed[ends]
-    clear = drop > CLEAR_FALL * np.hypot(error[starts], error[ends])
-    if not clear.any():
-        return None
-    length = np.where(clear, part.log10_lr[ends] - part.log10_lr[starts], -1.0)
-    longest = int(length.argmax())
-    return float(10 ** (part.log10_lr[starts[longest]] + 2 / 3 * length[longest]))
-
-
-def slide(part: Part) -> float | None:
-    """Where a decade of learning rates, slid down from the bottom, has the same slope at both ends.
-
-    After the idea of fastai's rule of that name (``fastai.callback.schedule.slide``): begin at the
-    right, and go left while the slopes at the two ends of an interval differ; the left end is the
-    candidate. Here slopes are per decade, the interval begins at the bottom of the fall, and what
-    counts as equal is a tenth of the fall per decade, so that scale and blow-up do not matter.
-    """
-    fall = part.fall
-    if fall is None:
-        return None
-    slope = _slope(part, fall.lowest, 0.25)
-    right = part.log10_lr[: fall.first + 1]
-    steeper_left = slope[: len(right)] - np.interp(right - 1, right, slope[: len(right)])
-    alike = np.flatnonzero((right - 1 >= right[0]) & (steeper_left <= 0.1 * fall.height))
-    return float(10 ** (right[alike[-1]] - 1)) if len(alike) else None
-
-
-def divergence(part: Part, divisor: float = 20.0) -> float | None:
-    """A fraction of the last learning rate before the loss diverges; None if it did not.
-
-    A twentieth lost least among the tasks of the same half.
-    """
-    return float(part.lrs[-1]) / divisor if part.turned and part.fall is not None else None
-
-
-RULES: dict[Rule, Callable[[Part], float | None]] = {
-    "minimum": minimum,
-    "steepest": steepest,
-    "valley": valley,
-    "slide": slide,
-    "divergence": divergence,
-}
-DIVIDED: dict[Rule, Callable[[Part, float], float | None]] = {
-    "minimum": minimum,
-    "divergence": divergence,
-}
-
-
-def _slope(part: Part, last: int, half: float) -> Array:
-    """The change of the smoothed loss per decade at the points up to `last`, over 2 `half`."""
-    log10_lr, losses = part.log10_lr[: last + 1], part.smoothed[: last + 1]
-    rise = np.interp(log10_lr + half, log10_lr, losses)
-    rise -= np.interp(log10_lr - half, log10_lr, losses)
-    slope: Array = rise / (2 * half)
-    return slope
 
 
 _REASONS = {

@@ -5,19 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrfinder_widget.curve.fall import Part
 from lrfinder_widget.curve.loss_curve import LossCurve
-from lrfinder_widget.curve.smoothing import Part
-from lrfinder_widget.curve.suggest import (
-    FEWEST_POINTS,
-    RULES,
-    Suggestion,
-    divergence,
-    minimum,
-    slide,
-    steepest,
-    suggest,
-    valley,
-)
+from lrfinder_widget.curve.rules import RULES, divergence, minimum, slide, steepest, valley
+from lrfinder_widget.curve.suggest import FEWEST_POINTS, Suggestion, suggest
 
 STEEPEST = 10**-2.5
 WIDTH = 0.35

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrfinder_widget import LossCurve, LRFinder, RangeTest, State, range_test, sweep, training_step
-from lrfinder_widget.curve.suggest import RULES
+from lrfinder_widget.curve.rules import RULES
 from lrfinder_widget.training import baseline as module
 from lrfinder_widget.training.engine import Sweep
 
