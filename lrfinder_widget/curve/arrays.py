@@ -1,4 +1,4 @@
-"""The type of every array in this folder."""
+"""The type of the arrays that curves are made of."""
 
 from __future__ import annotations
 

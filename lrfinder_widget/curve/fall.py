@@ -1,6 +1,6 @@
-"""Where a curve falls, clearly or weakly: what every rule reads. NumPy only.
+"""Find where a curve falls, clearly or weakly: what every rule is based on. NumPy only.
 
-Positions are indices: a ladder of learning rates is even in its own scale, logarithmic or linear.
+Positions are indices: learning rates are evenly spaced on their own scale, logarithmic or linear.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from .arrays import Array
 from .control_variate import falls_enough
 from .smoothing import autocorrelation, kernel_width
 
-# In standard errors; noise alone exceeds either in about one curve of a hundred.
+# In standard errors. Noise alone exceeds either in about one curve out of a hundred.
 CLEAR_FALL = 4.0
-WEAK_FALL = 2.3  # lower, as it weighs all places, and the other looks for the lowest
+WEAK_FALL = 2.3  # lower, since it averages over all places while the other picks the lowest
 
 
 @dataclass(frozen=True)
 class Part:
-    """The part of a curve before it blows up; what every rule reads.
+    """The part of a curve before it turns up: what every rule reads.
 
     Attributes
     ----------
     lrs, smoothed, error : ndarray of float64, shape (n,)
-        Learning rates, smoothed losses and the standard error of those; all finite.
+        The learning rates, the smoothed losses and their standard errors; all finite.
     turned : bool
-        Whether the loss blew up or was back above its start after this part.
+        Whether the loss blew up, or rose back above its start, after this part.
     losses : ndarray of float64, shape (n,), optional
-        Before they were smoothed, where a fall may show that the smoothed ones do not.
+        The losses before smoothing, which may show a weak fall that the smoothed ones do not.
     baseline : ndarray of float64, shape (m,), optional
-        The losses of the same batches at the starting weights, where it took these to see a fall:
+        The losses of the same batches at the starting weights, if their noise was subtracted; those
         of all repeats, if there are several.
     """
 
@@ -46,12 +46,12 @@ class Part:
 
     @cached_property
     def log10_lr(self) -> Array:
-        """The axis on which everything here is measured."""
+        """The axis on which distances between learning rates are measured."""
         return np.log10(self.lrs)
 
     @cached_property
     def fall(self) -> Fall | None:
-        """The fall, if need be a weak one; None if noise could have made that too."""
+        """The clear fall, or else a weak one; None if it could be noise."""
         fall = _fall(self) or _weak_fall(self)
         if fall is None or self.baseline is None or self.losses is None:
             return fall
@@ -59,7 +59,7 @@ class Part:
 
     @cached_property
     def autocorrelation(self) -> float:
-        """How far a loss's scatter goes on in the next one, from 0 to 0.6."""
+        """The correlation of the noise of neighbouring losses, from 0 to 0.6."""
         if self.losses is None:
             return 0.0
         return autocorrelation(self.losses, self.smoothed)
@@ -67,26 +67,26 @@ class Part:
 
 @dataclass(frozen=True)
 class Fall:
-    """The fall of a curve, as indices."""
+    """The fall of a curve, as indices of its points."""
 
-    onset: int  # the loss has clearly begun to fall
+    onset: int  # the first point where the loss has clearly begun to fall
     first: int  # the first point at the bottom
     lowest: int
     last: int  # the last point at the bottom
     height: float
-    weak: bool = False  # it is there, but hardly larger than the noise
+    weak: bool = False  # the fall is hardly larger than the noise
 
     def centre(self, log10_lr: Array) -> float:
-        """The middle, on the logarithmic axis, of the bottom or of the first decade of it."""
+        """Return the middle of the bottom, or of its first decade, on the logarithmic axis."""
         start, end = log10_lr[self.first], log10_lr[self.last]
         return float(10 ** (start + min(end - start, 1.0) / 2))
 
 
 def _fall(part: Part) -> Fall | None:
-    """Find the clear fall from the start to the bottom; None if noise could have made it.
+    """Find the clear fall from the start to the bottom; None if it could be noise.
 
-    The start is the mean of the first points, of as many as make the fall clearest: a single one
-    says little where batches differ much, even if smoothed.
+    The start is the mean of the first points, of as many as make the fall clearest: where batches
+    differ a lot, a single point says little, even if smoothed.
     """
     smoothed, error = part.smoothed, part.error
     if len(smoothed) < 2:
@@ -97,21 +97,21 @@ def _fall(part: Part) -> Fall | None:
     count = np.arange(fewest, lowest + 2)
     start = np.cumsum(smoothed[: lowest + 1])[fewest - 1 :] / count
     start_error = np.cumsum(error[: lowest + 1])[fewest - 1 :] / count
-    # Smoothed losses closer than the kernel's width share their errors, and further ones do not.
+    # Smoothed losses closer together than the kernel's width share their errors; others do not.
     start_error *= np.sqrt(np.minimum(1, width / count))
     spread = np.hypot(start_error, error[lowest])
     best = int(np.argmax(_ratio(start - smoothed[lowest], spread)))
     height = float(start[best] - smoothed[lowest])
-    # Near a blow-up the noise grows, so the way down may be clearer than the lowest point.
+    # Near a blow-up the noise grows, so a point on the way down may be clearer than the lowest.
     way = slice(min(best + fewest, lowest), lowest + 1)
     drop = start[best] - smoothed[way]
-    # The errors are those of independent scatter, and too small for one that goes on: a first order
-    # autoregression's second differences are smaller by the root, its sums larger by `_longer`.
+    # The errors assume independent noise, and are too small for correlated noise: a first-order
+    # autoregression has second differences smaller by that root, and sums larger by `_sum_factor`.
     rho = part.autocorrelation
-    clear = CLEAR_FALL * _longer(rho) / ((1 - rho) * (1 - rho / 3)) ** 0.5
+    clear = CLEAR_FALL * _sum_factor(rho) / ((1 - rho) * (1 - rho / 3)) ** 0.5
     if not np.any(drop > clear * np.hypot(start_error[best], error[way])):
         return None
-    # As the fall is clear, its height is more than two standard errors of its start and its lowest.
+    # A clear fall is higher than two standard errors of its start and of its lowest point.
     above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
     first = lowest - int(np.argmax(above[lowest::-1])) + 1
     last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1
@@ -121,13 +121,12 @@ def _fall(part: Part) -> Fall | None:
 
 
 def _weak_fall(part: Part) -> Fall | None:
-    """Find a fall that single smoothed losses do not show, but all losses together do.
+    """Find a fall that no single smoothed loss shows, but all losses together do.
 
-    At each place, the losses of an eighth of the curve are compared with all before them (as many
-    at least), by their normal scores (van der Waerden, Indag. Math. 14, 1952), which no outlier
-    moves much. As the place is not known, what counts is the mean over the places of the likelihood
-    ratio exp(z**2 / 2). The nearer to the turn, the more likely is a place: equally in each
-    doubling of the distance.
+    At each place, the losses of an eighth of the curve are compared with all losses before them (at
+    least as many), by normal scores (van der Waerden, Indag. Math. 14, 1952), which outliers hardly
+    affect. The place is unknown, so the likelihood ratio exp(z**2 / 2) is averaged over all places.
+    Places near the turn get more weight: each doubling of the distance gets the same.
     """
     losses, n = part.losses, len(part.lrs)
     if losses is None or n < 10:
@@ -138,7 +137,7 @@ def _weak_fall(part: Part) -> Fall | None:
     sums = np.append(0.0, np.cumsum(scores))
     drop = sums[first] / first - (sums[first + width] - sums[first]) / width
     unit = scores.std(ddof=1) * np.sqrt(1 / first + 1 / width)
-    z = np.maximum(_ratio(drop, unit * _longer(part.autocorrelation)), 0.0)
+    z = np.maximum(_ratio(drop, unit * _sum_factor(part.autocorrelation)), 0.0)
     weight = 1 / (n - first - width / 2)
     evidence = np.logaddexp.reduce(z**2 / 2 + np.log(weight / weight.sum()))
     if not evidence > WEAK_FALL**2 / 2:
@@ -154,14 +153,17 @@ def _weak_fall(part: Part) -> Fall | None:
     return Fall(min(onset, start), start, lowest, start + width - 1, height, weak=True)
 
 
-def _longer(rho: float) -> float:
-    """How much more a sum of losses scatters whose neighbours correlate by `rho`, and so on."""
-    longer: float = ((1 + rho) / (1 - rho)) ** 0.5
-    return longer
+def _sum_factor(rho: float) -> float:
+    """Return how much noisier sums are for a first-order autoregression than without correlation.
+
+    `rho` is the correlation of neighbours.
+    """
+    factor: float = ((1 + rho) / (1 - rho)) ** 0.5
+    return factor
 
 
 def _normal_scores(values: Array) -> Array:
-    """The normal quantiles of the ranks; equal values share the mean of theirs."""
+    """Return the normal quantiles of the ranks; equal values get the mean of theirs."""
     inverse, count = np.unique(values, return_inverse=True, return_counts=True)[1:]
     sums = np.append(0.0, np.cumsum(_normal_quantiles(len(values))))
     end = np.cumsum(count)
@@ -176,7 +178,7 @@ def _normal_quantiles(n: int) -> Array:
 
 
 def _ratio(values: Array, units: Array) -> Array:
-    """`values` in `units`; where those are zero, as on a curve without noise, by their sign."""
+    """Divide `values` by `units`; where these are zero (no noise), infinite with their sign."""
     by_sign = np.where(values > 0, np.inf, -np.inf)
     ratio: Array = np.divide(values, units, out=by_sign, where=units > 0)
     return ratio

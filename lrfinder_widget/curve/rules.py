@@ -1,8 +1,8 @@
-"""The rules: each reads a learning rate off the part of a curve before it blows up. NumPy only.
+"""The rules that read a learning rate off the part of a curve before it turns up. NumPy only.
 
-Only differences of losses, ratios of learning rates and their ratio to the error count, so that
-neither an offset nor a positive factor of the loss changes a candidate, and a factor on the
-learning rates is a factor on the candidate.
+They use differences of losses, in units of their errors or of the fall, and ratios of learning
+rates. So adding a constant to the loss or scaling it changes no candidate, and scaling the learning
+rates scales the candidates.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ Rule = Literal["minimum", "steepest", "valley", "slide", "divergence"]
 
 
 def minimum(part: Part, divisor: float | None = None) -> float | None:
-    """A fraction of the learning rate where the loss is lowest.
+    """Return a fraction of the learning rate where the loss is lowest.
 
-    The lowest place is the middle, on the logarithmic axis, of all that can hardly be told from the
-    lowest point. Gugger's rule of thumb is ``divisor=10`` ("How do you find a good learning rate",
-    2018). Without one it is 9 / sqrt(n), and 2 at least, with n points in the decade below the
-    lowest place: the fewer steps a test spends on a decade, the later it sees what is too high. A
-    weak fall is seen only where the loss is lowest, and hardly to its end, so nothing divides its
-    place. And if the loss diverges, the candidate is at most a tenth of the learning rate where it
-    does; a third, if it took a baseline to see the fall.
+    "Lowest" is the middle, on the logarithmic axis, of all points that can hardly be distinguished
+    from the lowest one. Gugger's rule of thumb is ``divisor=10`` ("How do you find a good learning
+    rate", 2018). By default, the divisor is 9 / sqrt(n), and at least 2, where n is the number of
+    points in the decade below the lowest place: the fewer steps a test spends on a decade, the
+    later it notices that a learning rate is too high. A weak fall is seen only where the loss is
+    lowest, and hardly up to the end of that stretch, so its place is not divided. If the loss
+    diverges, the candidate is at most a tenth of the learning rate where it does; a third, if the
+    curve has a baseline.
 
-    Measured by `tests/benchmarks/regret.py` on the tasks of its development half: at 30, 100, 300
-    and 1,000 points no constant divisor does as well, and no divisor as well as with that bound.
+    Measured by `tests/benchmarks/regret.py` on the development tasks: at 30, 100, 300 and 1,000
+    points, no constant divisor does as well, and no divisor does as well without that bound.
     """
     if part.fall is None:
         return None
@@ -45,10 +46,10 @@ def minimum(part: Part, divisor: float | None = None) -> float | None:
 
 
 def steepest(part: Part) -> float | None:
-    """Where the loss falls fastest per decade of learning rate, between onset and bottom.
+    """Return where the loss falls fastest per decade of learning rate, between onset and bottom.
 
-    By log10(lr), as the derivative by lr favours the left end, and over half the width of the fall,
-    as the difference of two neighbours is mostly noise.
+    The derivative is by log10(lr), since the one by lr favours the left end, and is taken over half
+    the width of the fall, since the difference of two neighbours is mostly noise.
     """
     fall = part.fall
     if fall is None:
@@ -60,10 +61,10 @@ def steepest(part: Part) -> float | None:
 
 
 def valley(part: Part) -> float | None:
-    """Two thirds through the longest run of falling losses, on the logarithmic axis.
+    """Return the point two thirds along the longest uninterrupted fall, on the logarithmic axis.
 
-    After the idea of fastai's rule of that name (``fastai.callback.schedule.valley``). Here a run
-    is a stretch of the smoothed curve without a rise, and counts if its fall is clear.
+    After fastai's rule of the same name (``fastai.callback.schedule.valley``). Here it looks for
+    stretches of the smoothed curve without a rise, and only those that fall clearly count.
     """
     if part.fall is None:
         return None
@@ -80,12 +81,12 @@ def valley(part: Part) -> float | None:
 
 
 def slide(part: Part) -> float | None:
-    """Where a decade of learning rates, slid down from the bottom, has the same slope at both ends.
+    """Return the lower end of a one-decade window that has about the same slope at both ends.
 
-    After the idea of fastai's rule of that name (``fastai.callback.schedule.slide``): begin at the
-    right, and go left while the slopes at the two ends of an interval differ; the left end is the
-    candidate. Here slopes are per decade, the interval begins at the bottom of the fall, and what
-    counts as equal is a tenth of the fall per decade, so that scale and blow-up do not matter.
+    After fastai's rule of the same name (``fastai.callback.schedule.slide``): start at the right,
+    and move left while the slopes at the two ends of a window differ; its left end is the
+    candidate. Here slopes are per decade, the window starts at the bottom of the fall, and slopes
+    within a tenth of the fall per decade count as equal, so scale and blow-up do not matter.
     """
     fall = part.fall
     if fall is None:
@@ -98,9 +99,9 @@ def slide(part: Part) -> float | None:
 
 
 def divergence(part: Part, divisor: float = 20.0) -> float | None:
-    """A fraction of the last learning rate before the loss diverges; None if it did not.
+    """Return a fraction of the last learning rate before the loss diverges; None if it does not.
 
-    A twentieth lost least among the tasks of the same half.
+    On the development tasks, a twentieth lost the least.
     """
     return float(part.lrs[-1]) / divisor if part.turned and part.fall is not None else None
 
@@ -119,7 +120,7 @@ DIVIDED: dict[Rule, Callable[[Part, float], float | None]] = {
 
 
 def _slope(part: Part, last: int, half: float) -> Array:
-    """The change of the smoothed loss per decade at the points up to `last`, over 2 `half`."""
+    """Return the slope per decade at each point up to `last`, over `half` decades on each side."""
     log10_lr, losses = part.log10_lr[: last + 1], part.smoothed[: last + 1]
     rise = np.interp(log10_lr + half, log10_lr, losses)
     rise -= np.interp(log10_lr - half, log10_lr, losses)
