@@ -128,6 +128,13 @@ print(json.dumps(restore.case("spoiler", "end")))
 """
 
 
+def test_reading_is_timed_at_each_length() -> None:
+    printed = run("reading.py", "--rounds", "1", "--points", "100", "1000")
+    assert [cells[0] for cells in table(printed)] == ["100", "1,000"]
+    assert [cells[1].split()[1] for cells in table(printed)] == ["ms", "ms"]
+    assert [cells[2].split()[1] for cells in table(printed)] == ["µs", "µs"]
+
+
 @pytest.mark.slow
 def test_start_says_times_and_sizes() -> None:
     printed = run("start.py", "--rounds", "1", "--no-wheel")

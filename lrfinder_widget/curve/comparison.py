@@ -1,4 +1,4 @@
-"""What trial runs have shown: the losses of each, their ranking, and how clear it is."""
+"""The result of trial runs: the losses of each, their ranking, and how clear it is. NumPy only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .control_variate import Array, scatter
+from .arrays import Array
+from .control_variate import spread
 from .plots import draw_trials
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CLEAR = 2.0
-"""A lead of so many standard errors is one that is seen again."""
+"""In standard errors: a larger lead would be seen again in another comparison."""
 LEAST_GAIN = 0.18
-"""Of what lies between the lowest and the highest tenth of the baseline: less than that is what a
-low learning rate gives a trained model, too. Chosen by `tests/benchmarks/regret.py`."""
+"""The least gain that counts, as a share of the `spread` of the baseline. A low learning rate gains
+less than that for a trained model, too. Chosen by `tests/benchmarks/regret.py`."""
 _BLOCKS = 5
 
 
@@ -30,11 +31,11 @@ class Trial:
     Attributes
     ----------
     lr : float
-        Its learning rate; with a schedule, what that is a factor on.
+        Its learning rate; with a schedule, what its factors multiply.
     losses : ndarray of float64, shape (steps,)
         The loss of each step, before the update.
     completed : bool
-        Whether it took all its steps: its loss did not explode, and nobody stopped it.
+        Whether it took all its steps: its loss did not explode, and it was not stopped.
     """
 
     lr: float
@@ -46,9 +47,9 @@ class Trial:
 class Comparison:
     """The trial runs of `compare`.
 
-    A trial's result is its mean loss over the last fifth of its steps. All trials see the same
-    batches, so two of them are compared by the differences of their losses batch by batch, which
-    vary much less than the losses do.
+    The result of a trial is its mean loss over the last fifth of its steps. All trials see the same
+    batches, so they are compared by the differences of their losses batch by batch, which vary much
+    less than the losses do.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ class Comparison:
 
     @property
     def lrs(self) -> list[float]:
-        """The learning rates, as they were tried."""
+        """The learning rates, in the order they were tried."""
         return [trial.lr for trial in self.trials]
 
     @property
@@ -76,82 +77,86 @@ class Comparison:
 
     @property
     def results(self) -> dict[float, float]:
-        """The mean loss at the end of each trial; nan for one that was given up."""
+        """The mean loss at the end of each trial; nan for a trial that did not complete."""
         return {trial.lr: _result(trial) for trial in self.trials}
 
-    @cached_property
+    @property
     def ranking(self) -> list[float]:
         """The learning rates, the lowest loss first.
 
-        Longer trials come before shorter ones, which were not gone on with; those that were given
-        up are last, and of those the one that lasted longest is first.
+        Longer trials rank before shorter ones, which were not continued. Trials that did not
+        complete come last, those that lasted longest first.
         """
+        return [trial.lr for trial in self._ranked]
 
+    @cached_property
+    def _ranked(self) -> list[Trial]:
         def place(trial: Trial) -> tuple[bool, int, float, float]:
-            result = _result(trial)
-            return (not trial.completed, -len(trial.losses), result, trial.lr)
+            return (not trial.completed, -len(trial.losses), _result(trial), trial.lr)
 
-        return [trial.lr for trial in sorted(self.trials, key=place)]
+        return sorted(self.trials, key=place)
 
     @property
     def winner(self) -> float | None:
-        """The first of the ranking; None if no trial came to its end."""
-        first = self.ranking[0] if self.trials else None
-        return first if first is not None and np.isfinite(self.results[first]) else None
+        """The first of the ranking; None if no trial completed."""
+        return None if self._winner is None else self._winner.lr
+
+    @cached_property
+    def _winner(self) -> Trial | None:
+        first = self._ranked[0] if self.trials else None
+        return first if first is not None and np.isfinite(_result(first)) else None
 
     @property
     def margins(self) -> dict[float, float]:
-        """How far each stands behind the winner, in standard errors of the difference.
+        """How far each is behind the winner, in standard errors of the difference.
 
-        The standard error is that of the means of five blocks of steps, as neighbouring steps are
-        not independent. Infinite for a trial that is shorter than the winner's, or was given up.
+        The standard error is that of the means of five blocks of steps, since neighbouring steps
+        are not independent. Infinite for a trial that is shorter than the winner's, or did not
+        complete.
         """
-        winner = self.winner
+        winner = self._winner
         if winner is None:
             return {}
-        best = self.losses[winner]
         return {
-            lr: 0.0 if lr == winner else _margin(best, losses) for lr, losses in self.losses.items()
+            trial.lr: 0.0 if trial is winner else _margin(winner.losses, trial.losses)
+            for trial in self.trials
         }
 
     @property
     def improves(self) -> bool | None:
         """Whether the winner's loss ends clearly below that of the starting weights.
 
-        By 0.18, at least, of what lies between the lowest and the highest tenth of the baseline.
-        None without a winner or a baseline.
+        That is by at least 0.18 of the 10th-to-90th percentile range of the baseline. None without
+        a winner or a baseline.
         """
-        winner = self.winner
-        if winner is None or self.baseline is None:
+        if self._winner is None or self.baseline is None:
             return None
-        return self._start - self.results[winner] > LEAST_GAIN * scatter(self.baseline)
-
-    @property
-    def _start(self) -> float:
-        """The mean loss of the starting weights on the batches of the winner's result."""
-        if self.winner is None or self.baseline is None:
-            return float("nan")
-        return float(_tail(self.baseline[: len(self.losses[self.winner])]).mean())
+        gain = _start(self._winner, self.baseline) - _result(self._winner)
+        return gain > LEAST_GAIN * spread(self.baseline)
 
     @property
     def reason(self) -> str:
         """What the trials show, in a sentence or two."""
-        winner = self.winner
+        winner, margins = self._winner, self.margins
         if winner is None:
-            return "no trial came to its end: try smaller learning rates."
-        steps, result = len(self.losses[winner]), self.results[winner]
-        told = f"after {steps} steps, {winner:.2e} has the lowest loss, {result:.4g}"
-        close = [lr for lr in self.ranking[1:] if self.margins[lr] < CLEAR]
+            return "no trial completed: try smaller learning rates."
+        text = (
+            f"after {len(winner.losses)} steps, {winner.lr:.2e} has the lowest loss, "
+            f"{_result(winner):.4g}"
+        )
+        close = [f"{lr:.2e}" for lr in self.ranking[1:] if margins[lr] < CLEAR]
         if len(self.trials) == 1:
-            told += "; there is no other."
+            text += "; no other learning rate was tried."
         elif not close:
-            told += ", clearly below the others."
+            text += ", clearly below the others."
         else:
-            told += f"; {', '.join(f'{lr:.2e}' for lr in close)} can hardly be told from it."
-        return told if self.improves in (None, True) else told + _NO_GAIN.format(self._start)
+            text += f"; {', '.join(close)} can hardly be distinguished from it."
+        if self.baseline is not None and not self.improves:
+            text += _NO_GAIN.format(_start(winner, self.baseline))
+        return text
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame with the columns ``lr``, ``step``, from 0, and ``loss``."""
+        """Return a pandas frame with the columns ``lr``, ``step`` (from 0) and ``loss``."""
         import pandas as pd
 
         parts = [
@@ -162,22 +167,21 @@ class Comparison:
         return pd.DataFrame(parts, columns=["lr", "step", "loss"])
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the losses of each trial, smoothed over a twentieth of its steps, by Matplotlib.
+        """Draw the losses of each trial with Matplotlib, averaged over a twentieth of its steps.
 
-        Those of the starting weights, too, as far as they were taken.
+        Also draws the losses of the starting weights, if they were taken.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; without one, in a new figure.
+            Where to draw; by default, in a new figure.
         """
-        trials = ((lr, self.losses[lr]) for lr in self.ranking)
-        return draw_trials(ax, trials, self.baseline)
+        return draw_trials(ax, [(trial.lr, trial.losses) for trial in self._ranked], self.baseline)
 
 
 _NO_GAIN = (
-    " But the starting weights have {:.4g} on the same batches: in so many steps none of these "
-    "learning rates lowers the loss clearly, as often with a trained model."
+    " But the starting weights have a loss of {:.4g} on the same batches: in this many steps, none "
+    "of these learning rates lowers the loss clearly, as is common for a trained model."
 )
 
 
@@ -187,6 +191,11 @@ def _tail(losses: Array) -> Array:
 
 def _result(trial: Trial) -> float:
     return float(_tail(trial.losses).mean()) if trial.completed else float("nan")
+
+
+def _start(winner: Trial, baseline: Array) -> float:
+    """Return the mean loss of the starting weights on the batches of the winner's result."""
+    return float(_tail(baseline[: len(winner.losses)]).mean())
 
 
 def _margin(best: Array, other: Array) -> float:

@@ -1,37 +1,34 @@
-"""Losses in pairs: of each batch in the test, and of the same batch at the starting weights.
+"""Subtract the batch-to-batch noise that a curve shares with its baseline. NumPy only.
 
-Most of the scatter of the losses is that of the batches, and a batch has it at the starting weights
-as well. Taken off there, it hides no fall. NumPy only.
+Most of the noise of the losses comes from the batches, and the same batches show it at the starting
+weights as well. Once it is subtracted, it cannot hide a fall.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from .arrays import Array
 
 LEAST_FALL = 0.1
-"""Of what lies between the lowest and the highest tenth of the baseline. A trained model's loss
-falls a little, too, by what low learning rates give it. Of the tests with a baseline on the
-development tasks, this refuses 3 of 4 on trained models, and 7 of 100 on others; trial runs can
-tell the rest, see `Comparison.improves`."""
+"""The least fall that counts, as a share of the `spread` of the baseline. At low learning rates, a
+trained model's loss falls a little, too. Of the tests with a baseline on the development tasks,
+this refuses 3 of 4 on trained models and 7 of 100 on others; trial runs can tell the rest apart
+(`Comparison.improves`)."""
 
 
-def without_batches(losses: Array, baseline: Array, last: int) -> Array:
-    """Take off the scatter that the losses share with the baseline: a control variate.
+def subtract_shared_noise(losses: Array, baseline: Array, last: int) -> Array:
+    """Subtract the noise that the losses share with the baseline: a control variate.
 
-    How much of it they share is read off the differences of neighbours, in which no trend shows,
-    by a robust regression (Huber, Ann. Stat. 1, 1973).
+    How much of it they share is estimated from the differences of neighbours, which hardly contain
+    the trend, by a robust regression (Huber, Ann. Stat. 1, 1973).
 
     Parameters
     ----------
     losses, baseline : ndarray of float64, shape (n,)
         Finite.
     last : int
-        So many losses precede the blow-up; the rest tells nothing of the scatter.
+        The number of losses before the blow-up; the others say nothing about the noise.
     """
     if not last:
         return losses
@@ -42,7 +39,7 @@ def without_batches(losses: Array, baseline: Array, last: int) -> Array:
 
 
 def _slope(x: Array, y: Array) -> float:
-    """Fit y = slope x, from 0 to 1.2, with less weight on what is far off."""
+    """Fit y = slope x, with a slope from 0 to 1.2, giving outliers less weight."""
     weight, slope = np.ones(len(x)), 0.0
     for _ in range(10):
         size = float(weight @ x**2)
@@ -56,13 +53,13 @@ def _slope(x: Array, y: Array) -> float:
 
 
 def falls_enough(adjusted: Array, baseline: Array) -> bool:
-    """Say whether the mean of a twelfth of the losses is far enough below that of the baseline."""
+    """Return whether the mean of some twelfth of the losses is far enough below the baseline's."""
     width = min(len(adjusted), max(4, round(len(adjusted) / 12)))
     sums = np.append(0.0, np.cumsum(adjusted - baseline.mean()))
     lowest = float((sums[width:] - sums[:-width]).min()) / width
-    return lowest < -LEAST_FALL * scatter(baseline)
+    return lowest < -LEAST_FALL * spread(baseline)
 
 
-def scatter(losses: Array) -> float:
-    """Return what lies between the lowest and the highest tenth of some losses."""
+def spread(losses: Array) -> float:
+    """Return the 10th-to-90th percentile range."""
     return float(np.ptp(np.quantile(losses, (0.1, 0.9))))

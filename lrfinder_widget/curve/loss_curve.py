@@ -1,4 +1,4 @@
-"""What an LR range test measured, and what can be read off it. NumPy only."""
+"""The curve of an LR range test: what was measured, and what can be read off it. NumPy only."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .control_variate import Array, without_batches
+from .arrays import Array
+from .control_variate import subtract_shared_noise
+from .fall import Part
 from .plots import draw_curve
-from .smoothing import SMOOTHING, Part, count_before_turn, noise, running_median, smooth
-from .suggest import FEWEST_POINTS, RULES, Rule, Suggestion, suggest, trial_candidates
+from .rules import RULES, Rule
+from .smoothing import SMOOTHING, count_before_turn, smooth_around_turn
+from .suggest import FEWEST_POINTS, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,33 +34,35 @@ _CUT_SHORT = ("stopped", "exhausted", "failed")
 
 @dataclass(frozen=True)
 class LossCurve:
-    """The learning rates and losses of an LR range test, as measured; all reading hangs on it.
+    """The learning rates and losses of an LR range test, as measured.
+
+    Smoothing, candidates and plots are computed from them.
 
     Parameters
     ----------
     lrs : array_like of float, shape (n,)
-        Learning rates: positive, finite, each larger than the one before.
+        The learning rates: positive, finite, each larger than the one before.
     losses : array_like of float, shape (n,)
-        The raw loss at each of them, before the update with it. May hold nan and infinities.
+        The raw loss at each of them, before the update with it. May contain nan and infinities.
     reason : str
         Why the test ended: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the last loss is
-        nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (a rule of yours said
+        nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (your own rule said
         so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
     repeats : iterable of LossCurve, optional
-        The single curves, where this is the median of several.
+        The single curves, if this is the median of several.
     baseline : array_like of float, shape (n,), optional
-        The losses of the same batches at the starting weights. All that is read off the curve is
-        then read off the losses less the scatter that they share with these.
+        The losses of the same batches at the starting weights. The noise that the losses share with
+        them is then subtracted before anything is read off the curve.
 
     Raises
     ------
     ValueError
-        If the shapes differ, the learning rates do not rise, the baseline is not finite, or the
+        If the shapes differ, the learning rates do not increase, the baseline is not finite, or the
         reason is unknown.
 
     Notes
     -----
-    Both arrays are float64 copies and read-only. Curves compare by value, nan equal to nan.
+    The arrays are read-only float64 copies. Curves compare by value; nan equals nan.
 
     Examples
     --------
@@ -88,7 +93,7 @@ class LossCurve:
                 "lrs and losses must be two sequences of the same length; "
                 f"got shapes {x.shape} and {y.shape}."
             )
-        # Where each is larger than the one before, the ends tell of all; nan is larger than none.
+        # If each is larger than the one before, checking the ends is enough. No nan is larger.
         if x.size and not (x[0] > 0 and x[-1] < np.inf and (x[1:] > x[:-1]).all()):
             raise ValueError(
                 "lrs must be positive and finite, each larger than the one before; got "
@@ -99,7 +104,7 @@ class LossCurve:
         start = None if baseline is None else np.array(baseline, dtype=np.float64)
         if start is not None and not (start.shape == y.shape and np.isfinite(start).all()):
             raise ValueError(
-                f"baseline must hold {len(y)} finite losses, one for each of losses; got "
+                f"baseline must be {len(y)} finite losses, one per point; got "
                 f"{np.array2string(start, threshold=8)}."
             )
         values = {"lrs": x, "losses": y, "reason": reason, "repeats": tuple(repeats)}
@@ -110,14 +115,14 @@ class LossCurve:
 
     @classmethod
     def median(cls, curves: Sequence[LossCurve]) -> LossCurve:
-        """Combine repeats of one test: their pointwise median, as long as the shortest of them.
+        """Return the pointwise median of repeats of one test, as long as the shortest of them.
 
         Parameters
         ----------
         curves : sequence of LossCurve
-            At least one, with the same learning rates as far as they go. Those that were stopped,
-            or ran out of data, do not count beside others; what counts becomes its `repeats`. A
-            single one is returned as it is.
+            At least one; all with the same learning rates, as far as they go. Those that were
+            stopped, failed or ran out of data are left out if there are others. The rest become the
+            ``repeats`` of the median; a single one is returned as it is.
         """
         whole = [c for c in curves if c.reason not in _CUT_SHORT] or curves[:1]
         if len(whole) == 1:
@@ -159,23 +164,23 @@ class LossCurve:
     # -- reading ----------------------------------------------------------------------------------
 
     def smooth(self, share: float = SMOOTHING) -> Array:
-        """Smooth the losses without delay: centred, over about a tenth of the points.
+        """Smooth the losses without lag: centred, over about a tenth of the points.
 
-        A running median of three takes out lone outliers, then a local straight line is fitted
-        around each point (Cleveland, J. Am. Stat. Assoc. 74, 1979), so that slopes and ends are not
-        biased. What follows a blow-up does not reach back before it. Of a curve with a baseline,
-        the scatter that the losses share with that is taken off before.
+        A running median of three removes single outliers. Then a straight line is fitted around
+        each point (Cleveland, J. Am. Stat. Assoc. 74, 1979), so slopes and ends are not biased. A
+        blow-up does not affect what precedes it. If the curve has a baseline, the noise that the
+        losses share with it is subtracted first.
 
         Parameters
         ----------
         share : float, default 0.1
-            Over which share of the points; 0 leaves the losses as they are. What is read off the
-            curve does not depend on it.
+            The share of the points to smooth over; 0 returns the raw losses. It has no effect on
+            the suggestion.
 
         Returns
         -------
         ndarray of float64, shape (n,), read-only
-            nan where the loss is not finite.
+            The smoothed losses; nan where the loss is not finite.
 
         Raises
         ------
@@ -187,23 +192,27 @@ class LossCurve:
         return self._read[0] if share == SMOOTHING else self._smoothed(share)[0]
 
     def suggest(self, rule: Rule | None = None, *, divisor: float | None = None) -> Suggestion:
-        """Read a candidate learning rate off the curve, or refuse and say why.
+        """Suggest a candidate learning rate, or refuse and say why.
 
-        Of repeats it is the geometric mean of what their median shows and what each does by itself:
-        that scatters less than either.
+        With repeats, it is the geometric mean of the candidates of their median and of each of
+        them, which varies less than either.
 
         Parameters
         ----------
         rule : {"minimum", "steepest", "valley", "slide", "divergence"}, optional
-            See `lrfinder_widget.curve.suggest`; without one, the default rule.
+            ``"minimum"``, the default: the learning rate where the loss is lowest, divided by 2 or
+            more; the fewer points there are per decade, the more. ``"steepest"``: where the loss
+            falls fastest per decade. ``"valley"``: two thirds along the longest uninterrupted fall.
+            ``"slide"``: the lower end of a one-decade window, slid down from the minimum until the
+            slopes at its ends agree. ``"divergence"``: a twentieth of where the loss diverges.
         divisor : float, optional
-            For ``"minimum"`` and ``"divergence"``, what the learning rate found is divided by:
-            ``curve.suggest("minimum", divisor=10)`` is Gugger's tenth.
+            For ``"minimum"`` and ``"divergence"``, divides the learning rate they find.
+            ``curve.suggest("minimum", divisor=10)`` is Gugger's rule of thumb.
 
         Raises
         ------
         ValueError
-            If there is no such rule, it takes no divisor, or the divisor is not positive.
+            If the rule is unknown or takes no divisor, or the divisor is not a positive number.
         """
         singles = [curve.suggest(rule, divisor=divisor).lr for curve in self.repeats]
         return suggest(
@@ -217,19 +226,19 @@ class LossCurve:
 
     @cached_property
     def suggestion(self) -> Suggestion:
-        """The candidate of the default rule; of repeats, with the spread of theirs."""
+        """What the default rule suggests, or why it refuses."""
         return self.suggest()
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether the losses alone, of a test that went as far as it should, show no clear fall."""
+        """Whether the test ran to its end, but its losses alone show no clear drop."""
         if self.baseline is not None or self.reason not in ("completed", "diverged"):
             return False
         part = self._before_turn
         return len(part.lrs) >= FEWEST_POINTS and (part.fall is None or part.fall.weak)
 
     def candidates(self) -> dict[Rule, float | None]:
-        """Return the learning rate that each rule reads off the curve, None where it cannot."""
+        """Return the candidate of each rule; None where the rule refuses."""
         return {rule: self.suggest(rule).lr for rule in RULES}
 
     def trial_candidates(self) -> list[float]:
@@ -238,65 +247,61 @@ class LossCurve:
         Returns
         -------
         list of float
-            At most five, within the range: a quarter of a decade apart around the candidate and
-            below the learning rate where the loss is lowest, since short trials flatter what is too
-            high. Three, half a decade apart, where the candidate is weak or there is none: then
-            before the turn, or up to the end where the curve has none. Empty if fewer than ten
-            points can be read: the loss is not finite, or it rises at once.
+            At most five, within the range, a quarter of a decade apart: around the candidate, and
+            below the learning rate where the loss is lowest, since short trials favour learning
+            rates that are too high. If the candidate is weak or missing, three, half a decade
+            apart; without one, they lie before the loss turns up, or reach to the end of the range
+            if it does not. Empty if fewer than ten points can be read, because the loss is not
+            finite or rises at once.
         """
         return trial_candidates(self._before_turn, self.suggestion.lr)
 
     @cached_property
     def _before_turn(self) -> Part:
-        smoothed, error, seen = self._read
-        turned = self.reason == "diverged" or seen[-1:].tolist() != [len(self) - 1]
-        y = np.clip(self._without_batches[seen], -_LARGEST, _LARGEST)
+        smoothed, error, index = self._read
+        turned = self.reason == "diverged" or index[-1:].tolist() != [len(self) - 1]
+        y = np.clip(self._adjusted[index], -_LARGEST, _LARGEST)
         singles = self.repeats if self.repeats and self.baseline is not None else (self,)
-        starts = [one.baseline[seen] for one in singles if one.baseline is not None]
+        starts = [curve.baseline[index] for curve in singles if curve.baseline is not None]
         start = np.clip(np.concatenate(starts), -_LARGEST, _LARGEST) if starts else None
-        return Part(self.lrs[seen], smoothed[seen], error[seen], turned, y, start)
+        return Part(self.lrs[index], smoothed[index], error[index], turned, y, start)
 
     @cached_property
-    def _without_batches(self) -> Array:
-        """What is read: the losses, less the scatter that the batches had at the start."""
+    def _adjusted(self) -> Array:
+        """The losses, less the noise that they share with the baseline."""
         if self.baseline is None:
             return self.losses
         if self.repeats:
-            return np.median([c._without_batches[: len(self)] for c in self.repeats], axis=0)
+            return np.median([c._adjusted[: len(self)] for c in self.repeats], axis=0)
         y, finite = np.clip(self.losses, -_LARGEST, _LARGEST), np.isfinite(self.losses)
         turn = count_before_turn(y[finite])
-        y[finite] = without_batches(y[finite], self.baseline[finite], turn)
+        y[finite] = subtract_shared_noise(y[finite], self.baseline[finite], turn)
         return y
 
     @cached_property
     def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
-        """The smoothed losses, their standard errors, and the finite points before the turn."""
+        """The smoothed losses, their errors, and which points are finite and before the turn."""
         return self._smoothed(SMOOTHING)
 
     def _smoothed(self, share: float) -> tuple[Array, Array, NDArray[np.intp]]:
         finite = np.isfinite(self.losses)
-        y = np.clip((self._without_batches if share else self.losses)[finite], -_LARGEST, _LARGEST)
-        turn = count_before_turn(y)
-        smoothed, error = np.full((2, len(self)), np.nan)
-        # The part before the turn must not see what follows. There no line fits: losses jump from
-        # step to step, and only medians give a level.
-        after = running_median(y, 5) if share else y
-        parts = [smooth(y[:turn], share), np.stack([after, noise(y)])[:, turn:]]
-        smoothed[finite], error[finite] = np.concatenate(parts, axis=1)
-        smoothed.flags.writeable = error.flags.writeable = False
-        return smoothed, error, np.flatnonzero(finite)[:turn]
+        y = np.clip((self._adjusted if share else self.losses)[finite], -_LARGEST, _LARGEST)
+        both = np.full((2, len(self)), np.nan)
+        both[:, finite], turn = smooth_around_turn(y, share)
+        both.flags.writeable = False
+        return both[0], both[1], np.flatnonzero(finite)[:turn]
 
-    # -- the way out ------------------------------------------------------------------------------
+    # -- exporting --------------------------------------------------------------------------------
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``, and ``baseline`` if it has one."""
+        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``, and ``baseline`` if any."""
         import pandas as pd
 
         frame = pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
         return frame if self.baseline is None else frame.assign(baseline=self.baseline)
 
     def to_json(self) -> str:
-        """Return the curve as valid JSON, to the bit; nan and infinities become strings."""
+        """Return the curve as valid JSON, bit for bit; nan and infinities become strings."""
         content = {
             "lrs": self.lrs.tolist(),
             "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
@@ -308,7 +313,7 @@ class LossCurve:
 
     @classmethod
     def from_json(cls, text: str) -> LossCurve:
-        """Make a curve from what `to_json` returned."""
+        """Return the curve from the output of `to_json`."""
         return cls._from(json.loads(text))
 
     @classmethod
@@ -319,17 +324,15 @@ class LossCurve:
         return cls(content["lrs"], losses, content["reason"], repeats, baseline)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the raw losses, the smoothed ones and the candidate with its band, by Matplotlib.
+        """Draw the raw and smoothed losses and the candidate with its band, with Matplotlib.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; without one, in a new figure.
+            Where to draw; by default, in a new figure.
         """
-        found = self.suggestion
-        band = None
-        if found.lr is not None and found.low is not None and found.high is not None:
-            name = "weak candidate" if found.weak else "candidate"
-            band = name, found.lr, found.low, found.high
-        seen = self._before_turn.smoothed
-        return draw_curve(ax, self.lrs, self.losses, self.smooth(), seen, band)
+        s, candidate = self.suggestion, None
+        if s.lr is not None and s.low is not None and s.high is not None:
+            candidate = s.label, s.lr, s.low, s.high
+        before_turn = self._before_turn.smoothed
+        return draw_curve(ax, self.lrs, self.losses, self.smooth(), before_turn, candidate)

@@ -1,4 +1,4 @@
-"""Drawings by Matplotlib, which is imported only when one is made, and may be missing."""
+"""Plots with Matplotlib, which is imported only when one is drawn, and may be missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .control_variate import Array
+from .arrays import Array
+from .smoothing import moving_average
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +27,13 @@ def draw_curve(
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Where to draw; None: in a new figure.
+        Where to draw; None draws in a new figure.
     lrs, losses, smoothed : ndarray of float64, shape (n,)
         The losses may hold nan and infinities.
     before_turn : ndarray of float64, shape (m,)
-        The smoothed losses that the picture is to show; what follows may leave it.
+        The smoothed losses that the plot has to show; what follows may leave it.
     candidate : (str, float, float, float) or None
-        What it is called, the learning rate, and the ends of the band around it.
+        What to call it, its learning rate, and the ends of the band around it.
     """
     ax = ax or _new_axes()
     ax.plot(lrs, losses, ".-", color="C0", alpha=0.3, label="loss")
@@ -45,7 +46,7 @@ def draw_curve(
         low, high = before_turn.min(), before_turn.max()
         ax.set_ylim(low - 0.3 * (high - low), high + 0.5 * (high - low))
     steps = np.diff(lrs)
-    if len(steps) and steps[-1] > 2 * steps[0]:  # not an even, linear ladder
+    if len(steps) and steps[-1] > 2 * steps[0]:  # not evenly spaced, as on a linear scale
         ax.set_xscale("log")
     ax.set(xlabel="learning rate", ylabel="loss")
     ax.legend()
@@ -55,24 +56,22 @@ def draw_curve(
 def draw_trials(
     ax: Axes | None, trials: Iterable[tuple[float, Array]], baseline: Array | None
 ) -> Axes:
-    """Draw the losses of trial runs, each smoothed over a twentieth of its steps.
+    """Draw the losses of trial runs, each averaged over a twentieth of its steps.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Where to draw; None: in a new figure.
+        Where to draw; None draws in a new figure.
     trials : iterable of (float, ndarray of float64)
         Learning rates and losses, in the order of the legend.
     baseline : ndarray of float64 or None
-        The losses of the starting weights, if they were taken: a dotted line.
+        The losses of the starting weights, if they were taken; drawn as a dotted line.
     """
     ax = ax or _new_axes()
     starts, shown = [], [np.zeros(0)]
 
-    def draw(losses: Array, **look: Any) -> None:
-        width = max(1, len(losses) // 20)
-        smooth = np.convolve(losses, np.full(width, 1 / width), mode="valid")
-        ax.plot(np.arange(len(smooth)) + width - 1, smooth, **look)
+    def draw(losses: Array, **style: Any) -> None:
+        ax.plot(moving_average(losses, max(1, len(losses) // 20)), **style)
 
     if baseline is not None:
         draw(baseline, label="starting weights", color="0.5", linestyle=":")
@@ -81,7 +80,7 @@ def draw_trials(
         starts += losses[:1].tolist()
         shown.append(losses[np.isfinite(losses)])
     everything = np.concatenate(shown)
-    if len(everything):  # an explosion may leave the picture
+    if len(everything):  # an explosion may leave the plot
         start, low = float(np.median(starts)), float(everything.min())
         ax.set_ylim(low - 0.05 * (start - low), start + 0.3 * (start - low))
     ax.set(xlabel="step", ylabel="loss")
@@ -94,7 +93,7 @@ def _new_axes() -> Any:
         from matplotlib import pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "plot() draws with Matplotlib, which is not installed here: pip install matplotlib. "
-            "A finder's snapshot() does without."
+            "plot() needs Matplotlib, which is not installed: pip install matplotlib. "
+            "A finder's snapshot() works without it."
         ) from error
     return plt.subplots()[1]

@@ -1,209 +1,52 @@
-"""From raw losses to smoothed ones, with their errors, and to where they fall and turn. NumPy only.
-
-Positions are indices: a ladder of learning rates is even in its own scale, logarithmic or linear.
-"""
+"""Smooth losses, estimate their noise, and find where the curve turns up. NumPy only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from statistics import NormalDist
-
 import numpy as np
 
-from .control_variate import Array, falls_enough
+from .arrays import Array
 
-SMOOTHING = 0.1  # of the points are seen by a smoothed one
-# In standard errors; noise alone exceeds either in about one curve of a hundred.
-CLEAR_FALL = 4.0
-WEAK_FALL = 2.3  # lower, as it weighs all places, and the other looks for the lowest
+SMOOTHING = 0.1
+"""The share of all points that each smoothed loss is fitted to."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """The part of a curve before it blows up; what every rule reads.
+def smooth_around_turn(y: Array, share: float = SMOOTHING) -> tuple[Array, int]:
+    """Smooth a curve so that its blow-up does not affect what precedes it.
 
-    Attributes
+    Parameters
     ----------
-    lrs, smoothed, error : ndarray of float64, shape (n,)
-        Learning rates, smoothed losses and the standard error of those; all finite.
-    turned : bool
-        Whether the loss blew up or was back above its start after this part.
-    losses : ndarray of float64, shape (n,), optional
-        Before they were smoothed, where a fall may show that the smoothed ones do not.
-    baseline : ndarray of float64, shape (m,), optional
-        The losses of the same batches at the starting weights, where it took these to see a fall:
-        of all repeats, if there are several.
+    y : ndarray of float64, shape (n,)
+        Losses, all finite.
+    share : float, default 0.1
+        The share of the points that each smoothed loss is fitted to; 0 leaves the losses as they
+        are.
+
+    Returns
+    -------
+    ndarray of float64, shape (2, n)
+        The smoothed losses and their standard errors.
+    int
+        The number of losses before the turn.
     """
-
-    lrs: Array
-    smoothed: Array
-    error: Array
-    turned: bool = False
-    losses: Array | None = None
-    baseline: Array | None = None
-
-    @cached_property
-    def log10_lr(self) -> Array:
-        """The axis on which everything here is measured."""
-        return np.log10(self.lrs)
-
-    @cached_property
-    def fall(self) -> Fall | None:
-        """The fall, if need be a weak one; None if noise could have made that too."""
-        fall = _fall(self) or _weak_fall(self)
-        if fall is None or self.baseline is None or self.losses is None:
-            return fall
-        return replace(fall, weak=True) if falls_enough(self.losses, self.baseline) else None
-
-    @cached_property
-    def autocorrelation(self) -> float:
-        """How far a loss's scatter goes on in the next one, from 0 to 0.6."""
-        if self.losses is None:
-            return 0.0
-        return autocorrelation(self.losses, self.smoothed)
-
-
-@dataclass(frozen=True)
-class Fall:
-    """The fall of a curve, as indices."""
-
-    onset: int  # the loss has clearly begun to fall
-    first: int  # the first point at the bottom
-    lowest: int
-    last: int  # the last point at the bottom
-    height: float
-    weak: bool = False  # it is there, but hardly larger than the noise
-
-    def centre(self, log10_lr: Array) -> float:
-        """The middle, on the logarithmic axis, of the bottom or of the first decade of it."""
-        start, end = log10_lr[self.first], log10_lr[self.last]
-        return float(10 ** (start + min(end - start, 1.0) / 2))
-
-
-def _fall(part: Part) -> Fall | None:
-    """Find the clear fall from the start to the bottom; None if noise could have made it.
-
-    The start is the mean of the first points, of as many as make the fall clearest: a single one
-    says little where batches differ much, even if smoothed.
-    """
-    smoothed, error = part.smoothed, part.error
-    if len(smoothed) < 2:
-        return None
-    lowest = int(np.argmin(smoothed + 2 * error))  # not a lucky point where the noise is high
-    width = kernel_width(len(smoothed))
-    fewest = min(width, lowest + 1)
-    count = np.arange(fewest, lowest + 2)
-    start = np.cumsum(smoothed[: lowest + 1])[fewest - 1 :] / count
-    start_error = np.cumsum(error[: lowest + 1])[fewest - 1 :] / count
-    # Smoothed losses closer than the kernel's width share their errors, and further ones do not.
-    start_error *= np.sqrt(np.minimum(1, width / count))
-    spread = np.hypot(start_error, error[lowest])
-    best = int(np.argmax(_ratio(start - smoothed[lowest], spread)))
-    height = float(start[best] - smoothed[lowest])
-    # Near a blow-up the noise grows, so the way down may be clearer than the lowest point.
-    way = slice(min(best + fewest, lowest), lowest + 1)
-    drop = start[best] - smoothed[way]
-    # The errors are those of independent scatter, and too small for one that goes on: a first order
-    # autoregression's second differences are smaller by the root, its sums larger by `_longer`.
-    rho = part.autocorrelation
-    clear = CLEAR_FALL * _longer(rho) / ((1 - rho) * (1 - rho / 3)) ** 0.5
-    if not np.any(drop > clear * np.hypot(start_error[best], error[way])):
-        return None
-    # As the fall is clear, its height is more than two standard errors of its start and its lowest.
-    above = smoothed > smoothed[lowest] + max(2 * error[lowest], 0.05 * height)
-    first = lowest - int(np.argmax(above[lowest::-1])) + 1
-    last = lowest + int(np.argmax(above[lowest:])) - 1 if above[lowest:].any() else len(above) - 1
-    level = start[best] - max(2 * start_error[best], 0.1 * height)
-    onset = lowest - int(np.argmax(smoothed[lowest::-1] > level)) + 1
-    return Fall(min(onset, first), first, lowest, last, height)
-
-
-def _weak_fall(part: Part) -> Fall | None:
-    """Find a fall that single smoothed losses do not show, but all losses together do.
-
-    At each place, the losses of an eighth of the curve are compared with all before them (as many
-    at least), by their normal scores (van der Waerden, Indag. Math. 14, 1952), which no outlier
-    moves much. As the place is not known, what counts is the mean over the places of the likelihood
-    ratio exp(z**2 / 2). The nearer to the turn, the more likely is a place: equally in each
-    doubling of the distance.
-    """
-    losses, n = part.losses, len(part.lrs)
-    if losses is None or n < 10:
-        return None
-    scores = _normal_scores(losses)
-    width = max(4, round(n / 8))
-    first = np.arange(width, n - width + 1)
-    sums = np.append(0.0, np.cumsum(scores))
-    drop = sums[first] / first - (sums[first + width] - sums[first]) / width
-    unit = scores.std(ddof=1) * np.sqrt(1 / first + 1 / width)
-    z = np.maximum(_ratio(drop, unit * _longer(part.autocorrelation)), 0.0)
-    weight = 1 / (n - first - width / 2)
-    evidence = np.logaddexp.reduce(z**2 / 2 + np.log(weight / weight.sum()))
-    if not evidence > WEAK_FALL**2 / 2:
-        return None
-    start = int(first[(z**2 / 2 + np.log(weight)).argmax()])
-    bottom = slice(start, start + width)
-    level, height = (float(part.smoothed[part_].mean()) for part_ in (slice(start), bottom))
-    height = level - height
-    if height <= 0:
-        return None
-    lowest = start + int(np.argmin(part.smoothed[bottom]))
-    onset = start - int(np.argmax(part.smoothed[start::-1] > level - height / 2)) + 1
-    return Fall(min(onset, start), start, lowest, start + width - 1, height, weak=True)
-
-
-def _longer(rho: float) -> float:
-    """How much more a sum of losses scatters whose neighbours correlate by `rho`, and so on."""
-    longer: float = ((1 + rho) / (1 - rho)) ** 0.5
-    return longer
-
-
-def autocorrelation(y: Array, smoothed: Array) -> float:
-    """Estimate the correlation of neighbouring losses about the smoothed ones, from 0 to 0.6.
-
-    Outliers are clipped. The smoothed losses have taken part of the correlation with them, which is
-    given back; and as an estimate of nothing scatters too, one standard error is taken off.
-    """
-    n, width, scatter = len(y), kernel_width(len(y)), noise(y)
-    if not scatter.all():
-        return 0.0
-    rest = np.clip((y - smoothed) / scatter, -2, 2)
-    rest -= rest.mean()
-    left = 1 - 3 / width
-    size = rest @ rest
-    rho = (rest[1:] @ rest[:-1] / size + 1.3 / width - n**-0.5) / left if size > 0 else 0.0
-    return float(np.clip(rho, 0.0, 0.6))
-
-
-def _normal_scores(values: Array) -> Array:
-    """The normal quantiles of the ranks; equal values share the mean of theirs."""
-    inverse, count = np.unique(values, return_inverse=True, return_counts=True)[1:]
-    sums = np.append(0.0, np.cumsum(_normal_quantiles(len(values))))
-    end = np.cumsum(count)
-    scores: Array = ((sums[end] - sums[end - count]) / count)[inverse]
-    return scores
-
-
-@lru_cache(maxsize=1)
-def _normal_quantiles(n: int) -> Array:
-    quantile = NormalDist().inv_cdf
-    return np.array([quantile((i + 0.5) / n) for i in range(n)])
-
-
-def _ratio(values: Array, units: Array) -> Array:
-    """`values` in `units`; where those are zero, as on a curve without noise, by their sign."""
-    by_sign = np.where(values > 0, np.inf, -np.inf)
-    ratio: Array = np.divide(values, units, out=by_sign, where=units > 0)
-    return ratio
+    level, scatter = running_median(y, 5), noise(y)
+    turn = _turn(y, level, scatter)
+    before = smooth(y[:turn], share, scatter if turn == len(y) else None)
+    # Past the turn, losses jump from step to step: no line fits, and only medians give a level.
+    after = np.stack([level if share else y, scatter])[:, turn:]
+    return np.concatenate([before, after], axis=1), turn
 
 
 def count_before_turn(y: Array) -> int:
-    """Count the losses before the curve blows up, or is back above its start after its lowest."""
+    """Count the losses before the curve blows up, or is back above its start past its lowest."""
+    return _turn(y, running_median(y, 5), noise(y))
+
+
+def _turn(y: Array, level: Array, noise_: Array) -> int:
+    """The same, given the running medians of five and the noise."""
     if len(y) < 3:
         return len(y)
-    level, scatter = running_median(y, 5), _median(noise(y))
-    # No update has touched the first loss, so it bounds the start if the next ones blow up.
+    scatter = _median(noise_)
+    # The first loss precedes every update, so it bounds the start if the next ones blow up.
     start = min(_median(y[:5]), float(y[0]) + 5 * scatter)
     fall = start - float(level.min())
     blown_up = np.flatnonzero(level > start + max(fall, 10 * scatter))
@@ -215,16 +58,19 @@ def count_before_turn(y: Array) -> int:
     return lowest + int(back[0]) if len(back) else end
 
 
-def smooth(y: Array, share: float = SMOOTHING) -> Array:
+def smooth(y: Array, share: float = SMOOTHING, scatter: Array | None = None) -> Array:
     """Fit a line around each point; return the fitted values and their standard errors, (2, n).
 
-    Weights are Epanechnikov's over a share of the points, five at least unless it is zero. As the
-    points are equally spaced, the weighted moments of their distances depend on the nearness of the
-    ends alone, and come from running sums of the kernel.
+    The weights are Epanechnikov's, over a share of the points but at least five, unless the share
+    is zero. The points are equally spaced, so the weighted moments of their distances depend only
+    on how close the ends are, and running sums of the kernel give them all.
+
+    `scatter` is the `noise` of the losses, if it is known already.
     """
     n = len(y)
+    scatter = noise(y) if scatter is None else scatter
     if n < 5 or not share:
-        return np.stack([y, noise(y)])
+        return np.stack([y, scatter])
     half = kernel_width(n, share) // 2
     t = np.arange(-half, half + 1.0)
     kernel = 1 - (t / (half + 1)) ** 2
@@ -240,7 +86,7 @@ def smooth(y: Array, share: float = SMOOTHING) -> Array:
 
     s0, s1, s2 = moments(kernel)
     q0, q1, q2 = moments(kernel**2)
-    middle, scatter = _median(y), noise(y)
+    middle = _median(y)
     clean = _without_outliers(y, scatter) - middle
     t0, t1 = _correlate(clean, kernel), _correlate(clean, kernel * t)
     size = s0 * s2 - s1**2
@@ -250,31 +96,17 @@ def smooth(y: Array, share: float = SMOOTHING) -> Array:
     return np.stack([fitted, np.sqrt(np.maximum(variance, 0.0)) * scatter])
 
 
-def _without_outliers(y: Array, scatter: Array) -> Array:
-    """Running medians of three; an end that is far off is replaced by Tukey's rule.
-
-    That is the median of itself, its neighbour, and the line through its neighbours (Exploratory
-    Data Analysis, 1977, chapter 7). An end within five times the scatter of it stays.
-    """
-    clean = running_median(y, 3)
-    for end, next_, after in ((0, 1, 2), (-1, -2, -3)):
-        line = 3 * clean[next_] - 2 * clean[after]
-        middle = sorted((y[end], clean[next_], line))[1]
-        if abs(y[end] - middle) > 5 * scatter[end]:
-            clean[end] = middle
-    return clean
-
-
 def kernel_width(n: int, share: float = SMOOTHING) -> int:
-    """Return how many of `n` losses a smoothed one is made of."""
+    """Return the number of losses, out of `n`, that each smoothed loss is fitted to."""
     return 2 * max(2, round(share / 2 * n)) + 1
 
 
 def noise(y: Array) -> Array:
-    """Estimate the standard deviation of each loss's own scatter, from second differences.
+    """Estimate the standard deviation of each loss about its trend, from second differences.
 
-    A trend hardly shows in them, and medians do not see outliers. Ten stretches are taken apart, as
-    the scatter often grows with the learning rate; none counts as quieter than the whole.
+    Second differences hardly contain the trend, and their medians ignore outliers. The curve is
+    cut into up to ten stretches, since the noise often grows with the learning rate. No stretch
+    counts as quieter than the whole.
     """
     scatter = np.abs(np.diff(y, 2)) / (0.6745 * 6**0.5)
     if not scatter.any():
@@ -286,8 +118,25 @@ def noise(y: Array) -> Array:
     return np.maximum(local, _median(scatter[scatter > 0]))
 
 
+def autocorrelation(y: Array, smoothed: Array) -> float:
+    """Estimate the correlation of neighbouring losses about the smoothed ones, from 0 to 0.6.
+
+    Outliers are clipped. Smoothing removes part of the correlation, which is added back. The
+    estimate is noisy even without any correlation, so one standard error is subtracted.
+    """
+    n, width, scatter = len(y), kernel_width(len(y)), noise(y)
+    if not scatter.all():
+        return 0.0
+    rest = np.clip((y - smoothed) / scatter, -2, 2)
+    rest -= rest.mean()
+    left = 1 - 3 / width
+    size = rest @ rest
+    rho = (rest[1:] @ rest[:-1] / size + 1.3 / width - n**-0.5) / left if size > 0 else 0.0
+    return float(np.clip(rho, 0.0, 0.6))
+
+
 def running_median(y: Array, width: int) -> Array:
-    """Take the median of the `width` values around each; beyond the ends, these are repeated."""
+    """Take the median of the `width` values around each; the end values are repeated outwards."""
     if not len(y):
         return y
     half = width // 2
@@ -298,14 +147,43 @@ def running_median(y: Array, width: int) -> Array:
     return middle
 
 
+def moving_average(y: Array, width: int) -> Array:
+    """Average each value with the ``width - 1`` before it; near the start, with all before it.
+
+    Sums never reach over more than `width` values, so that a huge or infinite one affects only the
+    averages it is part of.
+    """
+    blocks = np.concatenate([y, np.zeros(-len(y) % width)]).reshape(-1, width)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = blocks.cumsum(axis=1)
+        sums[1:, :-1] += blocks[:-1, :0:-1].cumsum(axis=1)[:, ::-1]  # the rest of the block before
+    average: Array = sums.ravel()[: len(y)] / np.minimum(np.arange(len(y)) + 1, width)
+    return average
+
+
+def _without_outliers(y: Array, scatter: Array) -> Array:
+    """Take running medians of three, and replace an outlying end by Tukey's rule.
+
+    Tukey takes the median of the end, its neighbour, and the line through its two neighbours
+    (Exploratory Data Analysis, 1977, chapter 7). An end within five times the noise of that stays.
+    """
+    clean = running_median(y, 3)
+    for end, next_, after in ((0, 1, 2), (-1, -2, -3)):
+        line = 3 * clean[next_] - 2 * clean[after]
+        middle = sorted((y[end], clean[next_], line))[1]
+        if abs(y[end] - middle) > 5 * scatter[end]:
+            clean[end] = middle
+    return clean
+
+
 def _median(y: Array) -> float:
-    """The same as `numpy.median`, whose own overhead would be most of the work of a redraw."""
+    """Return what `numpy.median` does, whose overhead would be most of the work of a redraw."""
     ordered = np.sort(y)
     return float(ordered[(len(y) - 1) // 2] + ordered[len(y) // 2]) / 2
 
 
 def _correlate(values: Array, weights: Array) -> Array:
-    """Sum the values around each one, weighted; by Fourier transforms, so that length is cheap."""
+    """Sum the values around each one, weighted; by Fourier transforms, to be fast at any length."""
     size = 1 << (len(values) + len(weights)).bit_length()
     spectrum = np.fft.rfft(values, size) * np.fft.rfft(weights[::-1], size)
     start = len(weights) // 2

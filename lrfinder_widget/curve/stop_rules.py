@@ -1,4 +1,4 @@
-"""When to stop a test: the rule that says that training has diverged, or one of the user's."""
+"""When to stop a test: when training has diverged, or by a rule of the user's own. NumPy only."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .arrays import Array
 
 
 class Divergence:
-    """The rule that ends a test: called with each new loss, it says whether training has diverged.
+    """The default rule: called with each new loss, it returns whether training has diverged.
 
-    It has when the loss's level (the median of the last five) stands above the lowest level so far
-    by more than each of
+    It has if the level of the loss (the median of the last five) is above its lowest level so far
+    by more than each of these:
 
-    - nine tenths of what the loss had fallen: nearly all that was gained is given back;
-    - five times the upper quartile of the steps between losses: it is no noise;
-    - twice the largest such rise in the first three quarters of the run: it is no wandering.
+    - nine tenths of how far the loss had fallen: nearly all of the gain is lost again;
+    - five times the upper quartile of the steps between losses: it is not noise;
+    - twice the largest such rise in the first three quarters of the run: it is not drift.
 
-    All three are differences of losses, so an offset, a positive factor and the sign of the loss
-    make no difference. The memory of steps is thinned, so a call costs the same at any length.
+    All three are differences of losses, so adding a constant to the loss or scaling it changes
+    nothing, and losses may be negative. The record of steps is thinned, so that the time of a call
+    does not grow with the length of the run.
 
     Examples
     --------
@@ -32,13 +34,13 @@ class Divergence:
 
     def __init__(self) -> None:
         self._losses: list[float] = []
-        self._steps: list[float] = []  # sorted, without those among the last five, without zeros
-        self._sorted = 0  # so many of the losses have their step among them: only when it is asked
-        self._rises: list[float] = []  # the largest rise, as it stood after each level
+        self._steps: list[float] = []  # sorted; not yet those among the last five losses; no zeros
+        self._sorted = 0  # how many losses have their step among these; done only when needed
+        self._rises: list[float] = []  # the largest rise so far, after each level
         self._start = self._low = self._high_rise = 0.0
 
     def __call__(self, loss: float) -> bool:
-        """Take in a finite loss and return whether training has diverged."""
+        """Add a finite loss, and return whether training has diverged."""
         losses, rises = self._losses, self._rises
         losses.append(loss)
         if len(losses) < 5:
@@ -55,10 +57,10 @@ class Divergence:
         return (
             rise > 0.9 * (self._start - self._low)
             and rise > 2.0 * rises[3 * len(rises) // 4]
-            and self._is_no_noise(rise)  # last: the dearest question, and hardly ever asked
+            and self._exceeds_noise(rise)  # last: the most expensive, and hardly ever reached
         )
 
-    def _is_no_noise(self, rise: float) -> bool:
+    def _exceeds_noise(self, rise: float) -> bool:
         steps = self._steps
         for before, after in pairwise(self._losses[self._sorted : -4]):
             self._sorted += 1
@@ -70,15 +72,15 @@ class Divergence:
 
 
 class OwnRule:
-    """The user's own rule, shown the raw losses so far."""
+    """A rule of the user's own, which is called with the raw losses so far."""
 
-    def __init__(self, stop: Callable[[NDArray[np.float64]], bool], num_iter: int) -> None:
+    def __init__(self, stop: Callable[[Array], bool], num_iter: int) -> None:
         self._stop = stop
         self._losses = np.empty(num_iter)
         self._count = 0
 
     def __call__(self, loss: float) -> bool:
-        """Ask it about one more loss."""
+        """Add a loss, and return whether the rule says to stop."""
         self._losses[self._count] = loss
         self._count += 1
         so_far = self._losses[: self._count]

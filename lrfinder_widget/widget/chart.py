@@ -8,7 +8,7 @@ from typing import Any
 import bqplot
 import numpy as np
 
-from lrfinder_widget.curve.control_variate import Array
+from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.smoothing import SMOOTHING
 from lrfinder_widget.curve.suggest import Suggestion

@@ -11,7 +11,7 @@ import ipywidgets
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
-from lrfinder_widget.curve.suggest import RULES, Rule
+from lrfinder_widget.curve.rules import RULES, Rule
 
 from .factory import WidgetFactory
 from .number import format_lr

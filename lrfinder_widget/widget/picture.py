@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrfinder_widget.curve.control_variate import Array
+from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.loss_curve import LossCurve
 
 from .chart import loss_limits, round_ticks, thin_out

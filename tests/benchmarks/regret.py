@@ -34,7 +34,7 @@ from regret_peers import peers
 from regret_tasks import DEFAULT_LR, DEVELOPMENT, JUDGING, TASKS, VERSION, Array, Task, train
 
 from lrfinder_widget import compare, range_test
-from lrfinder_widget.curve.suggest import RULES
+from lrfinder_widget.curve.rules import RULES
 
 TRUTH_SEEDS = 3
 HORIZONS = (250, 1000)

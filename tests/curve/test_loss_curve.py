@@ -1,37 +1,21 @@
+"""What a curve keeps, refuses and gives back, and that any curve can be read."""
+
 import copy
 import json
 import pickle
-import time
 from dataclasses import FrozenInstanceError
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
+from curves import blowing_up, hidden, ladder, repeated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lrfinder_widget.curve.loss_curve import LossCurve
-from lrfinder_widget.curve.stop_rules import Divergence
-
-mpl.use("Agg")
-
+from lrfinder_widget import LossCurve
 
 RULES = ["minimum", "steepest", "valley", "slide", "divergence"]
 any_loss = st.floats(allow_nan=True, allow_infinity=True)
-
-
-def ladder(n, start=1e-7, end=10.0):
-    return np.geomspace(start, end, n)
-
-
-def falling(lrs, noise=0.0, seed=0):
-    """A fall of 2 about 3e-3, with noise as a part of it."""
-    scatter = np.random.default_rng(seed).normal(size=len(lrs))
-    return 2.3 - 2 / (1 + np.exp(-(np.log10(lrs) + 2.5) / 0.35)) + 2 * noise * scatter
-
-
-def blowing_up(lrs, noise=0.0, seed=0):
-    return falling(lrs, noise, seed) + 0.05 * np.expm1(np.minimum(lrs / 0.3, 300))
 
 
 # -- what a curve is ------------------------------------------------------------------------------
@@ -133,33 +117,7 @@ def test_a_data_frame_has_raw_and_smoothed_losses():
     assert frame["smoothed"].isna().tolist() == [False, False, True]
 
 
-def test_a_plot_is_logarithmic_where_the_ladder_is_and_shows_the_candidate():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    curve = LossCurve(ladder(100), blowing_up(ladder(100)))
-    ax = curve.plot()
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert f"candidate {curve.suggestion.lr:.2e}" in labels
-    assert ax.get_xscale() == "log"
-    assert ax.get_ylim()[1] < 10 < curve.losses.max()  # the fall fills the picture
-    own = plt.figure().subplots()
-    even = np.linspace(1e-3, 1.0, 50)
-    assert LossCurve(even, blowing_up(even)).plot(own) is own
-    assert own.get_xscale() == "linear"
-    plt.close("all")
-
-
-@pytest.mark.parametrize(
-    "losses",
-    [[], [1.0], [1.0] * 30, [float("nan")] * 3, [1e308, float("inf")]],
-)
-def test_an_odd_curve_can_be_drawn_too(losses):
-    plt = pytest.importorskip("matplotlib.pyplot")
-    ax = LossCurve(ladder(len(losses)), losses).plot()
-    assert len(ax.lines) == 2
-    plt.close("all")
-
-
-# -- smoothing ------------------------------------------------------------------------------------
+# -- reading --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 6, 9, 20, 100, 1_000, 10_000])
@@ -179,187 +137,45 @@ def test_any_losses_can_be_read(losses):
     assert list(curve.candidates()) == RULES
 
 
-@pytest.mark.parametrize("n", [2, 3, 7, 40, 1_000])
-def test_smoothing_leaves_a_straight_line_as_it_is_up_to_its_ends(n):
-    line = 5.0 - 3.0 * np.arange(n) / n
-    np.testing.assert_allclose(LossCurve(ladder(n), line).smooth(), line, rtol=1e-12)
+# -- the baseline ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [50, 100, 1_000])
-def test_smoothing_does_not_lag(n):
-    lrs = ladder(n)
-    smoothed = LossCurve(lrs, falling(lrs)).smooth()
-    halfway = np.interp(-1.3, -smoothed, np.log10(lrs))  # the true fall is halfway at 10**-2.5
-    assert abs(halfway - -2.5) < 0.02
+def test_it_belongs_to_the_value_of_a_curve() -> None:
+    lrs, losses, baseline = hidden()
+    curve = LossCurve(lrs, losses, baseline=baseline)
+    assert curve != LossCurve(lrs, losses)
+    assert curve != LossCurve(lrs, losses, baseline=baseline + 1)
+    for twin in (copy.copy(curve), copy.deepcopy(curve), LossCurve.from_json(curve.to_json())):
+        assert twin == curve
+        assert twin.baseline is not None
+        assert twin.baseline.tolist() == baseline.tolist()
+        assert not twin.baseline.flags.writeable
+    frame = curve.to_dataframe()
+    assert frame.columns.tolist() == ["lr", "loss", "smoothed", "baseline"]
+    assert frame["baseline"].tolist() == baseline.tolist()
 
 
-@pytest.mark.parametrize("n", [100, 1_000, 10_000])
-def test_smoothing_halves_the_noise_at_least(n):
-    lrs = ladder(n)
-    smoothed = LossCurve(lrs, falling(lrs, noise=0.05)).smooth()
-    assert np.std(smoothed - falling(lrs)) < 0.5 * 0.05 * 2
+def test_of_repeats_most_must_have_one() -> None:
+    for starts, there in ((0, False), (1, False), (2, True), (3, True)):
+        curve = repeated(starts)
+        assert (curve.baseline is not None) == there
+        for twin in (copy.deepcopy(curve), LossCurve.from_json(curve.to_json())):
+            assert twin == curve
+            assert twin.suggestion == curve.suggestion
 
 
-def test_a_lone_outlier_is_not_smeared():
-    lrs, losses = ladder(100), falling(ladder(100))
-    spoilt = losses.copy()
-    spoilt[30] += 100.0
-    np.testing.assert_allclose(
-        LossCurve(lrs, spoilt).smooth(), LossCurve(lrs, losses).smooth(), atol=1e-3
-    )
+@pytest.mark.parametrize("wrong", [[1.0], [[1.0, 2.0]], [1.0, np.nan], [np.inf, 1.0]])
+def test_what_is_no_baseline_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="2 finite losses"):
+        LossCurve([1e-3, 1e-2], [1.0, 2.0], baseline=wrong)
 
 
-@pytest.mark.parametrize("end", [0, -1])
-def test_an_outlier_at_an_end_makes_no_spike(end):
-    lrs = ladder(100)
-    losses = falling(lrs, noise=0.01)
-    spoilt = losses.copy()
-    spoilt[end] += 1.0 if end else -1.0
-    moved = LossCurve(lrs, spoilt).smooth() - LossCurve(lrs, losses).smooth()
-    assert np.abs(moved).max() < 0.05
-
-
-@pytest.mark.parametrize("tail", [[1e3, 1e6, 1e12, 1e300], [1e9, float("nan")], [float("inf")] * 7])
-def test_a_blow_up_does_not_reach_back(tail):
-    n = 80
-    lrs = ladder(n + len(tail), 1e-7, 1e-2)
-    losses = falling(lrs[:n], noise=0.03)
-    alone = LossCurve(lrs[:n], losses)
-    with_tail = LossCurve(lrs, [*losses, *tail], "diverged")
-    np.testing.assert_array_equal(with_tail.smooth()[:n], alone.smooth())
-    np.testing.assert_array_equal(np.isfinite(with_tail.smooth()[n:]), np.isfinite(tail))
-
-
-def test_a_loss_that_is_not_finite_leaves_a_gap_and_nothing_else():
-    losses = 5.0 - np.arange(30.0)
-    losses[[0, 12]] = np.nan, np.inf
-    smoothed = LossCurve(ladder(30), losses).smooth()
-    assert np.flatnonzero(np.isnan(smoothed)).tolist() == [0, 12]
-    np.testing.assert_allclose(smoothed[13:], losses[13:], atol=0.6)
-
-
-def test_a_thousand_points_are_read_within_five_milliseconds():
-    lrs = ladder(1_000)
-    seconds = []
-    for seed in range(30):
-        curve = LossCurve(lrs, blowing_up(lrs, noise=0.05, seed=seed))
-        start = time.perf_counter()
-        assert curve.suggestion.lr is not None
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 5e-3
-
-
-# -- the rule that ends a test --------------------------------------------------------------------
-
-
-def stops_at(losses):
-    """The index of the loss at which the rule stops, or None."""
-    diverged = Divergence()
-    return next((i for i, loss in enumerate(np.asarray(losses).tolist()) if diverged(loss)), None)
-
-
-def outliers(rng, n):
-    return rng.normal(size=n) + 50 * (rng.random(n) < 0.01)
-
-
-@pytest.mark.parametrize("n", [20, 100, 1_000])
-@pytest.mark.parametrize(
-    "noise",
-    [
-        lambda rng, n: rng.normal(size=n),
-        lambda rng, n: rng.standard_t(3, size=n),
-        lambda rng, n: rng.exponential(size=n),
-        lambda rng, n: np.round(0.4 * rng.normal(size=n)),
-        outliers,
-    ],
-    ids=["gaussian", "heavy-tailed", "skewed", "coarsely rounded", "outliers of 50 sigma"],
-)
-def test_noise_never_stops_a_test(noise, n):
-    rng = np.random.default_rng(n)
-    assert [stops_at(noise(rng, n)) for _ in range(30)] == [None] * 30
-
-
-@pytest.mark.parametrize(
-    "losses",
-    [
-        np.full(1_000, 0.3),
-        np.full(1_000, -7.0),
-        np.full(1_000, 0.0),
-        np.append(np.full(500, 1.0), np.full(500, 1.1)),
-        np.arange(1_000.0),
-        -np.arange(1_000.0),
-        np.sqrt(np.arange(1_000.0)),
-        falling(ladder(1_000)),
-    ],
-    ids=[
-        "constant",
-        "negative",
-        "zero",
-        "one step",
-        "rising evenly",
-        "falling",
-        "slowing",
-        "a fall",
-    ],
-)
-def test_what_is_calm_never_stops_a_test(losses):
-    assert stops_at(losses) is None
-
-
-def explosion(n, after, factor=2.0):
-    return np.where(np.arange(n) < after, 0.0, 0.05 * factor ** (np.arange(n) - after + 0.0))
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.001, 0.05])
-@pytest.mark.parametrize("fall", [0.0, 2.0], ids=["trained", "from scratch"])
-@pytest.mark.parametrize(("n", "after"), [(20, 9), (30, 20), (100, 60), (1_000, 600)])
-def test_an_explosion_stops_a_test_within_eleven_doublings(n, after, fall, noise):
-    rng = np.random.default_rng(n)
-    losses = fall * np.clip(1 - 2 * np.arange(n) / n, 0, 1) + noise * rng.normal(size=n)
-    stopped = stops_at(losses + explosion(n, after))
-    assert after + 2 <= stopped <= after + 10
-
-
-@pytest.mark.parametrize("factor", [1.3, 2.0, 10.0])
-def test_a_test_that_explodes_at_once_is_stopped(factor):
-    assert stops_at(2.3 * factor ** np.arange(60.0)) < 30
-
-
-def test_a_network_that_dies_near_its_start_level_stops_the_test():
-    rng = np.random.default_rng(0)
-    fall = np.interp(np.arange(100), [0, 40, 70, 71, 99], [2.33, 2.33, 0.4, 2.303, 2.303])
-    assert 71 < stops_at(fall + 0.01 * rng.normal(size=100)) <= 76
-
-
-def test_giving_back_half_of_the_fall_is_borne():
-    run = np.interp(np.arange(100), [0, 30, 60, 66, 99], [2.3, 2.3, 0.3, 1.4, 1.4])
-    assert stops_at(run + 0.01 * np.random.default_rng(0).normal(size=100)) is None
-
-
-def test_a_linear_ladder_is_stopped_where_it_explodes():
-    lrs = np.linspace(1e-4, 1.0, 200)
-    losses = 0.2 + 2 * np.exp(-lrs / 0.05) + 1e-3 * np.expm1(np.maximum(lrs - 0.5, 0) * 80)
-    stopped = stops_at(losses + 0.03 * np.random.default_rng(0).normal(size=200))
-    assert 0.5 < lrs[stopped] < 0.65
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    scale=st.integers(-40, 40).map(lambda k: 2.0**k),
-    offset=st.integers(-1000, 1000),
-)
-def test_offset_sign_and_scale_of_the_loss_do_not_matter(seed, scale, offset):
-    rng = np.random.default_rng(seed)
-    losses = blowing_up(ladder(150), noise=0.03, seed=seed) + rng.normal()
-    stopped = stops_at(losses)
-    assert stopped is not None
-    assert stops_at(scale * losses) == stopped
-    assert stops_at(losses + offset) == stopped
-
-
-def test_a_long_run_costs_no_more_per_loss_than_a_short_one():
-    diverged, losses = Divergence(), np.random.default_rng(0).normal(size=100_000).tolist()
-    start = time.perf_counter()
-    assert not any(map(diverged, losses))
-    assert time.perf_counter() - start < 100_000 * 10e-6
+def test_only_a_curve_that_went_as_far_as_it_should_and_shows_no_clear_fall_needs_one() -> None:
+    lrs, losses, baseline = hidden()
+    assert LossCurve(lrs, losses).needs_baseline
+    assert LossCurve(lrs, losses, "diverged").needs_baseline
+    assert not LossCurve(lrs, losses, "stopped").needs_baseline
+    assert not LossCurve(lrs, losses, "stop-rule").needs_baseline
+    assert not LossCurve(lrs, losses, baseline=baseline).needs_baseline
+    assert not LossCurve(lrs[:9], losses[:9]).needs_baseline
+    assert not LossCurve(*hidden(fall=8.0)[:2]).needs_baseline

@@ -1,8 +1,7 @@
-"""The baseline: what is read with it, when it is taken, what it is to the bit, what it leaves."""
+"""The baseline: when it is taken, what it is to the bit, what it leaves."""
 
 from __future__ import annotations
 
-import copy
 import gc
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,188 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from setups import Probe
 from support import picture, sweep_run
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrfinder_widget import LossCurve, LRFinder, RangeTest, State, range_test, sweep, training_step
-from lrfinder_widget.curve.suggest import RULES
 from lrfinder_widget.training import baseline as module
 
 MSE = nn.MSELoss()
 POINTS = 60
 OPTIONS: dict[str, Any] = {"start_lr": 1e-5, "end_lr": 1.0, "num_iter": POINTS}
-
-
-# -- what is read with it -------------------------------------------------------------------------
-
-
-def hidden(
-    fall: float = 0.8, own: float = 0.05, seed: int = 0, n: int = 100
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A fall near 1e-2 under the scatter of batches, whose standard deviation is 1."""
-    random = np.random.default_rng(seed)
-    lrs = np.geomspace(1e-6, 1.0, n)
-    batches = random.normal(size=n)
-    part = 1 / (1 + np.exp(-4 * (np.log10(lrs) + 2.5)))
-    rise = np.expm1(np.minimum(lrs / 0.2, 50.0)) * (lrs > 0.03)
-    losses = 5 - fall * part + rise + batches + own * part * random.normal(size=n)
-    return lrs, losses, 5 + batches
-
-
-def test_a_fall_that_batches_hide_is_seen_beside_the_same_batches_at_the_start() -> None:
-    refused = 0
-    for seed in range(40):
-        lrs, losses, baseline = hidden(seed=seed)
-        refused += LossCurve(lrs, losses).suggestion.lr is None
-        found = LossCurve(lrs, losses, baseline=baseline).suggestion
-        assert found.lr is not None
-        assert 3e-3 < found.lr < 0.1
-        assert "the same batches at the starting weights" in found.reason
-        assert found.low is not None
-        assert found.high is not None
-        assert found.low <= found.lr <= found.high
-    assert refused > 20
-
-
-def test_a_small_fall_as_that_of_a_trained_model_is_none() -> None:
-    for seed in range(40):
-        lrs, losses, baseline = hidden(fall=0.1, own=0.02, seed=seed)
-        curve = LossCurve(lrs, losses, baseline=baseline)
-        assert curve.suggestion.lr is None
-        assert "trained model" in curve.suggestion.reason
-
-
-@pytest.mark.parametrize(("own", "most"), [(0.1, 1), (0.3, 12)])
-def test_noise_that_a_baseline_explains_is_no_fall(own: float, most: int) -> None:
-    found = 0
-    for seed in range(300):
-        lrs, losses, baseline = hidden(fall=0.0, own=own, seed=seed)
-        found += LossCurve(lrs, losses, baseline=baseline).suggestion.lr is not None
-    assert found <= most
-
-
-def test_a_baseline_that_tells_nothing_adds_no_noise() -> None:
-    lrs, losses, _ = hidden(fall=8.0)
-    for seed in range(20):
-        other = np.random.default_rng(seed + 100).normal(size=len(lrs))
-        with_it = LossCurve(lrs, losses, baseline=other).smooth()
-        without = LossCurve(lrs, losses).smooth()
-        assert np.median(np.abs(with_it - without)) < 0.2
-
-
-def test_a_batch_that_is_an_outlier_is_taken_off_too() -> None:
-    lrs, losses, baseline = hidden()
-    for at in (20, 60, 75):
-        losses[at] += 50
-        baseline[at] += 50
-    found = LossCurve(lrs, losses, baseline=baseline).suggestion.lr
-    assert found is not None
-    assert 3e-3 < found < 0.1
-
-
-@given(
-    st.integers(0, 2**32 - 1),
-    st.floats(-1e4, 1e4),
-    st.sampled_from([1e-6, 0.3, 17.0, 1e8]),
-    st.sampled_from([1e-3, 10.0]),
-)
-def test_offset_scale_and_shift_do_not_matter(
-    seed: int, offset: float, scale: float, factor: float
-) -> None:
-    lrs, losses, baseline = hidden(seed=seed)
-    candidates = LossCurve(lrs, losses, baseline=baseline).candidates()
-    others = LossCurve(
-        factor * lrs, scale * (losses + offset), baseline=scale * (baseline + offset)
-    ).candidates()
-    for rule in RULES:
-        lr = candidates[rule]
-        assert others[rule] == (None if lr is None else pytest.approx(factor * lr, rel=1e-6))
-
-
-anything = st.floats(allow_nan=False, allow_infinity=False)
-
-
-@given(st.lists(st.tuples(st.floats(), anything), min_size=1, max_size=30))
-def test_any_baseline_can_be_read(pairs: list[tuple[float, float]]) -> None:
-    losses, baseline = zip(*pairs, strict=True)
-    curve = LossCurve(np.geomspace(1e-6, 1, len(pairs)), losses, baseline=baseline)
-    assert np.isfinite(curve.smooth()).tolist() == np.isfinite(losses).tolist()
-    assert set(curve.candidates()) == set(RULES)
-    assert LossCurve.from_json(curve.to_json()) == curve
-
-
-def test_the_losses_stay_what_they_are_and_the_smoothed_ones_are_without_the_batches() -> None:
-    lrs, losses, baseline = hidden(own=0.0, fall=0.0)
-    curve = LossCurve(lrs, losses, baseline=baseline)
-    assert curve.losses.tolist() == losses.tolist()
-    assert curve.smooth(0)[:70].tolist() == losses[:70].tolist()
-    assert curve.smooth()[:70] == pytest.approx(np.full(70, baseline[:75].mean()), abs=0.2)
-
-
-def test_it_belongs_to_the_value_of_a_curve() -> None:
-    lrs, losses, baseline = hidden()
-    curve = LossCurve(lrs, losses, baseline=baseline)
-    assert curve != LossCurve(lrs, losses)
-    assert curve != LossCurve(lrs, losses, baseline=baseline + 1)
-    for twin in (copy.copy(curve), copy.deepcopy(curve), LossCurve.from_json(curve.to_json())):
-        assert twin == curve
-        assert twin.baseline is not None
-        assert twin.baseline.tolist() == baseline.tolist()
-        assert not twin.baseline.flags.writeable
-    frame = curve.to_dataframe()
-    assert frame.columns.tolist() == ["lr", "loss", "smoothed", "baseline"]
-    assert frame["baseline"].tolist() == baseline.tolist()
-
-
-def repeated(starts: int, fall: float = 0.8) -> LossCurve:
-    """Three repeats, so many of them with their baseline."""
-    singles = [hidden(fall=fall, own=0.02, seed=seed) for seed in range(3)]
-    return LossCurve.median(
-        [
-            LossCurve(lrs, losses, baseline=start if i < starts else None)
-            for i, (lrs, losses, start) in enumerate(singles)
-        ]
-    )
-
-
-def test_repeats_are_read_beside_their_baselines() -> None:
-    found = repeated(3).suggestion
-    assert found.lr is not None
-    assert 3e-3 < found.lr < 0.1
-    assert found.spread is not None
-    assert "the same batches at the starting weights" in found.reason
-    assert "candidates of 3 repeats" in found.reason
-    assert repeated(3, fall=0.1).suggestion.lr is None
-
-
-def test_of_repeats_most_must_have_one() -> None:
-    for starts, there in ((0, False), (1, False), (2, True), (3, True)):
-        curve = repeated(starts)
-        assert (curve.baseline is not None) == there
-        for twin in (copy.deepcopy(curve), LossCurve.from_json(curve.to_json())):
-            assert twin == curve
-            assert twin.suggestion == curve.suggestion
-
-
-@pytest.mark.parametrize("wrong", [[1.0], [[1.0, 2.0]], [1.0, np.nan], [np.inf, 1.0]])
-def test_what_is_no_baseline_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="2 finite losses"):
-        LossCurve([1e-3, 1e-2], [1.0, 2.0], baseline=wrong)
-
-
-def test_only_a_curve_that_went_as_far_as_it_should_and_shows_no_clear_fall_needs_one() -> None:
-    lrs, losses, baseline = hidden()
-    assert LossCurve(lrs, losses).needs_baseline
-    assert LossCurve(lrs, losses, "diverged").needs_baseline
-    assert not LossCurve(lrs, losses, "stopped").needs_baseline
-    assert not LossCurve(lrs, losses, "stop-rule").needs_baseline
-    assert not LossCurve(lrs, losses, baseline=baseline).needs_baseline
-    assert not LossCurve(lrs[:9], losses[:9]).needs_baseline
-    assert not LossCurve(*hidden(fall=8.0)[:2]).needs_baseline
 
 
 # -- when it is taken, and what it is -------------------------------------------------------------

@@ -1,0 +1,86 @@
+"""What trial runs show: a ranking, how clear it is, and whether they gain anything."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lrfinder_widget import Comparison
+from lrfinder_widget.curve.comparison import Trial
+
+
+def trials(**losses: Any) -> Comparison:
+    return Comparison([Trial(float(lr[1:]), np.array(y), True) for lr, y in losses.items()])
+
+
+def test_a_clear_lead_is_told_from_noise() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.3, 500)
+    own = [0.01 * np.random.default_rng(i).normal(0, 1, 500) for i in range(3)]
+    found = trials(_1=1 + noise + own[0], _2=1.05 + noise + own[1], _3=1.0001 + noise + own[2])
+    assert set(found.ranking[:2]) == {1.0, 3.0}
+    assert found.ranking[2] == 2.0
+    second = found.ranking[1]
+    assert found.margins[found.winner or 0] == 0
+    assert found.margins[second] < 2 < 10 < found.margins[2.0]
+    assert f"{second:.2e} can hardly be distinguished from it" in found.reason
+
+
+def test_without_noise_the_smallest_lead_is_clear() -> None:
+    found = trials(_1=np.ones(50), _2=np.ones(50) + 1e-9)
+    assert (found.winner, found.margins[2.0]) == (1.0, math.inf)
+    assert "clearly below" in found.reason
+    assert trials(_1=np.ones(50), _2=np.ones(50)).margins[2.0] == 0
+
+
+def test_where_nothing_came_to_its_end_there_is_no_winner() -> None:
+    found = Comparison([Trial(1.0, np.array([1.0, math.inf]), completed=False)])
+    assert found.winner is None
+    assert found.margins == {}
+    assert "smaller learning rates" in found.reason
+    assert Comparison([]).winner is None
+
+
+def test_the_way_out() -> None:
+    found = trials(_1=np.arange(20.0)[::-1], _2=np.arange(20.0)[::-1] / 2)
+    frame = found.to_dataframe()
+    assert frame.columns.tolist() == ["lr", "step", "loss"]
+    assert len(frame) == 40
+    axes = found.plot()
+    assert [line.get_label() for line in axes.get_lines()] == ["2.00e+00", "1.00e+00"]
+    assert "2.00e+00" in repr(found)
+
+
+def test_the_ranking_puts_shorter_trials_behind_longer_ones_and_failed_ones_last() -> None:
+    lengths = {1.0: (10, False), 2.0: (20, True), 3.0: (5, False), 4.0: (40, True), 5.0: (40, True)}
+    found = Comparison(
+        [Trial(lr, np.full(n, 10 - lr), completed) for lr, (n, completed) in lengths.items()]
+    )
+    assert found.lrs == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert found.ranking == [5.0, 4.0, 2.0, 1.0, 3.0]
+    assert found.winner == 5.0
+    assert found.margins == {1.0: math.inf, 2.0: math.inf, 3.0: math.inf, 4.0: math.inf, 5.0: 0.0}
+    assert math.isnan(found.results[1.0])
+
+
+def test_a_gain_counts_from_a_share_of_the_spread_of_the_baseline() -> None:
+    baseline = np.tile(np.linspace(0.0, 1.0, 11), 10)  # its spread is 0.8, a share of 0.18 is 0.144
+    start = float(baseline[-22:].mean())
+    for gain, improves in ((0.13, False), (0.16, True)):
+        found = Comparison([Trial(0.1, np.full(110, start - gain), True)], baseline)
+        assert found.improves is improves
+        assert ("starting weights have a loss of" in found.reason) != improves
+        assert "no other learning rate was tried" in found.reason
+
+
+def test_without_a_winner_or_a_baseline_a_gain_is_unknown() -> None:
+    trial = Trial(0.1, np.ones(20), True)
+    assert Comparison([trial]).improves is None
+    assert "starting weights" not in Comparison([trial]).reason
+    assert Comparison([Trial(0.1, np.ones(20), False)], np.ones(20)).improves is None
+
+
+def test_the_baseline_counts_on_the_batches_of_the_result() -> None:
+    baseline = np.append(np.linspace(1.9, 2.1, 50), np.full(50, 9.0))
+    assert Comparison([Trial(0.1, np.full(50, 2.5), True)], baseline).improves is False
