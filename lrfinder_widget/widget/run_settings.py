@@ -1,4 +1,4 @@
-"""The set-up of the next run, editable in place."""
+"""The settings of the next run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _WIDE = {"description_width": "80px"}
 
 
 class RunSettings:
-    """A row of boxes, folded away until somebody asks for it.
+    """A row of input boxes, hidden until it is toggled.
 
     Parameters
     ----------
     start_lr, end_lr : float
-        The ends of the range.
+        The range of learning rates.
     num_iter : int
-        How many learning rates.
+        The number of learning rates.
     mode : {"exp", "linear"}
-        How they are spaced.
+        Their spacing.
     repeats : int
-        How many times.
+        How often the range is swept.
     also : ipywidgets.Box
-        What is folded away with it.
+        Another row that is shown and hidden with this one.
     make : WidgetFactory
         Makes the widgets.
     """
@@ -63,7 +63,7 @@ class RunSettings:
             ipywidgets.Button,
             description="Narrow",
             icon="compress",
-            tooltip="Set the range to a decade around the band of the suggestion",
+            tooltip="Set the range to the suggested band, plus a decade on either side",
             disabled=True,
             layout={"width": "104px"},
         )
@@ -88,21 +88,21 @@ class RunSettings:
         self.toggle.observe(fold, "value")
 
     def set_range(self, start_lr: float, end_lr: float) -> None:
-        """Write a range into the boxes; two digits are enough for that."""
+        """Write a range into the boxes, to two significant digits."""
         self.start_lr.value, self.end_lr.value = f"{start_lr:.1e}", f"{end_lr:.1e}"
 
     def allow(self, *, editing: bool) -> None:
-        """Say whether the boxes may be edited: a run that has begun keeps its set-up."""
+        """Enable or disable the boxes; during a run, its settings cannot be edited."""
         for box in self._inputs:
             box.disabled = not editing
 
     def values(self) -> dict[str, Any]:
-        """Return what the boxes say, as the arguments of the same names.
+        """Return the contents of the boxes as keyword arguments.
 
         Raises
         ------
         ValueError
-            If one of them holds no number, or one that would stop the page or the kernel.
+            If one of them is not a number, or large enough to make the page or the kernel hang.
         """
         return {
             "start_lr": parse_number("from", self.start_lr.value, float),
