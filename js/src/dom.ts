@@ -40,13 +40,13 @@ function element(tag: "div" | "span", className: string, parent: HTMLElement): H
 export function showGone(el: HTMLElement, isGone: boolean): void {
   const root = el.closest<HTMLElement>(".lrf-finder");
   if (root === null) return;
-  const said = root.querySelector(":scope > .lrf-gone-note");
+  const shown = root.querySelector(":scope > .lrf-gone-note");
   for (const child of root.children) {
-    if (child !== said) child.toggleAttribute("inert", isGone);
+    if (child !== shown) child.toggleAttribute("inert", isGone);
   }
   root.classList.toggle("lrf-gone", isGone);
-  if (!isGone) said?.remove();
-  else if (said === null) {
+  if (!isGone) shown?.remove();
+  else if (shown === null) {
     const note = document.createElement("div");
     note.className = "lrf-gone-note";
     note.setAttribute("role", "status");

@@ -1,4 +1,4 @@
-"""The bqplot figure: its axes, its marks, and what a redraw sends to the page."""
+"""The bqplot figure: its axes and marks, and what each redraw sends to the page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .factory import close_tree
 from .lines import CURRENT, line_style
 
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
-"""Pixels around the plot area; fixed, so that the marker knows where the axis is."""
+"""Pixels around the plot area; fixed, so that the marker can be placed on the axis."""
 
 DRAWN_POINTS = 1000
-"""A line of more points is thinned out for drawing, never in the data; dots are half as many."""
+"""Longer lines are thinned out for drawing, never in the data; dots to half as many."""
 
 LARGEST = 1e100
 """The largest loss that is drawn; beyond it, the page's arithmetic overflows."""
@@ -32,16 +32,16 @@ _NO_POINTS: tuple[Array, Array, Array] = (np.empty(0), np.empty(0), np.empty(0))
 
 
 class Chart:
-    """Loss over learning rate: raw points, and the smoothed line through them.
+    """Loss over learning rate: the measured points, and a smoothed line.
 
     Parameters
     ----------
     start_lr, end_lr : float
         The ends of the learning-rate axis.
     log : bool
-        Whether the axis is logarithmic, or linear.
+        Whether that axis is logarithmic rather than linear.
     log_loss : bool
-        The same of the loss axis; there is no place on a logarithmic one for what is not positive.
+        Whether the loss axis is logarithmic; losses that are not positive are then left out.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Chart:
         self._scales = scales = {"x": self._x, "y": self._y}
         self._log = log
         self._singles: list[Any] = []  # lines of repeats
-        # Lines of other runs, by their keys.
+        # The lines of other runs by key.
         self._others: dict[Any, Any] = {}
         # What each line of a repeat or another run shows, and how smoothed.
         self._shown: dict[Any, tuple[LossCurve | None, float]] = {}
@@ -74,10 +74,10 @@ class Chart:
             visible=False,
             tick_format=".6~g",
         )
-        # Not bqplot's Scatter: an element for each point is more than a page can redraw in a frame.
+        # Not bqplot's Scatter: it has an element per point, too many to redraw within a frame.
         self._raw = bqplot.Lines(x=[], y=[], scales=scales, colors=[CURRENT], stroke_width=4.2)
         self._raw.opacities = [0.65]
-        # The band of the suggestion, all over the height.
+        # The band of the suggestion spans the full height.
         height = {"x": self._x, "y": bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)}
         self._band = bqplot.Lines(
             x=[],
@@ -103,19 +103,19 @@ class Chart:
         """Set the ends of the learning-rate axis."""
         with self._x.hold_sync():
             self._x.min, self._x.max = low, high
-        # bqplot's own choice crowds a logarithmic axis.
+        # bqplot's own ticks are too dense on a logarithmic axis.
         ticks = log_ticks(low, high, most=12) if self._log else round_ticks(low, high)
         self._lr_axis.tick_values = ticks
 
     def draw(self, curve: LossCurve, singles: Sequence[LossCurve] = ()) -> None:
-        """Send the curve as it is; only finite values, and no more than can be seen.
+        """Draw the curve so far; only finite values, and no more points than can be seen.
 
         Parameters
         ----------
         curve : LossCurve
-            Its smoothed line is drawn, and its points, unless a later repeat is under way.
+            Its smoothed line is drawn, and its points too, unless a later repeat is in progress.
         singles : sequence of LossCurve
-            Its repeats, the latest last; of several, each has a faint line.
+            The repeats, the latest last; if there are several, each is a faint line.
         """
         latest = singles[-1] if len(singles) > len(curve.repeats) else curve
         smooth_lrs, losses, smooth = self._drawn(curve)
@@ -128,13 +128,13 @@ class Chart:
         put(self._smooth, smooth_lrs, smooth)
 
     def show_band(self, suggestion: Suggestion | None) -> None:
-        """Shade the band of a suggestion, if it has one."""
+        """Shade the band of a suggestion, if there is one."""
         found = suggestion is not None and suggestion.lr is not None
         ends = [suggestion.low, suggestion.high] if suggestion is not None and found else []
         put(self._band, np.array(ends, dtype=np.float64), np.ones(len(ends)))
 
     def show_others(self, others: Sequence[tuple[Any, LossCurve, int]]) -> None:
-        """Draw other runs behind this one; of each a key, its curve and the number of its style."""
+        """Draw other runs behind this one, each given as a key, a curve and a line number."""
         keys = [key for key, _, _ in others]
         drawn = {key: self._drawn(curve) for key, curve, _ in others}
         self._other_limits = [self._limits(*part[1:]) for part in drawn.values() if len(part[0])]
@@ -156,13 +156,13 @@ class Chart:
             line.close()
 
     def _is_new(self, key: Any, curve: LossCurve | None) -> bool:
-        """Say whether a line shows something else, and note what it is about to show."""
+        """Say whether a line shows something else, and note what it will show."""
         shown, smoothing = self._shown.get(key, (None, -1.0))
         self._shown[key] = curve, self.smoothing
         return shown is not curve or smoothing != self.smoothing
 
     def _limit(self) -> None:
-        """Let the loss axis hold every run."""
+        """Fit the loss axis to all runs."""
         limits = [*self._other_limits, *([] if self._own_limits is None else [self._own_limits])]
         low = min((low for low, _ in limits), default=0.1 if self._log_loss else 0.0)
         high = max((high for _, high in limits), default=1.0)
@@ -172,11 +172,11 @@ class Chart:
         with self._y.hold_sync():
             self._y.min, self._y.max = low, high
         with self._loss_axis.hold_sync():
-            self._loss_axis.visible = bool(limits)  # no numbers before there are any
+            self._loss_axis.visible = bool(limits)  # no tick labels before the first point
             self._loss_axis.tick_values = (log_ticks if self._log_loss else round_ticks)(low, high)
 
     def _drawn(self, curve: LossCurve) -> tuple[Array, Array, Array]:
-        """Return the learning rates, losses and smoothed losses that can be drawn."""
+        """Return learning rates, losses and smoothed losses where they can be drawn."""
         smooth = curve.smooth(self.smoothing)
         good = np.isfinite(curve.losses)
         if self._log_loss:
@@ -209,34 +209,35 @@ class Chart:
                 put(line, lrs, smooth)
 
     def close(self) -> None:
-        """Close every model behind the figure."""
+        """Close every model of the figure."""
         close_tree(self.figure)
 
 
 def smooth_line(curve: LossCurve, share: float, limit: int) -> tuple[Array, Array]:
-    """Return the learning rates and losses of the smoothed line, thinned out."""
+    """Return learning rates and losses of the smoothed line, thinned out to `limit` points."""
     smooth = curve.smooth(share)
     finite = np.isfinite(smooth)
     return thin_out(curve.lrs[finite], np.clip(smooth[finite], -LARGEST, LARGEST), limit)
 
 
 def put(mark: Any, x: Array, y: Array) -> None:
-    """Send the points of a mark, thinned out if they are many."""
-    with mark.hold_sync():  # x and y in one message, or their lengths disagree in between
+    """Set the points of a mark, thinned out if there are many."""
+    with mark.hold_sync():  # one message, so that the lengths of x and y agree
         mark.x, mark.y = thin_out(x, y)
 
 
 def dots(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return points as a line that is broken between them; round ends make each a dot."""
+    """Return points as a line with gaps between all of them; its round caps look like dots."""
     x, y = thin_out(x, y, DRAWN_POINTS // 2)
     broken = np.column_stack([y, np.full(len(y), np.nan)]).ravel()
-    return np.repeat(x, 2)[:-1], broken[:-1]  # the page wants the last point to be one
+    return np.repeat(x, 2)[:-1], broken[:-1]  # the page expects no gap at the end
 
 
 def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
-    """Choose the limits of the loss axis: the descent fills it, an explosion does not squash it.
+    """Choose the limits of the loss axis so that a divergence does not flatten the descent.
 
-    Upward it shows at most three quarters of the descent above the level of the start.
+    It ends at most three quarters of the descent above the initial loss, or twice the initial
+    spread if that is more.
     """
     if not losses.size:
         return 0.0, 1.0
@@ -245,7 +246,7 @@ def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
     start, spread = float(np.median(head)), float(np.ptp(head))
     high = min(high, start + max(0.75 * (start - float(smooth.min())), 2.0 * spread))
     size = max(abs(low), abs(high))
-    if high - low <= max(1e-9 * size, 1 / LARGEST):  # constant, but for rounding
+    if high - low <= max(1e-9 * size, 1 / LARGEST):  # constant, except for rounding
         room = 0.05 * size if size > 1 / LARGEST else 0.5
         return low - room, high + room
     room = 0.06 * (high - low)
@@ -262,7 +263,7 @@ def round_ticks(low: float, high: float, most: int = 6) -> Array:
 
 
 def log_ticks(low: float, high: float, most: int = 8) -> Array:
-    """Choose powers of ten between the limits, with 2 and 5 times these if there are few."""
+    """Choose powers of ten between the limits, and multiples of them if those are few."""
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for factors in ([1], [1, 2, 5], range(1, 10)):
         ticks: Array = np.sort(np.outer(powers, factors).ravel())
@@ -273,12 +274,12 @@ def log_ticks(low: float, high: float, most: int = 8) -> Array:
 
 
 def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:
-    """Keep the lowest and the highest point of each of ``limit / 2`` stretches, and both ends."""
+    """Keep both ends, and the lowest and highest point of each of about ``limit / 2`` stretches."""
     if len(x) <= limit:
         return x, y
     kept = [np.array([0, len(x) - 1])]
     size, left = divmod(len(x), limit // 2 - 1)
-    longer = left * (size + 1)  # so many points are in stretches of one more
+    longer = left * (size + 1)  # the points in stretches that are one longer
     for begin, end, width in ((0, longer, size + 1), (longer, len(x), size)):
         stretches, first = y[begin:end].reshape(-1, width), np.arange(begin, end, width)
         kept += [first + stretches.argmin(axis=1), first + stretches.argmax(axis=1)]
@@ -287,7 +288,7 @@ def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Arra
 
 
 def styled_axis(scale: Any, label: str, **options: Any) -> Any:
-    """Make an axis in the colours of the page."""
+    """Make an axis in the colours of the page's theme."""
     return bqplot.Axis(
         scale=scale,
         label=label,
@@ -301,7 +302,7 @@ def styled_axis(scale: Any, label: str, **options: Any) -> Any:
 
 
 def plain_figure(scales: tuple[Any, Any], axes: list[Any], layout: dict[str, str]) -> Any:
-    """Make a figure as wide as there is room, without bqplot's own margins, tools and motions."""
+    """Make a figure of full width without bqplot's padding, toolbar and animations."""
     x, y = scales
     return bqplot.Figure(
         scale_x=x,

@@ -1,4 +1,4 @@
-"""The controls around the chart: what they look like, and what they say."""
+"""The controls around the chart, and the sentences they show."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from .factory import WidgetFactory
 from .number import format_lr
 
 MISSING = (
-    "No chart here? It needs ipywidgets, bqplot and anywidget where the kernel runs and also where "
-    "the notebook server runs: pip install ipywidgets bqplot anywidget there, and reload the page."
+    "No chart here? It needs ipywidgets, bqplot and anywidget both where the kernel runs and where "
+    "the notebook server runs. Install them there (pip install ipywidgets bqplot anywidget), then "
+    "reload the page."
 )
 
 _ROW = {"flex_flow": "row wrap", "align_items": "center", "width": "100%"}
 
 
 class Controls:
-    """Buttons, progress, number box and texts; the finder wires them and fills them in."""
+    """Buttons, progress bar, number box and texts; the finder connects and fills them."""
 
     def __init__(self, num_iter: int, make: WidgetFactory) -> None:
         self.start = make(
@@ -59,25 +60,25 @@ class Controls:
             ipywidgets.Button,
             description="Use",
             icon="check",
-            tooltip="Pick the learning rate where the marker stands",
+            tooltip="Pick the learning rate at the marker",
             layout={"width": "84px"},
         )
         self.written = make(ipywidgets.HTML)
         self.copy = make(
             ipywidgets.Button,
             icon="copy",
-            tooltip="Copy the line of code",
+            tooltip="Copy this line of code",
             layout=ipywidgets.Layout(width="40px", display="none"),
         )
         self.apply = make(
             ipywidgets.Button, description="Apply", disabled=True, layout={"width": "84px"}
         )
-        # All of the width but for its margins.
+        # "auto" rather than "100%", which would not leave room for the margins.
         self.status = make(ipywidgets.HTML, layout={"width": "auto"})
         self.candidates: dict[Rule, ipywidgets.Button] = {
             rule: make(
                 ipywidgets.Button,
-                tooltip=f"Put the marker where the rule {rule} would",
+                tooltip=f'Move the marker to the candidate of the rule "{rule}"',
                 layout=ipywidgets.Layout(width="auto", display="none"),
             )
             for rule in RULES
@@ -102,7 +103,7 @@ class Controls:
         )
 
     def show_state(self, *, active: bool, paused: bool) -> None:
-        """Label the two buttons by what they would do."""
+        """Label the two buttons with what a click would do."""
         self.start.description = "Stop" if active else "Start"
         self.start.icon = "stop" if active else "play"
         self.start.button_style = "" if active else "primary"
@@ -111,27 +112,27 @@ class Controls:
         self.pause.icon = "play" if paused else "pause"
 
     def show_apply(self, optimizer: str, *, possible: bool, applied: bool) -> None:
-        """Label the button that sets the pick on the optimizer, or takes it back."""
+        """Label the button that applies the pick to the optimizer, or undoes that."""
         self.apply.disabled = not possible
         self.apply.description = "Undo" if applied else "Apply"
         self.apply.icon = "undo" if applied else "arrow-right"
         self.apply.tooltip = (
-            f"Give the {optimizer} its learning rate back"
+            f"Restore the previous learning rate of the {optimizer} optimizer"
             if applied
-            else f"Set the pick on the {optimizer} that the test was given"
+            else f"Set the picked learning rate on the {optimizer} optimizer of this test"
         )
 
-    def show_candidates(self, found: dict[Rule, float | None]) -> None:
-        """Offer what the rules find; those that find nothing are not shown."""
+    def show_candidates(self, candidates: dict[Rule, float | None]) -> None:
+        """Show a button for each rule that has a candidate, if there are at least two."""
         for rule, button in self.candidates.items():
-            lr = found.get(rule)
+            lr = candidates.get(rule)
             button.layout.display = "none" if lr is None else None
             button.description = "" if lr is None else f"{rule} {format_lr(lr)}"
-        several = sum(lr is not None for lr in found.values()) > 1
+        several = sum(lr is not None for lr in candidates.values()) > 1
         self.rules.layout.display = "flex" if several else "none"
 
     def hide_missing(self) -> None:
-        """Take away the hint on what to install: the chart has been seen."""
+        """Remove the hint on what to install, once a chart has been drawn."""
         self.missing.layout.display = "none"
 
 
@@ -144,11 +145,11 @@ def sentence(
     evidence: str | None,
     problem: str | None,
 ) -> str:
-    """Say in whole sentences where the test is and what follows from it."""
-    told = _state_sentence(test, curve, done, total, device)
+    """Describe in whole sentences the state of the test and its result."""
+    text = _state_sentence(test, curve, done, total, device)
     if evidence is not None and test.state is not State.FAILED:
-        told += f" {evidence}"
-    return told if problem is None else f"{problem} {told}"
+        text += f" {evidence}"
+    return text if problem is None else f"{problem} {text}"
 
 
 def _state_sentence(
@@ -157,35 +158,35 @@ def _state_sentence(
     if test.state is State.READY:
         where = f" on {device}" if device is not None else ""
         return (
-            f"Start trains {total} steps{where}, one per learning rate, and then puts model, "
-            "optimizer and random state back as they were."
+            f"Start trains {total} steps{where}, one per learning rate, and then restores the "
+            "model, the optimizer and the random state."
         )
     if test.stopping:
-        return "Stopping after the step under way, then everything is put back."
+        return "Stopping after the current step; then everything is restored."
     if test.state is State.RUNNING:
-        return "Running. The notebook stays usable; leave the model alone until the end."
+        return "Running. The notebook stays usable; leave the model alone until the test has ended."
     if test.state is State.PAUSED:
         return (
-            f"Paused after {done} of {total} steps. The model is in the middle of the test: "
-            "resume or stop before you use it."
+            f"Paused after {done} of {total} steps. The model is in the middle of the test; "
+            "resume or stop the test before you use it."
         )
     if test.state is State.FAILED:
         error = "".join(traceback.format_exception_only(test.exception)).strip()
-        return f"Failed after {done} steps, everything is put back. {error}"
+        return f"Failed after {done} steps; everything has been restored. {error}"
     at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
         "completed": f"All {total} steps done.",
         "diverged": f"The loss diverged{at}, so the test ended there.",
         "non-finite": f"The loss was no longer finite{at}, so the test ended there.",
-        "exhausted": f"The data was used up after {done} of {total} steps.",
+        "exhausted": f"The data ran out after {done} of {total} steps.",
         "stop-rule": f"Your stop rule ended the test{at}.",
         "stopped": f"Stopped after {done} of {total} steps.",
     }
-    return f"{ended[test.reason or 'stopped']} Everything is put back."
+    return f"{ended[test.reason or 'stopped']} Everything has been restored."
 
 
 def status_text(sentence: str, exception: BaseException | None = None) -> str:
-    """Compose the status line; an exception's traceback is folded. All of it escaped."""
+    """Return the status line as HTML, all text escaped, with a collapsed traceback on failure."""
     line = f'<div role="status" style="line-height: 1.5">{html.escape(sentence)}'
     if exception is not None:
         trace = html.escape("".join(_own_traceback(exception)))
@@ -198,7 +199,7 @@ def status_text(sentence: str, exception: BaseException | None = None) -> str:
 
 
 def _own_traceback(exception: BaseException) -> list[str]:
-    """Format the traceback from the user's code on, without the frames that led there."""
+    """Format the traceback from the first frame of the user's code, without our own before it."""
     trace = exception.__traceback__
     while trace is not None and _is_ours(trace.tb_frame):
         trace = trace.tb_next
@@ -211,19 +212,19 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def written_text(name: str | None, value: float | None, about: str | None) -> str:
-    """Say what the variable holds; if it was picked, as code with a comment on where it is from."""
+    """Return the variable's value as HTML; a pick is a line of code with its origin as comment."""
     if value is None:
         return "<span>nothing picked yet</span>"
     shown = ("" if name is None else f"{html.escape(name)} = ") + format_lr(value)
-    if about is not None:  # one click selects all of it, to be copied
+    if about is not None:  # one click selects the whole line, ready to be copied
         muted = 'style="color: var(--jp-ui-font-color2, #616161); font-size: 12px"'
         shown += f"<span {muted}>&nbsp; # {html.escape(about)}</span>"
     code = f'<code style="font-size: 14px; padding: 2px 8px; user-select: all">{shown}</code>'
-    return code if about is not None else f"{code} <span>as it was; nothing picked yet</span>"
+    return code if about is not None else f"{code} <span>unchanged; nothing picked yet</span>"
 
 
 def pace_text(done: int, total: int, per_second: float | None) -> str:
-    """Say how far the run is, how fast it goes, and how long it will take at most."""
+    """Return progress, speed and the time that is left at most, as HTML."""
     parts = [f"{done} / {total}"]
     if per_second:
         left = (total - done) / per_second
@@ -242,8 +243,8 @@ def _duration(seconds: float) -> str:
 
 
 def _late(text: str) -> str:
-    # The text is in the page from the start and becomes visible only if nothing has hidden it
-    # after a while: what is missing cannot say so itself.
+    # The text is in the page from the start and becomes visible after a while, unless the chart has
+    # hidden it by then: a missing package cannot report itself.
     return (
         "<style>@keyframes lrf-late { to { visibility: visible; max-height: 20em; } }"
         ".lrf-late { visibility: hidden; max-height: 0; animation: lrf-late 0s 6s forwards; }"

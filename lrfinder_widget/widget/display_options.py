@@ -1,4 +1,4 @@
-"""How the chart is looked at: zoom, logarithmic loss, smoothing. Nothing of it runs anything."""
+"""Display options: zoom, a logarithmic loss axis, smoothing. None of them starts a run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lrfinder_widget.curve.smoothing import SMOOTHING
 from .factory import WidgetFactory
 
 _CHECK = {"width": "180px"}
-_MOST = 50  # per cent
+_MAX_SMOOTHING = 50  # per cent
 
 
 class DisplayOptions:
-    """A row of controls that may be changed at any time.
+    """A row of controls that can be changed at any time.
 
     Parameters
     ----------
     changed : callable
-        Called when one of them is changed.
+        Called when one of them changes.
     make : WidgetFactory
         Makes the widgets.
     """
@@ -39,10 +39,10 @@ class DisplayOptions:
             ipywidgets.BoundedIntText,
             value=round(100 * SMOOTHING),
             min=0,
-            max=_MOST,
+            max=_MAX_SMOOTHING,
             step=5,
             description="smoothing %",
-            tooltip="How many of the points the line is smoothed over; "
+            tooltip="Percentage of the points that the line is smoothed over; "
             "candidates do not depend on it",
             layout={"width": "170px"},
             style={"description_width": "90px"},
@@ -57,6 +57,6 @@ class DisplayOptions:
 
     @property
     def share(self) -> float:
-        """The share of the points that a smoothed one is made of."""
-        percent = min(max(self.smoothing.value, 0), _MOST)  # the page may move the box's ends
+        """The fraction of the points that each smoothed point is computed from."""
+        percent = min(max(self.smoothing.value, 0), _MAX_SMOOTHING)  # the page may widen the range
         return float(percent) / 100

@@ -1,4 +1,4 @@
-"""Files of what is shown, handed to the browser, which saves them where it saves downloads."""
+"""Downloads of the chart and of the runs on it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from .marker import LRMarker
 
 _NAME = "lr-range-test"
 _KINDS = {
-    "svg": ("image/svg+xml", "The chart as a picture that can be scaled"),
-    "png": ("image/png", "The chart as a picture of pixels"),
+    "svg": ("image/svg+xml", "The chart as a vector graphic"),
+    "png": ("image/png", "The chart as a bitmap"),
     "csv": ("text/csv", "All runs as a table"),
-    "json": ("application/json", "All runs, to the bit"),
+    "json": ("application/json", "All runs in full precision"),
 }
 
 
 class Downloads:
-    """A row of buttons, folded away until somebody asks for it.
+    """A row of download buttons, hidden until it is toggled.
 
     Parameters
     ----------
     marker : LRMarker
-        The way into the page.
+        Passes the files to the page.
     contents : callable
-        Returns what a file with the given ending holds; of ``"png"``, as SVG, which the page draws.
+        ``contents(ending)`` returns the text of a file; for ``"png"``, the SVG that the page
+        rasterizes.
     make : WidgetFactory
         Makes the widgets.
     """
@@ -53,7 +54,7 @@ class Downloads:
             ipywidgets.ToggleButton,
             description="Save",
             icon="save",
-            tooltip="The chart as a picture, the runs as a table",
+            tooltip="Save the chart as a picture, or the runs as a table",
             layout={"width": "84px"},
         )
         self.toggle.observe(lambda _: self._fold(), "value")

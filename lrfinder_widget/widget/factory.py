@@ -1,7 +1,8 @@
-"""Widgets that share what they look like: each layout and style is a model, with its own channel.
+"""Making widgets that share layouts and styles, and closing whole trees of widgets.
 
-A finder that left that to ipywidgets would have half as many models again. Each costs a message
-when it is displayed, and, where JupyterLab gives each channel a subshell of the kernel, a thread.
+In ipywidgets, each layout and each style is a model of its own. Without sharing, a finder would
+have half as many models again. Each costs a message when it is displayed and, where JupyterLab
+opens a kernel subshell per comm, a thread.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import ipywidgets
 
 
 class WidgetFactory:
-    """Makes the widgets of one finder; equal layouts and styles are made once.
+    """Makes the widgets of one finder; widgets with equal layouts or styles share one.
 
-    A layout that is going to change is given as an `ipywidgets.Layout`, which is not shared.
+    Pass an `ipywidgets.Layout` for a layout that will change: it is not shared.
     """
 
     def __init__(self) -> None:
@@ -29,27 +30,27 @@ class WidgetFactory:
         style: Mapping[str, str] = {},
         **traits: Any,
     ) -> Any:
-        """Make a widget of this kind, as its constructor would."""
+        """Make a widget of this kind; the arguments are those of its constructor."""
         if not isinstance(layout, ipywidgets.Layout):
-            layout = self._one(ipywidgets.Layout, layout)
+            layout = self._shared(ipywidgets.Layout, layout)
         if "style" in kind.class_trait_names():
-            traits["style"] = self._one(kind.class_traits()["style"].klass, style)
+            traits["style"] = self._shared(kind.class_traits()["style"].klass, style)
         return kind(*args, layout=layout, **traits)
 
-    def _one(self, kind: Any, values: Mapping[str, str]) -> Any:
+    def _shared(self, kind: Any, values: Mapping[str, str]) -> Any:
         key = (kind, *sorted(values.items()))
         if key not in self._made:
             self._made[key] = kind(**values)
         return self._made[key]
 
     def close(self) -> None:
-        """Close what is shared."""
-        for one in self._made.values():
-            one.close()
+        """Close the shared layouts and styles."""
+        for shared in self._made.values():
+            shared.close()
 
 
 def close_tree(widget: Any) -> None:
-    """Close a widget and what it is made of: ipywidgets keeps each layout, style and scale."""
+    """Close a widget and everything it refers to: children, layouts, styles, scales and so on."""
     seen: dict[int, Any] = {}
     parts = [widget]
     while parts:

@@ -1,4 +1,4 @@
-"""How lines are told apart: by colour and by dashes, in bqplot and in the samples beside names."""
+"""The runs on the chart, and the colours and dashes that distinguish their lines."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from lrfinder_widget.curve.loss_curve import LossCurve
 
 CURRENT = "var(--jp-brand-color1, #1976d2)"
-# Okabe and Ito's colours, which most eyes can tell; the one like the current run's comes last.
+# The palette of Okabe and Ito, made for colour blindness; the blue close to CURRENT comes last.
 _COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2")
 _DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3", "dotted": "2 6"}
 _STYLES = ("solid", "dashed", "dash_dotted")
 
 START = -1
-"""The number of the line of the starting weights, beside those of trial runs."""
+"""The line number of the starting weights; trial runs count from 0."""
 
 
 @dataclass(eq=False)
@@ -22,15 +22,15 @@ class ShownRun:
     """One run on the chart."""
 
     name: str
-    style: int  # which colour and dashes it has behind another
+    style: int  # the number of its line, which gives its colour and dashes
     curve: LossCurve
     shown: bool = True
 
 
 def line_style(i: int) -> dict[str, Any]:
-    """Return the traits of bqplot's `Lines` for the i-th line."""
-    colour, style = _look(i)
-    return {"colors": [colour], "line_style": style}
+    """Return colour and dashes of the i-th line as traits of bqplot's `Lines`."""
+    colour, dashes = _look(i)
+    return {"colors": [colour], "line_style": dashes}
 
 
 def _look(i: int) -> tuple[str, str]:
@@ -40,14 +40,14 @@ def _look(i: int) -> tuple[str, str]:
 
 
 def stroke(i: int | None) -> str:
-    """Return the i-th line's colour and dashes as attributes of SVG; those of the current run."""
+    """Return colour and dashes of the i-th line as SVG attributes; `None` is the current run."""
     if i is None:
         return f'stroke="{CURRENT}" stroke-width="3.5"'
-    colour, style = _look(i)
-    return f'stroke="{colour}" stroke-width="2.5" stroke-dasharray="{_DASHES[style]}"'
+    colour, dashes = _look(i)
+    return f'stroke="{colour}" stroke-width="2.5" stroke-dasharray="{_DASHES[dashes]}"'
 
 
 def swatch(i: int | None) -> str:
-    """Return a sample of the i-th line as HTML, or of the current run's."""
+    """Return a sample of the i-th line as HTML; `None` is the current run."""
     line = f'<line x1="0" x2="30" y1="5" y2="5" {stroke(i)}/>'
     return f'<svg width="30" height="10" aria-hidden="true">{line}</svg>'

@@ -1,4 +1,4 @@
-"""The draggable marker on the chart: it knows a range, a scale and one number."""
+"""The draggable marker on the chart; it depends on a range and a scale, not on the chart."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ STATIC = pathlib.Path(__file__).parents[1] / "static"
 
 
 def _asset(name: str) -> str:
-    """The text of a built file, or ``""``: the rest of the package works without the bundle."""
+    """The text of a built file, or ``""``, as the rest of the package works without the bundle."""
     path = STATIC / name
     return path.read_text("utf-8") if path.is_file() else ""
 
 
 class _Numbers(traitlets.TraitType[NDArray[np.float64], Any]):
-    """A flat array of float64 that nobody can write to."""
+    """A one-dimensional, read-only array of float64."""
 
     default_value = np.empty(0)
 
@@ -35,7 +35,7 @@ class _Numbers(traitlets.TraitType[NDArray[np.float64], Any]):
             numbers = np.empty(())
         if numbers.ndim != 1:
             raise traitlets.TraitError(
-                f"{self.name} must be a flat array of numbers, got {value!r}"
+                f"{self.name} must be a one-dimensional array of numbers, got {value!r}"
             )
         numbers.flags.writeable = False
         return numbers
@@ -46,62 +46,62 @@ def _to_bytes(numbers: NDArray[np.float64], _widget: object) -> bytes:
 
 
 class LRMarker(anywidget.AnyWidget):
-    """A vertical line with a handle that a person drags along the learning-rate axis.
+    """A vertical line with a handle that can be dragged along the learning-rate axis.
 
-    The marker lies over a chart, in the same cell of a grid, and finds its place from the range,
-    the scale and the margins alone. Moving it and choosing a learning rate are two things: `lr`
-    follows the hand, and `on_commit` hears of it when the hand lets go.
+    The marker lies on top of a chart, in the same grid cell; its position follows from the range,
+    the scale and the margins alone. Moving the marker and picking a learning rate are separate:
+    `lr` follows the drag, and the callbacks of `on_commit` are called when it ends.
 
     Parameters
     ----------
     low, high : float
         The ends of the axis. `low` is positive on a log scale and may be zero on a linear one.
-        Where both change, set them inside ``with marker.hold_sync():``.
+        To change both, set them inside ``with marker.hold_sync():``.
     scale : {"log", "linear"}
-        How the axis divides its range.
+        The scale of the axis.
     lr : float
-        Where the marker stands. Finite and positive; outside the range it is drawn at the edge,
-        and the label tells its value.
+        The position of the marker, finite and positive. Outside the range, the marker is drawn at
+        the edge, and its label shows the true value.
     kind : {"start", "candidate", "pick"}
-        What the number is: nothing yet, a suggestion (both drawn hollow), or chosen (drawn full).
+        Whether `lr` is an initial value, a suggestion (both drawn hollow), or a pick (drawn solid).
     weak : bool
-        Whether a suggestion is shown as a weak one.
+        Whether a candidate is labelled as weak.
     variable : str
-        The name that a pick is shown with, as in ``lr = 3.16e-03``; empty for the number alone.
+        The name shown with a pick, as in ``lr = 3.16e-03``; empty to show the number alone.
     margin : dict
-        ``top``, ``right``, ``bottom``, ``left`` in pixels: the chart's box less these is its plot
-        area. The default is that of a bqplot ``Figure``.
+        ``top``, ``right``, ``bottom``, ``left`` in pixels: the space between the chart's box and
+        its plot area. The default is that of a bqplot ``Figure``.
     disabled : bool
-        Whether the marker refuses to be moved.
+        Whether the marker cannot be moved by the user.
     ticks : dict of str to float
-        Learning rates that are marked on the axis, by name. A click on one puts the marker there,
-        as a candidate.
+        Learning rates marked on the axis, by name. Clicking one moves the marker there, as a
+        candidate.
     curve_lrs, curve_losses : array_like
-        The smoothed curve, learning rates from low to high, whose loss the page shows beside the
-        marker, interpolated. Kept as read-only float64 arrays of shape (n,), and sent as bytes;
-        empty, or of different lengths, they say nothing.
+        The smoothed curve in order of ascending learning rates; the page interpolates it to show
+        the loss at the marker. Stored as read-only float64 arrays of shape (n,) and sent as bytes.
+        If they are empty or differ in length, no loss is shown.
 
     Attributes
     ----------
     moving_from : float or None
-        Where the marker stood before the drag (or the held key) that is going on in the page;
-        None while nobody moves it. Written by the page.
+        The position before the drag or key press in progress; None if there is none. Written by
+        the page.
     commit : dict
-        The latest choice, ``{"lr": float, "n": int}``, three significant digits, within the range;
-        `n` tells equal choices apart. Written by the page; use `on_commit` to hear of it.
+        The latest pick, ``{"lr": float, "n": int}``, with three significant digits and within the
+        range; `n` distinguishes equal picks. Written by the page; use `on_commit` to react to it.
     received : int
-        The `n` of the latest choice whose callbacks have returned. Until then the page does not
-        draw it as chosen, so the label never claims what the notebook does not have.
+        The `n` of the latest pick whose callbacks have returned. Until then, the page does not
+        draw it as a pick, so the label never shows an assignment that has not happened.
     ready : bool
-        True once the marker and a chart have been drawn together in some page.
+        Whether some page has drawn the marker together with a chart.
 
     Raises
     ------
     FileNotFoundError
         If the marker's JavaScript has not been built, as in a fresh clone.
     traitlets.TraitError
-        If a value is not what is written above. A value *from the page* that is not is dropped,
-        and the page is told the one that holds.
+        If a value does not meet the description above. Such a value *from the page* is dropped
+        instead, and the page is sent the current one.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class LRMarker(anywidget.AnyWidget):
     LRMarker(lr=1.00e-03, kind='start', low=1.00e-06, high=1.00e+00, scale='log')
     """
 
-    # Traits, not paths: anywidget keeps each widget whose files it watches, closed or not.
+    # Text, not paths: anywidget keeps a reference to each widget whose files it watches.
     _esm = traitlets.Unicode(_asset("marker.js")).tag(sync=True)
     _css = traitlets.Unicode(_asset("marker.css")).tag(sync=True)
 
@@ -142,58 +142,58 @@ class LRMarker(anywidget.AnyWidget):
         self._commit_callbacks: list[Callable[[float], object]] = []
         if not self._esm:
             raise FileNotFoundError(
-                f"the marker's JavaScript is not built: there is no {STATIC / 'marker.js'}. "
-                "Run `npm ci` and `npm run build` in the folder js/ (or `pip install -e .` again), "
-                "then restart Python."
+                f"the marker's JavaScript has not been built: {STATIC / 'marker.js'} is missing. "
+                "Run `npm ci` and `npm run build` in js/, or `pip install -e .` again; then "
+                "restart Python."
             )
         super().__init__(**kwargs)
         self.observe(self._tell_commit, "commit")
 
     def on_commit(self, callback: Callable[[float], object]) -> None:
-        """Have `callback` called with each learning rate that a person chooses.
+        """Register a callback that is called with each learning rate picked on the page.
 
         Parameters
         ----------
         callback : callable
-            Called as ``callback(lr)`` with a finite, positive float within the range, on whatever
-            thread the kernel handles the page's messages. What it raises is shown in the notebook.
+            Called as ``callback(lr)`` with a finite, positive float within the range, on the thread
+            on which the kernel handles messages. Its exceptions are shown in the notebook.
         """
         self._commit_callbacks.append(callback)
 
     def download(self, name: str, kind: str, text: str) -> None:
-        """Have the page where somebody has just clicked save a text as a file.
+        """Ask the page that was clicked last to save a text as a file.
 
         Parameters
         ----------
         name : str
-            Of the file.
+            The name of the file.
         kind : str
-            Its MIME type. For ``"image/png"``, the text is an SVG picture that the page draws.
+            Its MIME type. For ``"image/png"``, `text` is an SVG picture that the page rasterizes.
         text : str
-            What is in it.
+            Its content.
         """
         self.send({"download": name, "type": kind, "text": text})
 
     def copy(self, text: str) -> None:
-        """Have the page where somebody has just clicked put a text on the clipboard."""
+        """Ask the page that was clicked last to copy a text to the clipboard."""
         self.send({"copy": text})
 
     def close(self) -> None:
-        """Close the marker and forget who listened: anywidget itself keeps each widget for ever."""
+        """Close the marker and drop its callbacks, as anywidget keeps every widget alive."""
         super().close()
         self._commit_callbacks.clear()
         self.unobserve_all()
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take values from the page, without those that do not make sense or are not its to write.
+        """Accept values from the page, except invalid ones and those that it must not write.
 
-        ipywidgets would raise on the first such value and lose the good ones beside it.
+        ipywidgets would raise on the first such value and lose the valid ones that came with it.
         """
         known = {name: value for name, value in sync_data.items() if name in self.keys}
         rejected = [name for name, value in known.items() if not self._accepts(name, value)]
         super().set_state({k: v for k, v in known.items() if k not in rejected})
         if rejected:
-            self.log.debug("values from the page were not taken: %s", rejected)
+            self.log.debug("rejected values from the page: %s", rejected)
             self.send_state(rejected)
 
     def _accepts(self, name: str, value: object) -> bool:
@@ -206,11 +206,11 @@ class LRMarker(anywidget.AnyWidget):
         if name == "ready":
             return isinstance(value, bool)
         if name == "kind":
-            return value == "candidate"  # by a click on a tick
-        return False  # Python's alone
+            return value == "candidate"  # by clicking a tick
+        return False  # written by Python only
 
     def _read_commit(self, value: object) -> dict[str, float | int] | None:
-        """A commit with its number inside the range, or None if it is not a commit."""
+        """Return a commit with `lr` clipped to the range, or None if it is not a valid commit."""
         if not isinstance(value, dict) or set(value) != {"lr", "n"}:
             return None
         lr, n = positive(value["lr"]), value["n"]
@@ -220,7 +220,7 @@ class LRMarker(anywidget.AnyWidget):
         return {"lr": lr, "n": n} if lr > 0 else None
 
     def _tell_commit(self, _change: object) -> None:
-        commit = self.commit  # the next one may arrive, on another thread, before this is done
+        commit = self.commit  # another one may arrive, on another thread, before this returns
         if not commit:
             return
         for callback in tuple(self._commit_callbacks):
@@ -268,7 +268,7 @@ class LRMarker(anywidget.AnyWidget):
         for side, width in proposal["value"].items():
             if width != 0 and positive(width) is None:
                 raise traitlets.TraitError(
-                    f"margin must hold pixels, zero or more, got {width!r} for {side!r}"
+                    f"margin must be in pixels, zero or more; got {width!r} for {side!r}"
                 )
         return {side: float(width) for side, width in proposal["value"].items()}
 

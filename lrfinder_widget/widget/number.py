@@ -1,4 +1,4 @@
-"""A learning rate as a number: recognized, typed, rounded and written."""
+"""Learning rates as numbers: checking, parsing, rounding and formatting."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def is_number(value: Any) -> bool:
-    """Say whether `value` is a real number; `True` and `False` are not."""
+    """Return whether `value` is a real number; `True` and `False` do not count as numbers."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def positive(value: Any) -> float | None:
-    """Return a positive, finite number as a `float`; `None` for anything else."""
+    """Return `value` as a `float` if it is a positive, finite number, else `None`."""
     if not is_number(value):
         return None
     try:
@@ -24,17 +24,17 @@ def positive(value: Any) -> float | None:
 
 
 def format_lr(lr: float) -> str:
-    """Write a learning rate with three significant digits, as in ``3.16e-03``."""
+    """Format a learning rate with three significant digits, as in ``3.16e-03``."""
     return f"{lr:.2e}"
 
 
 def round_lr(lr: float) -> float:
-    """Round a learning rate to the digits that `format_lr` writes."""
+    """Round a learning rate to the digits that `format_lr` shows."""
     return float(format_lr(lr))
 
 
 def parse_number(name: str, typed: str, kind: type, at_most: float = float("inf")) -> Any:
-    """Read a number that was typed into the box `name`.
+    """Parse a number that was typed into the box `name`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The picked learning rate: from the hand, the number box, a cell or code, into the variable."""
+"""The picked learning rate: from the marker, the number box, a cell or code, to the variable."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .view import View
 
 
 class Picker:
-    """Takes picks from wherever they come, writes them to the variable and shows them.
+    """Takes picks from every source, writes them to the variable and shows them.
 
     Parameters
     ----------
     view : View
-        What is dragged, typed into and written to.
+        The view with the marker and the number box.
     variable : Variable
-        Where picks go; numbers that a cell assigns to it are followed.
+        Picks are written to it; the marker follows numbers that a cell assigns to it.
     changed : callable
-        Called after each pick, on the thread that it came on.
+        Called after each pick, on the same thread.
     """
 
     def __init__(self, view: View, variable: Variable, changed: Callable[[], object]) -> None:
         self.lr: float | None = None
         self.problem: str | None = None
-        """Why the last pick was not written, in a sentence."""
+        """A sentence on why the last pick was not written, or what a click ran into."""
         self._view: View | None = view  # until it is closed
         self._lock = view.lock
         self._variable = variable
@@ -46,7 +46,7 @@ class Picker:
         Raises
         ------
         ValueError
-            If it is no positive, finite number.
+            If it is not a positive, finite number.
         """
         number = positive(lr)
         picked = None if number is None else positive(round_lr(number))
@@ -59,12 +59,12 @@ class Picker:
         return picked
 
     def read_number(self) -> None:
-        """Pick what was typed into the number box.
+        """Pick the number that was typed into the number box.
 
         Raises
         ------
         ValueError
-            If it is no positive, finite number.
+            If it is not a positive, finite number.
         """
         if (view := self._view) is None:
             return
@@ -74,42 +74,42 @@ class Picker:
         try:
             self.pick(float(typed))
         except ValueError:
-            message = f"{typed!r} is no positive number; the marker stays where it is."
+            message = f"{typed!r} is not a positive number; the marker has not moved."
             raise ValueError(message) from None
         finally:
             view.show_number()
 
     def follow(self, *_: Any) -> None:
-        """After each cell: if it assigned a number to the variable, the marker goes there."""
+        """Move the marker if the cell that has just run assigned a number to the variable."""
         with self._lock:
-            if self._view is None:  # closed on another thread, meanwhile
+            if self._view is None:  # closed in the meantime, on another thread
                 return
             value, marker = self._variable.changed(), self._view.marker
             if value is not None:
                 self._settle(value)
             elif marker.kind == "pick" and self._variable.read() != marker.lr:
-                marker.kind = "start"  # somebody else has the variable now
+                marker.kind = "start"  # the variable holds something else now
             self._show_variable()
 
     def begin(self) -> None:
-        """Note where the marker stands as a run begins."""
+        """Prepare for a new run: remember where the marker is, and clear the last problem."""
         self.problem = None
         self._moved = False
         if self._view is not None:
             if self._view.marker.kind == "candidate":
-                self._view.marker.kind = "start"  # what an earlier curve showed
+                self._view.marker.kind = "start"  # a candidate of the previous curve
             self._view.note_place()
 
     def offer(self, lr: float) -> None:
-        """Put the marker on a candidate, unless somebody has moved it since the run began."""
+        """Move the marker to a candidate, unless the user has moved it since the run began."""
         if not self._moved and self._view is not None:
             self._view.offer(lr)
 
     def close(self) -> None:
-        """Follow the variable no longer, and forget the view; under its lock."""
+        """Stop following the variable and release the view; under its lock."""
         self._view = None
         if self._events is not None:
-            with suppress(ValueError):  # somebody has cleared all callbacks
+            with suppress(ValueError):  # all callbacks have been cleared
                 self._events.unregister("post_run_cell", self.follow)
             self._events = None
 

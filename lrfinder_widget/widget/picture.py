@@ -1,4 +1,4 @@
-"""A picture of a curve without a kernel: SVG, for saved notebooks."""
+"""A static SVG picture of the chart, for notebooks shown without a kernel."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .lines import ShownRun, stroke
 from .number import format_lr
 
 WIDTH, HEIGHT = 720, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # of the plot area, in pixels
-_LINE, _MUTED = "#1976d2", "#616161"  # on white, which the picture brings along
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # margins around the plot area, in pixels
+_LINE, _MUTED = "#1976d2", "#616161"  # on the picture's own white background
 
 
 class Picture:
-    """An LR range test as it was, for the notebook that is saved.
+    """A static picture of an LR range test, saved with the notebook.
 
     Parameters
     ----------
     run : ShownRun
-        What was measured, with its name.
+        The run to draw, with its points and its marker.
     lr : float or None
-        The pick; without one, the candidate is drawn.
+        The pick; with `None`, the candidate is drawn instead.
     log : bool
         Whether the learning-rate axis is logarithmic.
     beside : sequence of ShownRun
-        Other runs, drawn by their smoothed lines.
+        Other runs, drawn as smoothed lines.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Picture:
         return self._svg
 
     def _repr_html_(self) -> str:
-        # For a notebook that is not trusted: of that, Jupyter shows images, and no SVG but in one.
+        # In a notebook that is not trusted, Jupyter shows SVG only inside an image.
         data = base64.b64encode(self._svg.encode()).decode()
         alt = html.escape(self._label)
         return f'<img width="{WIDTH}" alt="{alt}" src="data:image/svg+xml;base64,{data}">'
@@ -55,7 +55,7 @@ class Picture:
 
 
 class _Axes:
-    """Where learning rates and losses are, in pixels."""
+    """Converts learning rates and losses to pixels."""
 
     def __init__(self, lines: Sequence[tuple[Array, Array, Array]], *, log: bool) -> None:
         self._scale = np.log10 if log else np.asarray
@@ -73,7 +73,7 @@ class _Axes:
         return np.asarray(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
 
     def points(self, lrs: Array, losses: Array) -> list[tuple[float, float]]:
-        """Return what can be seen, and a little beyond the limits."""
+        """Return the visible points, and those a little beyond the limits."""
         room = self.high - self.low
         x, y = thin_out(lrs, np.clip(losses, self.low - room, self.high + room))
         return list(zip(self.x(x).tolist(), self.y(y).tolist(), strict=True))
@@ -94,7 +94,7 @@ def _label(run: ShownRun, lr: float | None) -> str:
 
 
 def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: bool) -> str:
-    found = run.curve.suggestion
+    suggestion = run.curve.suggestion
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     style = 'font-family="sans-serif" font-size="12" style="max-width: 100%; height: auto"'
     parts = [
@@ -103,14 +103,14 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
     main = _finite(run.curve)
-    others = [(one, _finite(one.curve)) for one in beside]
-    others = [(one, line) for one, line in others if len(line[0]) > 1]
+    others = [(other, _finite(other.curve)) for other in beside]
+    others = [(other, line) for other, line in others if len(line[0]) > 1]
     lines = [*([main] if len(main[0]) > 1 else []), *(line for _, line in others)]
     if lines:
         axes = _Axes(lines, log=log)
         parts += _grid(axes, log=log)
-        if found.low is not None and found.high is not None:
-            left, right = axes.x(found.low), axes.x(min(found.high, axes.end))
+        if suggestion.low is not None and suggestion.high is not None:
+            left, right = axes.x(suggestion.low), axes.x(min(suggestion.high, axes.end))
             parts.append(
                 f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" '
                 f'height="{HEIGHT - TOP - BOTTOM}" fill="{_LINE}" opacity="0.12"/>'
@@ -119,7 +119,7 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
             f'<clipPath id="lrf-plot"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
             f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath><g clip-path="url(#lrf-plot)">'
         )
-        parts += [axes.line(lrs, smooth, stroke(one.style)) for one, (lrs, _, smooth) in others]
+        parts += [axes.line(lrs, smooth, stroke(other.style)) for other, (lrs, _, smooth) in others]
         lrs, losses, smooth = main
         parts += [
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_LINE}" opacity="0.5"/>'
@@ -128,13 +128,13 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
         own = f'stroke="{_LINE}" stroke-width="2.5"'
         parts += [axes.line(lrs, smooth, own), "</g>"]
         if others:
-            named = [(run.name, own), *((one.name, stroke(one.style)) for one, _ in others)]
+            named = [(run.name, own), *((other.name, stroke(other.style)) for other, _ in others)]
             parts += _names([(name, line) for name, line in named if name])
-        at = found.lr if lr is None else lr
+        at = suggestion.lr if lr is None else lr
         if at is not None and axes.start <= at <= axes.end:
-            name = "weak candidate" if found.weak else "candidate"
+            name = "weak candidate" if suggestion.weak else "candidate"
             parts.append(_marker(axes, at, picked=lr is not None, candidate=name))
-    return "".join([*parts, _caption(found.reason), "</svg>"])
+    return "".join([*parts, _caption(suggestion.reason), "</svg>"])
 
 
 def _marker(axes: _Axes, lr: float, *, picked: bool, candidate: str) -> str:
@@ -150,7 +150,7 @@ def _marker(axes: _Axes, lr: float, *, picked: bool, candidate: str) -> str:
 
 
 def _names(lines: Sequence[tuple[str, str]]) -> list[str]:
-    """Write a legend into the lower left, where losses seldom are."""
+    """Draw a legend in the lower left, which curves rarely reach."""
     bottom = HEIGHT - BOTTOM - 10
     return [
         f'<g transform="translate({LEFT + 10} {bottom - 16 * i})">'
@@ -190,7 +190,7 @@ def _grid(axes: _Axes, *, log: bool) -> list[str]:
 
 
 def _caption(reason: str, width: int = 115) -> str:
-    """Write the sentence under the chart, in two lines if need be."""
+    """Draw the sentence under the chart, in up to two lines."""
     split = reason.rfind(" ", 0, width) if len(reason) > width else len(reason)
     lines = [reason[:split], reason[split:].strip()]
     return "".join(

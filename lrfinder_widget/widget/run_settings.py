@@ -1,4 +1,4 @@
-"""The set-up of the next run, editable in place."""
+"""The settings of the next run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _WIDE = {"description_width": "80px"}
 
 
 class RunSettings:
-    """A row of boxes, folded away until somebody asks for it.
+    """A row of input boxes, hidden until it is toggled.
 
     Parameters
     ----------
     plan : SweepPlan
-        What the boxes say at first.
+        The initial contents of the boxes.
     also : ipywidgets.Box
-        What is folded away with it.
+        Another row that is shown and hidden with this one.
     make : WidgetFactory
         Makes the widgets.
     """
@@ -50,7 +50,7 @@ class RunSettings:
             ipywidgets.Button,
             description="Narrow",
             icon="compress",
-            tooltip="Set the range to a decade around the band of the suggestion",
+            tooltip="Set the range to the suggested band, plus a decade on either side",
             disabled=True,
             layout={"width": "104px"},
         )
@@ -75,21 +75,21 @@ class RunSettings:
         self.toggle.observe(fold, "value")
 
     def set_range(self, start_lr: float, end_lr: float) -> None:
-        """Write a range into the boxes; two digits are enough for that."""
+        """Write a range into the boxes, to two significant digits."""
         self.start_lr.value, self.end_lr.value = f"{start_lr:.1e}", f"{end_lr:.1e}"
 
     def allow(self, *, editing: bool) -> None:
-        """Say whether the boxes may be edited: a run that has begun keeps its set-up."""
+        """Enable or disable the boxes; during a run, its settings cannot be edited."""
         for box in self._inputs:
             box.disabled = not editing
 
     def plan(self) -> SweepPlan:
-        """Return what the boxes say.
+        """Return the contents of the boxes.
 
         Raises
         ------
         ValueError
-            If one of them does not hold a number, or one that would stop the page or the kernel.
+            If one of them is not a number, or large enough to make the page or the kernel hang.
         """
         return SweepPlan(
             start_lr=parse_number("from", self.start_lr.value, float),

@@ -1,7 +1,7 @@
-"""Which earlier finder has to make room for a new one.
+"""Closing or stopping earlier finders that are in the way of a new one.
 
-ipywidgets keeps every widget alive, so a cell that runs again leaves its earlier finder behind,
-with its thread and its model, unless somebody closes it.
+ipywidgets keeps every widget alive, so a cell that runs again would leave its earlier finder
+behind, with its thread and its model.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ class Cell(NamedTuple):
 
 
 class Finder(Protocol):
-    """What this module needs of a finder."""
+    """The part of a finder that this module uses."""
 
     cell: Cell | None
 
     def parameters(self) -> list[Tensor]:
-        """Return what its run changes and puts back."""
+        """Return the tensors that its run changes and restores."""
 
     def stop(self) -> None:
-        """End its run and wait for the restore."""
+        """Stop its run and wait for the restore."""
 
     def close(self) -> None:
-        """End its run, wait for the restore, let go of its widgets."""
+        """Stop its run, wait for the restore, and close its widgets."""
 
 
 starting = threading.Lock()
-"""Held while a run begins: of two finders that start at once, one sees the other's run."""
+"""Held while a run starts, so that of two concurrent starts, the later sees the earlier's run."""
 
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def current_cell() -> Cell | None:
-    """Return the cell being executed, where the front end names it, as JupyterLab does."""
+    """Return the cell being executed, if the front end sends its id, as JupyterLab does."""
     try:
         parent = notebook_shell().get_parent()
         return Cell(parent["metadata"]["cellId"], parent["header"]["msg_id"])
-    except (AttributeError, KeyError, TypeError):  # no notebook, or one that does not tell
+    except (AttributeError, KeyError, TypeError):  # not a notebook, or no cell id
         return None
 
 
 def take_over(finder: Finder) -> None:
-    """Close the finders that an earlier execution of the same cell made; remember this one."""
+    """Close the finders of earlier executions of the same cell, and register this one."""
     mine = finder.cell
     for other in list(_open):
         theirs = other.cell
@@ -63,7 +63,7 @@ def take_over(finder: Finder) -> None:
 
 
 def stop_others(finder: Finder) -> None:
-    """Stop the runs of other finders on the same model, and wait until they have restored it."""
+    """Stop runs of other finders on the same parameters, and wait until those are restored."""
     mine = set(map(id, finder.parameters()))
     for other in list(_open):
         if other is not finder and not mine.isdisjoint(map(id, other.parameters())):
@@ -71,5 +71,5 @@ def stop_others(finder: Finder) -> None:
 
 
 def forget(finder: Finder) -> None:
-    """Forget a finder that has been closed."""
+    """Unregister a finder that has been closed."""
     _open.discard(finder)

@@ -1,4 +1,4 @@
-"""The part of the finder where a few learning rates are tried: what to try, curves, ranking."""
+"""Trial runs in the widget: which learning rates to try, their curves, and the ranking."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .factory import WidgetFactory, close_tree
 from .lines import START, line_style, swatch
 from .number import format_lr, parse_number
 
-MOST = 12
+MAX_TRIALS = 12
 
 
 class TrialView:
-    """Folded away until somebody asks for it; the finder wires it and says what to show."""
+    """The controls and the chart of trial runs, hidden until toggled; the finder connects them."""
 
     def __init__(self, make: WidgetFactory) -> None:
         self.toggle = make(
             ipywidgets.ToggleButton,
             description="Try",
             icon="flask",
-            tooltip="Train a few hundred steps with each of a few learning rates, and compare",
+            tooltip="Train a few hundred steps with each of several learning rates and compare",
             layout={"width": "84px"},
         )
         self.lrs = make(
@@ -58,7 +58,7 @@ class TrialView:
         self.take = make(
             ipywidgets.Button,
             icon="check",
-            tooltip="Pick the learning rate that did best",
+            tooltip="Pick the learning rate with the lowest loss",
             layout=ipywidgets.Layout(width="auto", display="none"),
         )
         self.text = make(ipywidgets.HTML, layout={"width": "100%"})
@@ -75,7 +75,7 @@ class TrialView:
         self.toggle.observe(lambda change: self._fold(), "value")
 
     def _begin(self) -> None:
-        # Not before: most finders try nothing.
+        # Not in the constructor: most finders never run trials.
         self._x = bqplot.LinearScale(min=0, max=1, allow_padding=False)
         self._y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._axis = styled_axis(
@@ -87,42 +87,44 @@ class TrialView:
         self._fold()
 
     def _fold(self) -> None:
-        # A figure that is there but hidden has no size, which bqplot does not bear.
+        # Removed rather than hidden: bqplot cannot draw a figure that has no size.
         parts = [self._row, *([self.figure, self.legend, self.text] if self.figure else [])]
         self.box.children = parts if self.toggle.value else []
 
     def close(self) -> None:
-        """Close what is folded away as well."""
+        """Close every widget, the hidden ones too."""
         for part in (self.box, self._row, self.figure, self.legend, self.text):
             close_tree(part)
 
     def offer(self, lrs: list[float]) -> None:
-        """Say what might be tried, unless somebody has written something there."""
+        """Suggest learning rates to try, unless the box has been edited."""
         if self.lrs.value in ("", self._offered):
             self._offered = ", ".join(map(format_lr, lrs))
             self.lrs.value = self._offered
 
     def values(self) -> tuple[list[float], int]:
-        """Return the learning rates and the number of steps that the boxes say.
+        """Return the learning rates and the number of steps in the boxes.
 
         Raises
         ------
         ValueError
-            If they are no numbers, or too many.
+            If they are not numbers, or too many.
         """
         typed = [part for part in self.lrs.value.replace(";", ",").split(",") if part.strip()]
         try:
             lrs = [float(part) for part in typed]
         except ValueError:
             raise ValueError(
-                f"the learning rates must be numbers with commas between; got {self.lrs.value!r}."
+                f"the learning rates must be numbers separated by commas; got {self.lrs.value!r}."
             ) from None
-        if not 1 <= len(lrs) <= MOST:
-            raise ValueError(f"try at least one learning rate, and at most {MOST}; got {len(lrs)}.")
+        if not 1 <= len(lrs) <= MAX_TRIALS:
+            raise ValueError(
+                f"enter at least one learning rate and at most {MAX_TRIALS}; got {len(lrs)}."
+            )
         return lrs, parse_number("steps", self.steps.value, int, at_most=1_000_000)
 
-    def show(self, run: RangeTest, found: Comparison, steps: int) -> None:
-        """Draw the trials as far as they are; under the view's lock."""
+    def show(self, run: RangeTest, comparison: Comparison, steps: int) -> None:
+        """Draw the trials so far; under the view's lock."""
         active = run.state in (State.RUNNING, State.PAUSED)
         self.try_button.description = "Stop" if active else "Run"
         self.try_button.icon = "stop" if active else "play"
@@ -130,18 +132,18 @@ class TrialView:
         self.lrs.disabled = self.steps.disabled = active
         if self.figure is None:
             self._begin()
-        self._draw(found, steps)
-        winner = found.winner if run.state.ended else None
+        self._draw(comparison, steps)
+        winner = comparison.winner if run.state.ended else None
         self.take.layout.display = "none" if winner is None else None
         self.take.description = "" if winner is None else f"Use {format_lr(winner)}"
-        role = ' role="status"' if run.state.ended else ""  # read aloud once, not at each step
-        self.text.value = f"<div{role}>{html.escape(_sentence(run, found, steps))}</div>"
+        role = ' role="status"' if run.state.ended else ""  # announced once, not at each step
+        self.text.value = f"<div{role}>{html.escape(_sentence(run, comparison, steps))}</div>"
 
-    def _draw(self, found: Comparison, steps: int) -> None:
-        names = {i: format_lr(lr) for i, lr in enumerate(found.losses)}
-        smooth = {i: _smoothed(losses) for i, losses in enumerate(found.losses.values())}
-        if found.baseline is not None:
-            names[START], smooth[START] = "starting weights", _smoothed(found.baseline)
+    def _draw(self, comparison: Comparison, steps: int) -> None:
+        names = {i: format_lr(lr) for i, lr in enumerate(comparison.losses)}
+        smooth = {i: _smoothed(losses) for i, losses in enumerate(comparison.losses.values())}
+        if comparison.baseline is not None:
+            names[START], smooth[START] = "starting weights", _smoothed(comparison.baseline)
         for i in sorted(smooth.keys() - self._lines.keys()):
             self._lines[i] = bqplot.Lines(
                 x=[], y=[], scales={"x": self._x, "y": self._y}, stroke_width=2, **line_style(i)
@@ -166,7 +168,7 @@ class TrialView:
 
 
 def _smoothed(losses: Any) -> Any:
-    """Average over the steps before, a twentieth of all: what is drawn only grows, never moves."""
+    """Return the causal moving average over a twentieth of the steps so far."""
     y = np.clip(losses[np.isfinite(losses)], -LARGEST, LARGEST)
     width = max(1, len(y) // 20)
     sums = np.cumsum(np.concatenate([np.zeros(1), y]))
@@ -174,14 +176,14 @@ def _smoothed(losses: Any) -> Any:
     return (sums[1:] - sums[np.arange(1, len(y) + 1) - counts]) / counts
 
 
-def _sentence(run: RangeTest, found: Comparison, steps: int) -> str:
+def _sentence(run: RangeTest, comparison: Comparison, steps: int) -> str:
     if run.state is State.FAILED:
-        return f"The trial runs failed, everything is put back. {run.exception!r}"
+        return f"The trial runs failed; everything has been restored. {run.exception!r}"
     if not run.state.ended:
         return (
             f"Trial runs of {steps} steps each, from the same weights on the same batches: "
             f"{len(run)} steps done."
         )
     stopped = "Stopped: " if run.state is State.STOPPED else ""
-    told = f"{stopped}{found.reason}"
-    return f"{told[0].upper()}{told[1:]} Everything is put back."
+    text = f"{stopped}{comparison.reason}"
+    return f"{text[0].upper()}{text[1:]} Everything has been restored."

@@ -1,4 +1,4 @@
-"""One number into and out of the notebook's namespace, safely."""
+"""The notebook variable that a pick is assigned to, written and followed safely."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .number import is_number, positive
 
 Namespace = MutableMapping[str, Any]
 
-# What finders wrote, by namespace and name: a number that another finder wrote is not followed.
-_written: dict[tuple[int, str], tuple[object, object]] = {}  # the number, and who wrote it
+# The last number that a finder wrote, by namespace and name: other finders do not follow it.
+_written: dict[tuple[int, str], tuple[object, object]] = {}  # the number, and its writer
 
 
 class Variable:
-    """The name that a pick is written to.
+    """The variable that a pick is assigned to.
 
     Parameters
     ----------
     name : str or None
-        The variable's name; `None` writes nowhere.
+        The variable's name; with `None`, nothing is written.
     namespace : MutableMapping, optional
-        Where it lives; by default the notebook's own namespace, if there is a notebook.
+        The namespace of the variable; by default that of the notebook, if there is one.
 
     Raises
     ------
     ValueError
-        If `name` cannot or should not be assigned to.
+        If `name` cannot be assigned to, or should not be.
     TypeError
-        If `namespace` is not a mapping that can be written to.
+        If `namespace` is not a mutable mapping.
     """
 
     def __init__(self, name: str | None, namespace: Namespace | None = None) -> None:
@@ -39,56 +39,56 @@ class Variable:
             _check_name(name)
         if namespace is not None and not isinstance(namespace, MutableMapping):
             raise TypeError(
-                "namespace must be a mapping that can be written to, such as a dict; "
+                "namespace must be a mutable mapping, such as a dict; "
                 f"got {type(namespace).__name__}."
             )
         self.name = name
         self._namespace = _notebook() if namespace is None else namespace
-        self._seen = self._held()
+        self._seen = self._value()
         self._token = object()
 
     @property
     def writable(self) -> bool:
-        """Whether there is a place to write to at all."""
+        """Whether there is a variable to write to."""
         return self.name is not None and self._namespace is not None
 
     def read(self) -> float | None:
-        """Return the positive number that the variable holds, or `None`."""
-        return positive(self._held())
+        """Return the value of the variable if it is a positive number, else `None`."""
+        return positive(self._value())
 
     def write(self, value: float) -> str | None:
-        """Assign a plain `float`; return `None`, or a sentence that says why it was not done."""
+        """Assign `value` as a plain `float`; return `None`, or a sentence that says why not."""
         if self.name is None or self._namespace is None:
             return None
-        held = self._held()
-        if held is not None and not is_number(held):
+        present = self._value()
+        if present is not None and not is_number(present):
             return (
-                f"{self.name} holds a {type(held).__name__}, not a number, so it was not "
+                f"{self.name} holds a {type(present).__name__}, not a number, so it was not "
                 "overwritten. The pick is in the finder's .lr."
             )
         number = float(value)
         try:
             self._namespace[self.name] = number
-        except Exception as error:  # noqa: BLE001 - a mapping of the user's own may refuse
+        except Exception as error:  # noqa: BLE001 - the user's own mapping may refuse
             return f"{self.name} could not be assigned: {error}"
         self._seen = number
         _written[self._key] = (number, self._token)
         return None
 
     def changed(self) -> float | None:
-        """Return the positive number that a cell has assigned since the last look, or `None`."""
-        held = self._held()
-        if held is self._seen:
+        """Return the positive number that a cell has assigned since the last call, or `None`."""
+        value = self._value()
+        if value is self._seen:
             return None
-        self._seen = held
+        self._seen = value
         written, writer = _written.get(self._key, (None, None))
-        return None if held is written and writer is not self._token else positive(held)
+        return None if value is written and writer is not self._token else positive(value)
 
     @property
     def _key(self) -> tuple[int, str]:
         return id(self._namespace), str(self.name)
 
-    def _held(self) -> Any:
+    def _value(self) -> Any:
         if self.name is None or self._namespace is None:
             return None
         return self._namespace.get(self.name)
@@ -99,28 +99,28 @@ def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.isidentifier():
         problem = "is not a Python name"
     elif keyword.iskeyword(name):
-        problem = "is a keyword of Python"
+        problem = "is a Python keyword"
     elif hasattr(builtins, name):
-        problem = "is a builtin of Python"
+        problem = "is a Python builtin"
     elif name.startswith("__") or name == "_":
         problem = "is reserved"
     if problem:
         raise ValueError(
-            f"variable must be a name to assign the learning rate to; {name!r} {problem}. "
-            'Use another, such as "lr", or None to write nowhere.'
+            f"variable must be a name for the learning rate; {name!r} {problem}. "
+            'Use another name, such as "lr", or None to assign nothing.'
         )
 
 
 def _notebook() -> Namespace | None:
-    """Return the namespace that the notebook's cells share; `None` outside of one."""
+    """Return the namespace of the notebook; `None` outside a notebook."""
     shell = notebook_shell()
     return None if shell is None else shell.user_ns
 
 
 def notebook_shell() -> Any:
-    """Return the running IPython shell; `None` outside of a notebook.
+    """Return the running IPython shell; `None` outside a notebook.
 
-    IPython is looked up, never imported: where it runs, it has been imported.
+    IPython is looked up rather than imported: if it is running, it has been imported.
     """
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()

@@ -147,7 +147,7 @@ def test_the_number_box_picks_and_refuses_what_is_no_number(host: Host) -> None:
     assert finder.label() == "lr = 3.16e-03"
     finder.number.fill("<b>fast</b>")
     finder.number.press("Enter")
-    expect(finder.status).to_contain_text("'<b>fast</b>' is no positive number")
+    expect(finder.status).to_contain_text("'<b>fast</b>' is not a positive number")
     expect(finder.number).to_have_value("3.16e-03")
     assert finder.status.locator("b").count() == 0
     assert host.append_and_run("print(lr)") == "0.00316"
@@ -184,7 +184,7 @@ def test_an_error_of_the_users_is_shown_as_text_with_a_folded_traceback(host: Ho
     host.open([SLOW, BROKEN]).run_all()
     finder = Finder(host)
     finder.start.click()
-    expect(finder.status).to_contain_text("Failed after 0 steps, everything is put back.")
+    expect(finder.status).to_contain_text("Failed after 0 steps; everything has been restored.")
     expect(finder.status).to_contain_text("ValueError: <img src=x onerror=alert(1)> & <b>bold</b>")
     assert finder.status.locator("img, b").count() == 0
     trace = finder.status.locator("pre")

@@ -187,7 +187,7 @@ def test_chart_and_runs_are_saved_as_files_and_the_pick_is_copied(
     rows = saved["csv"].decode().splitlines()
     assert len(rows) == len(run["lrs"]) + 1
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    finder.root.get_by_title("Copy the line of code").click()
+    finder.root.get_by_title("Copy this line of code").click()
     copied = lab.page.evaluate(COPIED)
     assert copied.startswith(f"{lr}  # LR range test, SGD, batch 64, ")
 

@@ -285,7 +285,9 @@ def test_a_curve_is_kept_as_arrays_that_nobody_can_write(marker):
 @pytest.mark.parametrize("name", ["curve_lrs", "curve_losses"])
 @pytest.mark.parametrize("nonsense", ["abc", None, 1.0, [[1.0]], {"a": 1}, ["x"]])
 def test_a_curve_is_a_flat_array_of_numbers(marker, name, nonsense):
-    with pytest.raises(traitlets.TraitError, match=rf"{name} must be a flat array of numbers"):
+    with pytest.raises(
+        traitlets.TraitError, match=rf"{name} must be a one-dimensional array of numbers"
+    ):
         setattr(marker, name, nonsense)
     assert len(getattr(marker, name)) == 0
 

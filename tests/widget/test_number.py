@@ -1,4 +1,4 @@
-"""A learning rate as a number: recognized, typed, rounded and written."""
+"""Learning rates as numbers: checking, parsing, rounding and formatting."""
 
 from __future__ import annotations
 

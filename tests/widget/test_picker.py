@@ -349,7 +349,7 @@ def test_what_is_typed_and_is_no_positive_number_is_said_and_taken_back(
     type_in(finder, typed)
     assert (namespace, finder.lr, marker(finder)) == ({"lr": 0.5}, None, (0.5, "start"))
     assert box(finder) == "5.00e-01"
-    assert "is no positive number" in status(finder)
+    assert "is not a positive number" in status(finder)
 
 
 def test_markup_that_is_typed_stays_text(make: Any) -> None:
@@ -363,7 +363,7 @@ def test_a_complaint_goes_away_with_the_next_pick_or_start(make: Any) -> None:
     finder = make(namespace={})
     type_in(finder, "abc")
     type_in(finder, "0.01")
-    assert "is no positive number" not in status(finder)
+    assert "is not a positive number" not in status(finder)
     type_in(finder, "abc")
     finished(finder)
-    assert "is no positive number" not in status(finder)
+    assert "is not a positive number" not in status(finder)

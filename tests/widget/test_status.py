@@ -75,7 +75,7 @@ def test_the_status_says_where_the_test_is(make: Any, gate: Gate) -> None:
     finder.resume()
     gate.let_all()
     finder.wait(WAIT_S)
-    assert "All 60 steps done. Everything is put back." in status(finder)
+    assert "All 60 steps done. Everything has been restored." in status(finder)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_status_says_where_the_test_is(make: Any, gate: Gate) -> None:
         ([2.0, 1.0, math.nan], None, [0], "non-finite", "no longer finite at"),
         (DESCENT, lambda losses: len(losses) == 7, [0], "stop-rule", "Your stop rule ended"),
         ([*DESCENT[:50], *np.geomspace(9, 1e6, 10)], "divergence", [0], "diverged", "diverged at"),
-        (DESCENT, None, iter(range(9)), "exhausted", "used up after 9 of 60 steps"),
+        (DESCENT, None, iter(range(9)), "exhausted", "ran out after 9 of 60 steps"),
     ],
 )
 def test_the_status_says_why_it_ended(
@@ -103,7 +103,7 @@ def test_the_status_says_why_it_ended(
     finished(finder)
     assert (finder.state, finder.reason) == (State.FINISHED, reason)
     assert said in status(finder)
-    assert "Everything is put back." in status(finder)
+    assert "Everything has been restored." in status(finder)
     finder.close()
 
 
@@ -128,7 +128,7 @@ def test_an_exception_is_shown_as_text_with_a_folded_traceback(make: Any) -> Non
     html = status(finder)
     assert "<script" not in html
     assert "ValueError: &lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in html
-    assert "Failed after 0 steps, everything is put back." in html
+    assert "Failed after 0 steps; everything has been restored." in html
     sentence, folded = html.split("<details>")  # closed until somebody opens it
     assert "Traceback" not in sentence
     assert "broken_step" in folded

@@ -100,7 +100,7 @@ def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) ->
     ("lrs", "steps", "message"),
     [
         ("", "20", "at least one learning rate"),
-        ("fast", "20", "must be numbers with commas between; got 'fast'"),
+        ("fast", "20", "must be numbers separated by commas; got 'fast'"),
         ("1e-3, -1", "20", "positive learning rates"),
         ("1e-3, 1e-3", "20", "each once"),
         (", ".join(map(str, range(1, 20))), "20", "at most 12; got 19"),

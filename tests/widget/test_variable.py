@@ -71,13 +71,13 @@ def test_a_name_that_can_be_assigned_to_is_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", keyword.kwlist)
 def test_a_keyword_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is a keyword of Python"):
+    with pytest.raises(ValueError, match="is a Python keyword"):
         Variable(name, {})
 
 
 @pytest.mark.parametrize("name", ["print", "list", "type", "__import__", "KeyboardInterrupt"])
 def test_a_builtin_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is a builtin of Python"):
+    with pytest.raises(ValueError, match="is a Python builtin"):
         Variable(name, {})
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_name_is_refused(name: Any) -> None:
 
 
 def test_the_error_says_what_was_given_and_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r'lambda.*Use another, such as "lr", or None'):
+    with pytest.raises(ValueError, match=r'lambda.*Use another name, such as "lr", or None'):
         Variable("lambda", {})
 
 
@@ -125,7 +125,7 @@ def test_no_name_writes_nowhere_and_reads_nothing() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_written_to_is_refused_at_once(namespace: Any) -> None:
-    with pytest.raises(TypeError, match=f"can be written to.*got {type(namespace).__name__}"):
+    with pytest.raises(TypeError, match=f"mutable mapping.*got {type(namespace).__name__}"):
         Variable("lr", namespace)
 
 
