@@ -56,9 +56,13 @@ def test_stop_returns_when_everything_is_put_back(make: Any, gate: Gate, paused:
     finder = make(step, model=model, namespace={}).start()
     gate.let(2)
     gate.wait_until_asked(2)
-    if paused:
-        finder.pause()
-    while_held(gate, finder, finder.stop)
+
+    def stop() -> None:
+        if paused:
+            finder.pause()  # in the middle of the step that is held
+        finder.stop()
+
+    while_held(gate, finder, stop)
     assert (finder.state, finder.reason) == (State.STOPPED, "stopped")
     assert all(map(torch.equal, model.parameters(), before))
 
