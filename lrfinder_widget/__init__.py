@@ -26,3 +26,7 @@ __all__ = [
     "sweep",
     "training_step",
 ]
+
+for _name in __all__:  # where they are imported from, in tracebacks, help() and pickles
+    globals()[_name].__module__ = __name__
+del _name

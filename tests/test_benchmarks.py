@@ -135,6 +135,12 @@ def test_reading_is_timed_at_each_length() -> None:
     assert [cells[2].split()[1] for cells in table(printed)] == ["µs", "µs"]
 
 
+def test_picking_is_timed_at_each_length() -> None:
+    printed = run("picking.py", "--rounds", "1", "--points", "20", "200")
+    assert [cells[0] for cells in table(printed)] == ["20", "200"]
+    assert [cells[1].split()[1] for cells in table(printed)] == ["ms", "ms"]
+
+
 @pytest.mark.slow
 def test_start_says_times_and_sizes() -> None:
     printed = run("start.py", "--rounds", "1", "--no-wheel")

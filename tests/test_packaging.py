@@ -1,9 +1,12 @@
 """What is shipped, and what may import what."""
 
+import functools
 import importlib.metadata
 import json
 import os
+import pickle
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +16,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import grimp
 import pytest
 
 import lrfinder_widget
@@ -27,6 +31,75 @@ def test_public_names_are_sorted_and_there() -> None:
     names = lrfinder_widget.__all__
     assert names == sorted(names)
     assert [name for name in names if not hasattr(lrfinder_widget, name)] == []
+
+
+def test_public_names_say_that_they_are_the_packages_own() -> None:
+    modules = {getattr(lrfinder_widget, name).__module__ for name in lrfinder_widget.__all__}
+    assert modules == {"lrfinder_widget"}
+    assert pickle.loads(pickle.dumps(lrfinder_widget.LossCurve)) is lrfinder_widget.LossCurve
+
+
+# -- the direction of imports, see [tool.importlinter] in pyproject.toml --------------------------
+
+
+def lint_imports(package: Path) -> str:
+    """Check a copy of the package, and return what is said of each contract."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        check=False,
+        cwd=package,
+        env=os.environ | {"PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == (" BROKEN" in done.stdout), done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    shutil.copytree(PACKAGE, tmp_path / "lrfinder_widget")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_imports_keep_the_contracts(copied: Path) -> None:
+    assert "4 kept, 0 broken" in lint_imports(copied)
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong", "contract"),
+    [
+        ("curve/plan", "import lrfinder_widget.training.step", "Folders import downward"),
+        ("training/step", "import lrfinder_widget.background.state", "Folders import downward"),
+        ("training/step", "import ipywidgets", "Only widget/ knows the notebook"),
+        ("curve/plan", "import torch", "Curves and the background know no torch"),
+        ("background/state", "import torch", "Curves and the background know no torch"),
+        ("curve/plan", "import lrfinder_widget.curve.points", "No circles"),
+    ],
+)
+def test_a_wrong_import_breaks_its_contract(
+    module: str, wrong: str, contract: str, copied: Path
+) -> None:
+    path = copied / "lrfinder_widget" / f"{module}.py"
+    path.write_text(path.read_text() + f"\n{wrong}\n")
+    if contract == "No circles":
+        other = copied / "lrfinder_widget" / "curve" / "points.py"
+        other.write_text(other.read_text() + "\nimport lrfinder_widget.curve.plan\n")
+    assert f"{contract} BROKEN" in lint_imports(copied)
+
+
+@pytest.mark.parametrize("folder", ["curve", "training", "background"])
+def test_a_folder_has_at_most_seven_floors(folder: str) -> None:
+    graph = grimp.build_graph("lrfinder_widget", cache_dir=None)
+    modules = graph.find_children(f"lrfinder_widget.{folder}")
+
+    @functools.cache
+    def floor(module: str) -> int:
+        below = graph.find_modules_directly_imported_by(module) & modules
+        return 1 + max(map(floor, below), default=0)
+
+    assert 1 < max(map(floor, modules)) <= 7
 
 
 def test_importing_the_package_loads_nothing_it_can_do_without() -> None:
