@@ -368,5 +368,5 @@ def test_outside_a_notebook_nothing_is_written_and_nothing_fails(
 
 
 def test_outside_a_notebook_a_bad_name_is_refused_all_the_same() -> None:
-    with pytest.raises(ValueError, match="is a builtin"):
+    with pytest.raises(ValueError, match="is a Python builtin"):
         Variable("sum")
