@@ -49,7 +49,7 @@ class Finder:
 
     def wait_until_ended(self) -> None:
         # Not the Start button: it is still there in the first moment after the click.
-        expect(self.status).to_contain_text("verything is put back", timeout=60_000)
+        expect(self.status).to_contain_text("verything has been restored", timeout=60_000)
         expect(self.start).to_be_visible()
 
     def dots(self) -> int:

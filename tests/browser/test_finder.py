@@ -48,7 +48,7 @@ def test_quickstart_from_start_to_a_dragged_learning_rate(host: Host) -> None:
     growing = [n for n in dict.fromkeys(drawn) if n]
     assert growing == sorted(growing)
     assert len(growing) >= 3, drawn
-    expect(finder.status).to_contain_text("Everything is put back.")
+    expect(finder.status).to_contain_text("Everything has been restored.")
     expect(finder.status).to_contain_text("candidate")
     assert finder.label().startswith("candidate ")
     assert host.append_and_run("print(lr)") == "0.0001"  # a candidate alone writes nothing
@@ -228,7 +228,7 @@ def test_a_page_reloaded_in_mid_run_goes_on_drawing(host: Host) -> None:
 def test_a_host_without_a_part_is_told_what_to_install(host: Host, missing: str) -> None:
     host.page.route(re.compile(rf"/extensions/{missing}/"), lambda route: route.abort())
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
-    hint = host.page.get_by_text("pip install ipywidgets bqplot anywidget there")
+    hint = host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")
     expect(hint).to_be_visible()
     host.screenshot(f"without-{missing}")
     host.console_errors.clear()  # the browser has reason to complain
@@ -237,8 +237,8 @@ def test_a_host_without_a_part_is_told_what_to_install(host: Host, missing: str)
 def test_the_hint_on_what_to_install_goes_away_when_all_is_there(host: Host) -> None:
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
     expect(Finder(host).handle).to_be_visible()
-    expect(host.page.get_by_text("pip install ipywidgets bqplot anywidget there")).to_have_count(1)
-    expect(host.page.get_by_text("pip install ipywidgets bqplot anywidget there")).to_be_hidden()
+    expect(host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")).to_have_count(1)
+    expect(host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")).to_be_hidden()
     host.wait_until_kernel_says("print(finder.children[1].layout.display)", "none")
 
 

@@ -227,7 +227,7 @@ def still_works(setting: Setting) -> None:
     assert (finder.state, len(finder.curve)) == (State.FINISHED, 30), said
     assert setting.untouched() == before
     assert len(view.chart._smooth.x) == len(view.chart._raw.x[::2]) == 30
-    assert "verything is put back" in view.controls.status.value
+    assert "verything has been restored" in view.controls.status.value
     assert (view.marker.low, view.marker.high, view.marker.scale) == (1e-6, 1.0, "log")
     commit = {"lr": 0.0123, "n": 10**13}
     send(view.marker, {"method": "update", "state": {"lr": 0.0123, "commit": commit}})
