@@ -4,6 +4,9 @@ PIP := .venv/bin/python -m pip install --quiet --constraint tests/constraints.tx
 # Jupyter does not start for root unless it is told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Processes that share the tests; 0 runs them one after another, in this one.
+JOBS := 2
+
 .PHONY: demo test test-all hosts lint format address clean npm
 
 demo: .venv/demo
@@ -13,7 +16,7 @@ test: MARKS := -m "not slow"
 test test-all: lint
 	cd js && npm test
 	.venv/bin/python tests/chromium.py
-	.venv/bin/pytest $(MARKS)
+	.venv/bin/pytest -n $(JOBS) $(MARKS)
 
 test-all: hosts
 hosts: .venv/test

@@ -6,21 +6,12 @@ No browser, no pass: these tests fail where Chromium is missing, they are not sk
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import chromium
 import pytest
 from host import Host, watched
 from playwright.sync_api import Page
 from server import Server, serve
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies here, and run it last: the quick tests speak first."""
-    here = [item for item in items if Path(__file__).parent in item.path.parents]
-    for item in here:
-        item.add_marker("browser")
-    items.sort(key=lambda item: item in here)
 
 
 @pytest.fixture(scope="session")
