@@ -21,7 +21,7 @@ def environment(home: Path, source: str = SOURCES[0]) -> dict[str, str]:
     # Nothing is ever downloaded: nobody listens at this port.
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     # On a busy machine, two threads that wait for each other take five times as long as one.
-    calm = {"OMP_NUM_THREADS": "1"}
+    calm = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     data = os.environ["LRFINDER_DATA"] if source == "given" else str(home / "nothing")
     return {
         "IPYTHONDIR": str(home),

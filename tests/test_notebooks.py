@@ -174,18 +174,23 @@ def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> Non
             "optimizers": RESTORED,
             # what the text says, of the figures of this run
             "check-3": "print(lowest / 10 < found.high)",
-            "trials-after": "print(trials.ranking[-1] == lowest, trials.results[lowest] > 2)",
+            # far behind, or given up: nan
+            "trials-after": "print(not trials.results[lowest] < 3 * trials.results[lowest / 10])",
             "spread": "print(len(noisy.curve.repeats), noisy.suggestion.lr is not None)",
+            "check-5": (
+                "print(range_test(model, optimizer, batches(), criterion, start_lr=1e-5, "
+                "end_lr=0.02).suggestion.lr)"
+            ),
             "refused": "print(trained_finder.suggestion.lr)",
         },
     )
     checks = ("rates", "check-3", "optimizers", "check-5", "check-6")
     assert {cell: "Right." in cells[cell] for cell in checks} == dict.fromkeys(checks, True)
-    assert "Your guess of 1.0e-03 lies outside." in cells["read"]
+    assert "Your guess of 1.0e-03 is outside." in cells["read"]
     assert cells["after-optimizers"] == cells["after-check-3"] == "True\n"
-    assert cells["after-trials-after"] == "True True\n"
+    assert cells["after-trials-after"] == "True\n"
     assert cells["after-spread"] == "5 True\n"
-    assert cells["after-refused"] == "None\n"
+    assert cells["after-check-5"] == cells["after-refused"] == "None\n"
 
 
 @LONG
