@@ -205,7 +205,7 @@ class RangeTest:
             todo = "start()" if self._state is State.READY else "resume() or stop()"
             raise RuntimeError(f"the LR range test is {self._state.value}; call {todo} first.")
         if not self.join(timeout):
-            raise TimeoutError(f"the LR range test has not ended after {timeout} s; it goes on.")
+            raise TimeoutError(f"the LR range test has not ended after {timeout} s; it runs on.")
         if self._exception is not None:
             raise self._exception
         return self
@@ -332,4 +332,7 @@ class RangeTest:
                     if first:
                         self._listeners.remove(listener)
                 if first:  # two threads may have called it at once
-                    logger.error("A listener of the LR range test failed.", exc_info=error)
+                    logger.error(
+                        "A listener of the LR range test raised an error; it was removed.",
+                        exc_info=error,
+                    )

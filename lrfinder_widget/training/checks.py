@@ -38,8 +38,9 @@ def check_preserve(preserve: Any) -> tuple[Any, ...]:
     for thing in objects:
         if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
             raise TypeError(
-                "preserve takes objects with state_dict and load_state_dict (a scaler, an averaged "
-                f"model, a scheduler, another optimizer); got {type(thing).__name__}."
+                "preserve takes objects that have state_dict and load_state_dict (a scaler, an "
+                "averaged model, a scheduler, another optimizer); got an object of type "
+                f"{type(thing).__name__}."
             )
     return objects
 
@@ -56,7 +57,8 @@ def check_values(model: nn.Module) -> None:
         if parameter.is_meta:
             raise ValueError(
                 f"{name} of the model is on the meta device: it has a shape, but no values to "
-                "train. Give it memory first, as with model.to_empty(device=…), and initialise it."
+                "train. Allocate it first, for example with model.to_empty(device=…), and "
+                "initialise it."
             )
 
 
@@ -89,14 +91,14 @@ def check_step(step: object, criterion: object, accumulate: object, val_batches:
         raise TypeError(f"step must be a function step(batch) -> loss; got {step!r}.")
     if criterion is not None:
         raise TypeError(
-            "criterion and step are two doors to the same thing: pass criterion(output, target) "
-            "for the textbook step, or step(batch) -> loss for your own; got both."
+            "pass either criterion or step, not both: criterion(output, target) for the textbook "
+            "step, or step(batch) -> loss for your own."
         )
     for name, given in (("accumulate", accumulate != 1), ("val_batches", val_batches is not None)):
         if given:
             raise ValueError(
-                f"{name} works with criterion only; got it with step. "
-                "Your step decides itself what it trains on and which loss it returns."
+                f"{name} works only with criterion, not with step: your own step decides what it "
+                "trains on and which loss it returns."
             )
 
 
@@ -111,8 +113,8 @@ def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
     own = {id(parameter) for parameter in model.parameters()}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
         raise ValueError(
-            "the optimizer holds none of the model's parameters, so no step could change the "
-            "loss. Build it from this model: …(model.parameters(), lr=…)."
+            "the optimizer has none of the model's parameters, so no step could change the "
+            "loss. Create it from this model: …(model.parameters(), lr=…)."
         )
 
 
@@ -134,5 +136,5 @@ def check_val_batches(val_batches: Any) -> list[Any] | None:
             f"list(itertools.islice(val_loader, 4)); got {type(val_batches).__name__}."
         )
     if not val_batches:
-        raise ValueError("val_batches must hold at least one batch; got none.")
+        raise ValueError("val_batches must contain at least one batch; got none.")
     return list(val_batches)

@@ -85,7 +85,9 @@ def compare(
     """
     for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats"):
         if name in options:
-            raise TypeError(f"compare takes no {name}: it trains with each of lrs for steps.")
+            raise TypeError(
+                f"compare takes no {name}: it takes lrs and the steps for each of them."
+            )
     task = TrainingTask(model, optimizer, batches, criterion, **options)
     trials = Trials(task, lrs, steps, schedule=schedule, halving=halving)
     with closing(trials.points()) as points:
@@ -120,9 +122,9 @@ class Trials:
             raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
         if isinstance(task.batches, Iterator):
             raise ValueError(
-                "trial runs show each learning rate the same batches, so they must be there more "
-                f"than once; got a {type(task.batches).__name__}, which is used up by the first. "
-                "Pass a DataLoader or a list."
+                "trial runs train with each learning rate on the same batches, so batches must be "
+                f"iterable more than once; got a {type(task.batches).__name__}, which the first "
+                "trial would use up. Pass a DataLoader or a list."
             )
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving

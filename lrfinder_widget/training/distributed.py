@@ -131,8 +131,8 @@ class Ranks:
 
 def _failed_elsewhere() -> RuntimeError:
     return RuntimeError(
-        "the LR range test failed on another rank, see its own error; on this one everything is "
-        "put back."
+        "the LR range test failed on another rank; see the error there. On this rank everything "
+        "has been put back."
     )
 
 
@@ -149,7 +149,7 @@ def check_sharded(model: nn.Module) -> None:
         for kind in kinds:
             if kind.__module__.startswith(("torch.distributed.fsdp", "torch.distributed.tensor")):
                 raise TypeError(
-                    "a model with sharded parameters is not supported: what a rank holds cannot be "
-                    f"put back by itself; got a {kind.__name__}. Run the LR range test with "
+                    "a model with sharded parameters is not supported, as a rank cannot put back "
+                    f"its shard on its own; got a {kind.__name__}. Run the LR range test with "
                     "DistributedDataParallel, or in a single process before the model is sharded."
                 )

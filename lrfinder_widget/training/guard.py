@@ -18,8 +18,8 @@ from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
 MESSAGE = (
-    "an LR range test is training this {what} in the background; what it holds now is neither what "
-    "it was nor what it will be. Call wait() or stop() of the finder first."
+    "an LR range test is training this {what} in the background, so its values are temporary. "
+    "Call the finder's wait() or stop() first."
 )
 
 

@@ -30,9 +30,9 @@ class LearningRate:
         self._groups = optimizer.param_groups
         if not all(isinstance(group.get("lr"), (int, float, Tensor)) for group in self._groups):
             raise ValueError(
-                "every parameter group of the optimizer needs a learning rate, a number or a "
-                f"tensor; got {[group.get('lr') for group in self._groups]!r}. An optimizer that "
-                "sets its own learning rate has nothing to test."
+                "every parameter group of the optimizer needs a learning rate, either a number or "
+                f"a tensor; got {[group.get('lr') for group in self._groups]!r}. There is nothing "
+                "to test for an optimizer that sets its own learning rate."
             )
         bases = [float(group["lr"]) for group in self._groups]
         if not any(bases):

@@ -76,8 +76,8 @@ class TrainingStep:
         self._needs_closure = isinstance(optimizer, torch.optim.LBFGS)
         if self._needs_closure and (scaler or clip_grad_norm is not None):
             raise ValueError(
-                "LBFGS works on the true gradients, several times a step: it goes with neither a "
-                "scaler nor clip_grad_norm."
+                "LBFGS evaluates the true gradients several times per step, so it supports "
+                "neither scaler nor clip_grad_norm."
             )
         self.parts = [model, optimizer, criterion, scaler]
         self._model = model
@@ -162,9 +162,10 @@ class TrainingStep:
         raise TypeError(
             f"batches yielded {describe(batch)}, which does not fit "
             f"{'criterion=None' if self._criterion is None else 'criterion(output, target)'}. "
-            "Batches (inputs, target, …) need a criterion; mappings need none and a model that "
-            "returns its loss, as in model(**batch).loss; for anything else pass "
-            "step=your_function, where step(batch) trains once and returns the loss."
+            "Batches of the form (inputs, target, …) need a criterion. Batches that are mappings "
+            "need no criterion, but a model that returns its loss, as in model(**batch).loss. "
+            "For anything else pass step=your_function, where step(batch) trains once and "
+            "returns the loss."
         )
 
     def loss(self, batches: Sequence[Any]) -> Tensor:
@@ -207,16 +208,16 @@ def as_loss(loss: Any) -> float | Tensor:
     if isinstance(loss, Tensor):
         if loss.numel() != 1:
             raise ValueError(
-                f"the loss must be one number; got a tensor of shape {tuple(loss.shape)}. "
-                "Reduce it, as with reduction='mean'."
+                f"the loss must be a single number; got a tensor of shape {tuple(loss.shape)}. "
+                "Reduce it, for example with reduction='mean'."
             )
         return loss.detach() if can_fly(loss) else float(loss.item())
     try:
         return float(loss)
     except (TypeError, ValueError):
         raise TypeError(
-            f"the training step must return the loss, a number or a tensor with one element; "
-            f"got {describe(loss)}. Does the function end in `return loss`?"
+            "the training step must return the loss as a number or a tensor with one element; "
+            f"got {describe(loss)}. Does the function end with `return loss`?"
         ) from None
 
 

@@ -220,7 +220,7 @@ class LRFinder(ipywidgets.VBox):
         """
         self._session.check_idle()
         if lrs is None and not (lrs := self.curve.trial_candidates()):
-            raise RuntimeError("the curve shows nothing that is worth a trial: pass lrs=[…].")
+            raise RuntimeError("the curve has no candidates that are worth a trial; pass lrs=[…].")
         with starting:
             stop_others(self)
             trials = self._session.begin_trials(lrs, steps)
@@ -308,7 +308,7 @@ class LRFinder(ipywidgets.VBox):
     def add(self, curve: LossCurve, name: str | None = None) -> None:
         """Show another curve on the chart, as of another finder; its `name` can be edited there."""
         if not isinstance(curve, LossCurve):
-            raise TypeError(f"curve must be a LossCurve, as finder.curve is; got {curve!r}.")
+            raise TypeError(f"curve must be a LossCurve, such as finder.curve; got {curve!r}.")
         self._presenter.keep(curve, name)
 
     def snapshot(self) -> Picture:

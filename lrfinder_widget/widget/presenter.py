@@ -204,5 +204,5 @@ def _where(task: TrainingTask) -> str | None:
     if device is None:
         return None
     if device.type == "cpu" and torch.accelerator.is_available():
-        return f"cpu, though there is a {torch.accelerator.current_accelerator()} device"
+        return f"cpu, although a {torch.accelerator.current_accelerator()} device is available"
     return str(device)

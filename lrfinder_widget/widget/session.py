@@ -101,7 +101,7 @@ class Session:
         if self.test.state.active:
             raise RuntimeError(f"the LR range test is {self.test.state.value}; call stop() first.")
         if self.trial_test.state.active:
-            raise RuntimeError("trial runs are under way; call stop() first.")
+            raise RuntimeError("trial runs are in progress; call stop() first.")
 
     def begin(self, plan: SweepPlan) -> RangeTest:
         """Make a new test the latest; `launch` starts it.
