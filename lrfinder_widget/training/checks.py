@@ -1,4 +1,4 @@
-"""Checks of arguments: what is wrong, what was given, what to do."""
+"""Argument checks. Their errors say what is wrong, what was given and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:
-    """Refuse a value of another type.
+    """Reject a value of another type.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_preserve(preserve: Any) -> tuple[Any, ...]:
 
 
 def check_values(model: nn.Module) -> None:
-    """Refuse a model without values.
+    """Reject a model whose parameters have no values.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def check_values(model: nn.Module) -> None:
 
 
 def check_criterion(criterion: object) -> None:
-    """Refuse a criterion that cannot be called.
+    """Reject a criterion that cannot be called.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def check_criterion(criterion: object) -> None:
 
 
 def check_step(step: object, criterion: object, accumulate: object, val_batches: object) -> None:
-    """Refuse a step of the user's own that cannot be called, or beside what it replaces.
+    """Reject a custom step that cannot be called, or that comes with arguments it replaces.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def check_step(step: object, criterion: object, accumulate: object, val_batches:
 
 
 def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
-    """Refuse an optimizer that was built for another model.
+    """Reject an optimizer that was created for another model.
 
     Raises
     ------
@@ -119,12 +119,12 @@ def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
 
 
 def check_val_batches(val_batches: Any) -> list[Any] | None:
-    """Return the validation batches as a list, unread.
+    """Return the validation batches as a list, without iterating over a loader.
 
     Raises
     ------
     TypeError
-        If they are no list or tuple: reading a loader here would move its random state.
+        If they are not a list or tuple: reading a loader here would advance its random state.
     ValueError
         If there are none.
     """
