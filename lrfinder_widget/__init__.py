@@ -1,4 +1,4 @@
-"""A learning-rate range test in the notebook: watch the loss, drag a marker, use the number."""
+"""A learning rate range test in the notebook: watch the loss, drag a marker, use the number."""
 
 from .background.range_test import RangeTest
 from .background.state import State

@@ -1,1 +1,1 @@
-"""Any stream of points, run in a background thread. Standard library and `curve` only."""
+"""Runs any stream of points in a background thread. Standard library and `curve` only."""

@@ -1,4 +1,4 @@
-"""The end of the process: what runs in the background is stopped first, and restored.
+"""Stops background runs, which then restore everything, before the process exits.
 
 A process that exits while a daemon thread is inside torch is aborted.
 """
@@ -10,27 +10,27 @@ import time
 import weakref
 from typing import Any, Protocol
 
-_EXIT_S = 3.0  # all runs together; Jupyter kills a kernel that takes five
+_EXIT_S = 3.0  # for all runs together; Jupyter kills a kernel that takes five
 
 
 class Run(Protocol):
-    """What this module needs of a run."""
+    """What this module needs from a run."""
 
     def stop(self) -> None:
         """Ask it to end."""
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for its end."""
+        """Wait until it has ended."""
 
 
 _live: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def stop_at_exit(run: Run) -> None:
-    """Remember a run that begins, and be called when the process ends."""
+    """Remember a run that is starting, so that it is stopped when the process exits."""
     _live.add(run)
-    # Registered anew at each start, so after `import torch`: therefore called before torch tears
-    # itself down.
+    # Registered again at each start, so after `import torch`, and thus called before torch shuts
+    # down: exit handlers run in reverse order.
     atexit.unregister(_stop_all)
     atexit.register(_stop_all)
 

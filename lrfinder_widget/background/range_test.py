@@ -1,6 +1,6 @@
 """One observable run of any iterator of ``(lr, loss)`` in a background thread.
 
-The only thread of the package, and the only place that knows what is running: no torch, no widgets.
+The package's only thread, and the only place that knows what is running. No torch, no widgets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .switch_interval import short_switch_interval
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 1 / 12
-"""Listeners hear of new points at most this often."""
+"""The shortest time between two calls of the listeners for new points."""
 
 MANY, RARELY = 1000, 10
 """Beyond `MANY` points, `RARELY` times less often: each refresh sends the whole curve."""
@@ -32,12 +32,16 @@ Listener = Callable[["RangeTest"], object]
 class RangeTest:
     """Run an iterator of ``(lr, loss)`` in a background thread, once.
 
+    It runs any points, such as those of a `sweep`. It is not what `range_test` returns: that
+    function blocks, and returns a `LossCurve`.
+
     Parameters
     ----------
     points : iterable of (float, float)
-        Usually a `sweep`. A generator is closed when the run is stopped, and returns the reason of
-        its end. Between two repeats it yields that of the earlier, alone; if it can be asked for a
-        baseline, the losses of that follow the points of each.
+        Usually a `sweep`. A generator is closed when the run is stopped; the value it returns is
+        the reason of its end. It may have several repeats: then it yields, between two of them, the
+        reason of the earlier one, alone. If it can be asked for a baseline, it yields that
+        baseline's losses after the points of each repeat.
 
     Examples
     --------
@@ -48,20 +52,20 @@ class RangeTest:
 
     def __init__(self, points: Iterable[Item]) -> None:
         self._points = points
-        # It guards all below and is never held while calling out. Taken as a lock, not through its
-        # condition: the `with` of that is Python code, slow, and an interrupt in it could keep it.
+        # Guards everything below; never held while calling other code. Acquired directly: its
+        # condition's `with` is Python code, slow, and an interrupt in it could leave it locked.
         self._lock = threading.RLock()
         self._change = threading.Condition(self._lock)
         self._state = State.READY
         self._stop = False
         self._recorder = Recorder()
-        self._median: tuple[tuple[LossCurve, ...], LossCurve] | None = None  # of which curves
+        self._median: tuple[tuple[LossCurve, ...], LossCurve] | None = None  # of these curves
         self._reason: Reason | None = None
         self._exception: BaseException | None = None
         self._listeners: list[Listener] = []
         self._done = threading.Event()  # set as the worker's last act
         self._worker: threading.Thread | None = None
-        self._begun = False  # the worker is at work, or will never be
+        self._begun = False  # the worker has started, or never will
 
     def __repr__(self) -> str:
         return f"<RangeTest {self.state.value}, {len(self)} points>"
@@ -70,17 +74,17 @@ class RangeTest:
 
     @property
     def state(self) -> State:
-        """Where the run is."""
+        """The state of the run."""
         return self._state
 
     @property
     def reason(self) -> Reason | None:
-        """Why it ended, see `LossCurve`; `None` before that."""
+        """Why it ended, as a keyword, see `LossCurve`; `None` until then."""
         return self._reason
 
     @property
     def exception(self) -> BaseException | None:
-        """What made it fail, as it was raised."""
+        """The exception that made it fail, as it was raised; `None` if it has not failed."""
         return self._exception
 
     @property
@@ -90,10 +94,10 @@ class RangeTest:
 
     @property
     def curve(self) -> LossCurve:
-        """The points so far; before the end it says "stopped", as if it ended here.
+        """The points so far; until the run ends, the reason is "stopped", as if it ended here.
 
-        Of several repeats, the median of those that have ended. It is the same object until another
-        point comes.
+        With several repeats, the median of those that have ended. It is the same object until
+        another point arrives.
         """
         curves, made = self._all_repeats(), self._median
         if made is None or made[0] is not curves:
@@ -102,7 +106,7 @@ class RangeTest:
 
     @property
     def curves(self) -> list[LossCurve]:
-        """The points so far, repeat by repeat, the latest last; `LRFinder.curves` are its runs."""
+        """One curve per repeat, the latest last; in `LRFinder.curves` there is one per run."""
         return list(self._all_repeats())
 
     def _all_repeats(self) -> tuple[LossCurve, ...]:
@@ -115,22 +119,22 @@ class RangeTest:
     # -- steering ---------------------------------------------------------------------------------
 
     def listen(self, listener: Listener) -> None:
-        """Call ``listener(self)`` after new points, at most 12 times a second, and at each state.
+        """Call ``listener(self)`` after new points and at each change of state.
 
-        From a thousand points on it is called ten times rarer.
-        Any thread may be the caller: a listener looks at what the run is now. One that raises is
-        logged and dropped; it does not stop the run.
+        For new points it is called at most 12 times a second, and ten times less often beyond a
+        thousand points. It may be called on any thread, and should read the run's current state. If
+        a listener raises an error, the error is logged and the listener removed; the run continues.
         """
         with self._lock:
             self._listeners.append(listener)
 
     def start(self) -> RangeTest:
-        """Begin in a background thread, and return at once.
+        """Start the run in a background thread, and return at once.
 
         Raises
         ------
         RuntimeError
-            If it was started before.
+            If it has already been started.
         """
         worker = threading.Thread(target=self._work, name="LR range test", daemon=True)
         try:
@@ -140,7 +144,7 @@ class RangeTest:
                 self._set_state(State.RUNNING)
             stop_at_exit(self)
             worker.start()
-        except BaseException as error:  # an interrupt, or the process can have no more threads
+        except BaseException as error:  # an interrupt, or no more threads can be created
             if self._given_up(worker):
                 self._publish(State.FAILED, "failed", error)
                 self._finish()
@@ -149,7 +153,7 @@ class RangeTest:
         return self
 
     def _given_up(self, worker: threading.Thread) -> bool:
-        """Say whether the run was to begin and now never will; a worker that comes late sees it."""
+        """Return whether the run was about to begin and now never will; a late worker sees that."""
         with self._lock:
             if self._worker is not worker or self._begun:
                 return False
@@ -159,7 +163,7 @@ class RangeTest:
             return self._begun
 
     def pause(self) -> None:
-        """Halt after the step under way.
+        """Pause after the current step.
 
         Raises
         ------
@@ -170,7 +174,7 @@ class RangeTest:
         self._notify()
 
     def resume(self) -> None:
-        """Go on.
+        """Continue after a pause.
 
         Raises
         ------
@@ -181,7 +185,7 @@ class RangeTest:
         self._notify()
 
     def stop(self) -> None:
-        """Ask it to end after the step under way; does nothing where nothing runs."""
+        """Ask it to end after the current step; do nothing if it is not running."""
         with self._lock:
             if self._state is State.READY or self._state.ended:
                 return
@@ -195,32 +199,32 @@ class RangeTest:
         Raises
         ------
         RuntimeError
-            If it is not running: it would be waited for in vain.
+            If it has not been started or is paused, as the wait might then never end.
         TimeoutError
-            If it has not ended after `timeout` seconds; it goes on.
+            If it has not ended after `timeout` seconds; it runs on.
         BaseException
-            What made the run fail, as it was raised.
+            The exception that made the run fail, as it was raised.
         """
         if self._state in (State.READY, State.PAUSED) and not self._stop:
             todo = "start()" if self._state is State.READY else "resume() or stop()"
             raise RuntimeError(f"the LR range test is {self._state.value}; call {todo} first.")
         if not self.join(timeout):
-            raise TimeoutError(f"the LR range test has not ended after {timeout} s; it goes on.")
+            raise TimeoutError(f"the LR range test has not ended after {timeout} s; it runs on.")
         if self._exception is not None:
             raise self._exception
         return self
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end of a run that was started, and say whether it came within `timeout`.
+        """Wait for the end of a run that was started; return whether it came within `timeout` s.
 
-        Unlike `wait` it raises nothing of the run's; a run that never began counts as ended.
+        Unlike `wait`, it does not raise the run's exception. A run never begun counts as ended.
         """
         if self._worker is None:
             return True
         if self._worker is threading.current_thread():  # a listener cannot wait for its own caller
             return False
-        # Not `Thread.join`: before Python 3.13 an interrupt in it marks a live thread as ended. In
-        # slices, so that an interrupt is heard on every platform.
+        # Not `Thread.join`: before Python 3.13, an interrupt in it marks a live thread as ended. In
+        # slices, so that an interrupt takes effect on every platform.
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = 0.1 if deadline is None else deadline - time.monotonic()
@@ -242,7 +246,7 @@ class RangeTest:
             )
 
     def _set_state(self, to: State) -> None:
-        if to not in TRANSITIONS[self._state]:  # a defect of this module, not of its user
+        if to not in TRANSITIONS[self._state]:  # a bug in this module, not in its caller
             raise AssertionError(f"forbidden transition {self._state} to {to}")
         self._state = to
         self._change.notify_all()
@@ -275,7 +279,7 @@ class RangeTest:
             finally:
                 if isinstance(points, Generator):
                     points.close()  # restores
-        except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` raises it
+        except BaseException as error:  # noqa: BLE001 - `wait` raises it, whatever it is
             state, reason, exception = State.FAILED, "failed", error
         self._publish(state, reason, exception)
 
@@ -297,14 +301,14 @@ class RangeTest:
         return State.STOPPED, "stopped"
 
     def _may_go_on(self) -> bool:
-        """Wait while it is paused."""
+        """Wait while it is paused; return whether to take more points."""
         with self._lock:
             self._change.wait_for(lambda: self._state is State.RUNNING or self._stop)
             return not self._stop
 
     def _consume(self, points: Any) -> Reason | None:
-        """Take points until there are no more, or until it is halted; return why they ended."""
-        last = time.monotonic()  # whoever started it has drawn it
+        """Take points until they end, or until a pause or stop; return why they ended, if so."""
+        last = time.monotonic()  # the caller that started or resumed it has notified the listeners
         while self._state is State.RUNNING and not self._stop:
             try:
                 item = next(points)
@@ -326,10 +330,10 @@ class RangeTest:
                 listener(self)
             except BaseException as error:
                 if not isinstance(error, Exception) and threading.current_thread() is not worker:
-                    raise  # an interrupt of a cell; in the worker there is nobody to hear it
+                    raise  # an interrupt of a cell; in the worker, nothing could catch it
                 with self._lock:
                     first = listener in self._listeners
                     if first:
                         self._listeners.remove(listener)
                 if first:  # two threads may have called it at once
-                    logger.error("A listener of the LR range test failed.", exc_info=error)
+                    logger.error("A listener of the run failed; it was removed.", exc_info=error)

@@ -1,4 +1,4 @@
-"""Where a run can be, and what can follow: one enum, one table."""
+"""The states of a run and the transitions between them: one enum, one table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import enum
 
 
 class State(enum.Enum):
-    """Where a run is. A state after ``RUNNING`` is published only when everything is restored."""
+    """The state of a `RangeTest`, and so of an `LRFinder`.
+
+    ``FINISHED``, ``STOPPED`` and ``FAILED`` are published only once everything is restored.
+    """
 
     READY = "ready"
     RUNNING = "running"
@@ -17,16 +20,16 @@ class State(enum.Enum):
 
     @property
     def active(self) -> bool:
-        """Whether it holds the model."""
+        """Whether the run is using the model: it is running or paused."""
         return self in (State.RUNNING, State.PAUSED)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether this state is final."""
         return not TRANSITIONS[self]
 
 
-# A paused run may still be in the middle of a step, and that step may be its last, or fail.
+# A paused run may still be in the middle of a step, and that step may be its last or may fail.
 _ENDS = frozenset({State.FINISHED, State.STOPPED, State.FAILED})
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.READY: frozenset({State.RUNNING}),

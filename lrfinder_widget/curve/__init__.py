@@ -1,1 +1,1 @@
-"""Curves: what is planned, streamed, measured and read off. NumPy only."""
+"""Curves: how they are planned, streamed, measured and read. NumPy only."""

@@ -45,9 +45,9 @@ class LossCurve:
     losses : array_like of float, shape (n,)
         The raw loss at each of them, before the update with it. May contain nan and infinities.
     reason : str
-        Why the test ended: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the last loss is
-        nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (your own rule said
-        so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
+        Why the test ended, as a keyword: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the
+        last loss is nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (your own
+        rule said so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
     repeats : iterable of LossCurve, optional
         The single curves, if this is the median of several.
     baseline : array_like of float, shape (n,), optional

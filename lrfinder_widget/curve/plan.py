@@ -1,4 +1,4 @@
-"""The plan of an LR range test: which learning rates, and how often. NumPy only."""
+"""The plan of an LR range test: its learning rates, and how many repeats. NumPy only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Mode: TypeAlias = Literal["exp", "linear"]
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """The learning rates of an LR range test, checked.
+    """The validated learning rates of an LR range test.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class SweepPlan:
     num_iter : int
         Number of learning rates, at least two.
     mode : {"exp", "linear"}
-        `numpy.geomspace` or `numpy.linspace`.
+        Spaced by `numpy.geomspace` or by `numpy.linspace`.
     repeats : int
-        How many times the learning rates are gone through.
+        How many times to go through the learning rates.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class SweepPlan:
 
     @property
     def log(self) -> bool:
-        """Whether they are even on a logarithmic axis, rather than a linear one."""
+        """Whether they are evenly spaced on a logarithmic axis, rather than on a linear one."""
         return self.mode == "exp"
 
     @property
@@ -87,7 +87,7 @@ def check_count(name: str, value: Any, *, at_least: int) -> int:
     Raises
     ------
     ValueError
-        If it is not a whole number, or below `at_least`.
+        If it is not a whole number, or is less than `at_least`.
     """
     try:
         count = operator.index(value)

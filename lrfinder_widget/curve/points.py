@@ -1,4 +1,4 @@
-"""A stream of points, wherever they are made, and the curves that it becomes. NumPy only."""
+"""A stream of points from any source, and the curves made from it. NumPy only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TypeAlias, cast
 from .loss_curve import LossCurve, Reason
 
 Item: TypeAlias = tuple[float, float] | Reason | float
-"""What a run yields: a point ``(lr, loss)``; between two repeats, why the earlier one ended; and,
-after the points of a repeat, the losses of its baseline, one by one."""
+"""What a run yields: a point ``(lr, loss)``; between two repeats, the reason why the earlier one
+ended; and, after the points of a repeat, the losses of its baseline, one by one."""
 
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
 Items: TypeAlias = Generator[Item, None, Reason]
@@ -19,8 +19,8 @@ Items: TypeAlias = Generator[Item, None, Reason]
 class Recorder:
     """Turns a stream of items into curves.
 
-    It hands out the same `LossCurve` objects until another item comes, so what has been read off a
-    curve is read once, and ``is`` tells whether there is anything new. Not thread-safe.
+    It returns the same `LossCurve` objects until another item arrives, so everything computed from
+    a curve is computed once, and ``is`` shows whether there is anything new. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Recorder:
         self._curves: tuple[LossCurve, ...] | None = None
 
     def __len__(self) -> int:
-        """Count the points of all repeats."""
+        """Return the number of points of all repeats."""
         return self._count
 
     @property
@@ -40,7 +40,7 @@ class Recorder:
         return len(self._losses)
 
     def take(self, item: Item) -> None:
-        """Take in one more item."""
+        """Record one more item."""
         if isinstance(item, str):
             self._ended = (*self._ended, self._latest(item))
             del self._lrs[:], self._losses[:], self._baseline[:]
@@ -54,19 +54,19 @@ class Recorder:
         self._curves = None
 
     def end(self, reason: Reason) -> None:
-        """Note why the last repeat ended."""
+        """Record why the last repeat ended."""
         self._reason = reason
         self._curves = None
 
     @property
     def curves(self) -> tuple[LossCurve, ...]:
-        """The curves of all repeats, the latest last; before its end that says "stopped"."""
+        """The curves of all repeats, the latest last; until it ends, its reason is "stopped"."""
         if self._curves is None:
             self._curves = (*self._ended, self._latest(self._reason or "stopped"))
         return self._curves
 
     def _latest(self, reason: Reason) -> LossCurve:
-        # A baseline counts only if it is whole.
+        # A baseline counts only if it is complete.
         whole = 0 < len(self._losses) == len(self._baseline)
         return LossCurve(
             self._lrs, self._losses, reason, baseline=self._baseline if whole else None

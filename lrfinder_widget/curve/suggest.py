@@ -28,8 +28,8 @@ class Suggestion:
     rule : str
         The rule that was used.
     reason : str
-        One sentence: what the curve shows, or what to do about it. With repeats, a second one says
-        how far they agree.
+        One sentence (not a keyword, as on a `LossCurve`): what the curve shows, or what to do about
+        it. With repeats, a second one says how far they agree.
     spread : float or None
         Decades between the lowest and the highest candidate of the repeats; None without repeats.
     weak : bool

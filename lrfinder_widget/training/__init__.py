@@ -1,1 +1,1 @@
-"""Training with torch, and putting everything back."""
+"""Trains with torch, and puts everything back."""

@@ -1,7 +1,7 @@
 """The baseline of a curve: the losses of its batches at the starting weights.
 
-It is taken after a run whose losses alone show no clear fall, and only of batches that were kept: a
-loader may not give the same ones again.
+It is measured after a run whose losses alone show no clear fall, and only on batches that were
+kept: a loader may not yield the same ones again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _SMALL = (int, float, str, bytes, type(None))
 
 
 class Baseline:
-    """What a run keeps for its baseline: its losses and, while they are small, its batches.
+    """What a run keeps for its baseline: its losses and, as long as they are small, its batches.
 
     Parameters
     ----------
     possible : bool
-        Whether the run is of a kind that can have one.
+        Whether this kind of run can have a baseline.
     """
 
     def __init__(self, *, possible: bool) -> None:
@@ -43,7 +43,7 @@ class Baseline:
         self.begin()
 
     def begin(self) -> None:
-        """Forget the previous repeat, if there was one, and keep what the next one leaves."""
+        """Forget the previous repeat, if there was one, and start keeping the next one."""
         self.losses.clear()
         self._batches.clear()
         self._room = MOST_BYTES if self._possible else 0
@@ -62,29 +62,29 @@ class Baseline:
             self._batches.append(copy.deepcopy(batch) if self._copied else batch)
 
     def forget(self) -> None:
-        """Forget the batches, and keep no more."""
+        """Forget the batches, and keep no more of them."""
         self._room = 0
         self._batches.clear()
 
     def is_needed(self, lrs: Sequence[float], reason: Reason) -> bool:
-        """Say whether the curve needs it, and all its batches are there."""
+        """Return whether the curve needs a baseline and all its batches have been kept."""
         if not self.losses or not self._batches:
             return False
         return LossCurve(lrs[: len(self.losses)], self.losses, reason).needs_baseline
 
     def rewind(self) -> None:
-        """Put the random state back to where the first batch was kept."""
+        """Put the random state back to what it was when the first batch was kept."""
         for put_back in self._random:
             put_back()
 
     def batches(self, accumulate: int) -> Iterator[list[Any]]:
-        """Yield the batches of each step whose loss was seen."""
+        """Yield the batches of each step whose loss is known."""
         for i in range(len(self.losses)):
             yield self._batches[i * accumulate : (i + 1) * accumulate]
 
 
 def forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any]], Tensor]:
-    """Compose what returns the mean loss of some batches as in training, and trains nothing."""
+    """Return a function that computes the mean loss of batches as in training, without training."""
     if not (hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)):
         return step.loss
 
@@ -96,7 +96,7 @@ def forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any
 
 
 def untrained_step(model: nn.Module, step: TrainingStep) -> Callable[[Any], Tensor | float]:
-    """Compose a step that measures the loss and trains nothing; nan if your code raises in it."""
+    """Return a step that measures the loss without training; nan if the user's code raises."""
     loss_of, single = forward_only(model, step), step.accumulate == 1
 
     def measure(batch: Any) -> Tensor | float:
@@ -109,13 +109,13 @@ def untrained_step(model: nn.Module, step: TrainingStep) -> Callable[[Any], Tens
 
 
 def _is_of_a_worker(leaf: Any) -> bool:
-    """Say whether it lies in memory that a worker process shares: then it holds a file open."""
-    tensor: Any = leaf  # torch does not say the type of `is_shared`
+    """Return whether it is in memory shared with a worker process: then it keeps a file open."""
+    tensor: Any = leaf  # `is_shared` has no type annotation in torch
     return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and bool(tensor.is_shared())
 
 
 def _bytes(batch: Any) -> float:
-    """Return how large a batch is, infinity if nobody knows; asked at each step."""
+    """Return the size of a batch, infinity if it is unknown; called at each step."""
     if isinstance(batch, Tensor):
         return batch.nbytes
     if isinstance(batch, (list, tuple)):
@@ -126,7 +126,7 @@ def _bytes(batch: Any) -> float:
 
 
 def _leaves(batch: Any) -> Iterator[Any]:
-    """Go through what is nested in lists, tuples and mappings."""
+    """Yield what is nested in lists, tuples and mappings."""
     if isinstance(batch, Mapping):
         batch = batch.values()
     elif not isinstance(batch, (list, tuple)):

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Exhausted(Exception):
-    """The data is used up and cannot be begun again."""
+    """The data is used up and cannot be restarted."""
 
 
 class Batches:
@@ -25,20 +25,20 @@ class Batches:
     Parameters
     ----------
     source : iterable
-        Begun again each time it runs out, unless it is its own iterator.
+        Restarted each time it is exhausted, unless it is its own iterator.
     device : torch.device or None
-        Where the tensors of each batch are moved; `None` leaves them where they are.
+        The device to which the tensors of each batch are moved; `None` leaves them where they are.
     """
 
     def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
         self._source = _private(source)
         if device is not None and device.type == "cpu" and not torch.accelerator.is_available():
-            device = None  # there is nowhere else that a batch could come from
+            device = None  # no batch can be on any other device
         self.device = device
         self._iterator: Iterator[Any] | None = None
 
     def open(self) -> None:
-        """Begin: a loader with workers starts them here."""
+        """Start iterating; a loader with workers starts them here."""
         try:
             self._iterator = iter(self._source)
         except BaseException as error:
@@ -51,7 +51,7 @@ class Batches:
         Raises
         ------
         Exhausted
-            If there is none left, or if a new beginning yields nothing.
+            If there is none left and a restart yields nothing.
         """
         assert self._iterator is not None
         try:
@@ -67,7 +67,7 @@ class Batches:
         return batch if self.device is None else move(batch, self.device)
 
     def close(self) -> None:
-        """Let go of the iterator and of the worker processes behind it."""
+        """Drop the iterator and end its worker processes."""
         iterator, self._iterator = self._iterator, None
         if iterator is None or iterator is self._source:  # a one-shot iterator is the user's
             return
@@ -78,7 +78,7 @@ class Batches:
 
 
 def check_batches(batches: object) -> None:
-    """Refuse what cannot be a source of batches, before anything runs.
+    """Reject what cannot be a source of batches, before anything runs.
 
     Raises
     ------
@@ -95,12 +95,12 @@ def check_batches(batches: object) -> None:
 
 
 def move(batch: Any, device: torch.device) -> Any:
-    """Move the tensors of a batch to `device`, through nested containers; the rest passes through.
+    """Move the tensors of a batch to `device`, in nested containers too; keep all else as it is.
 
     A copy to an accelerator does not block: the work that needs it is queued behind it.
     """
     if isinstance(batch, Tensor):
-        if batch.device == device:  # `to` finds that out too, at four times the price
+        if batch.device == device:  # `to` checks this too, but takes four times as long
             return batch
         return batch.to(device, non_blocking=device.type != "cpu")
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
@@ -121,7 +121,7 @@ def _kind(value: object) -> str:
 
 
 def _private(source: Any) -> Any:
-    """Copy a `DataLoader` shallowly: its own iterator and workers stay as they are."""
+    """Copy a `DataLoader` shallowly, so that its own iterator and workers stay as they are."""
     if not isinstance(source, DataLoader) or type(source).__iter__ is not DataLoader.__iter__:
         return source
     loader = copy.copy(source)
@@ -132,10 +132,10 @@ def _private(source: Any) -> Any:
 
 
 class _IgnoreInterrupt:
-    """Keep workers alive through the interrupt that a notebook sends to the process group.
+    """Keep workers alive when a notebook sends an interrupt to the whole process group.
 
-    The main process decides what an interrupt means. A class at module level, so that it can be
-    pickled for workers that are spawned.
+    The main process decides what an interrupt means. This is a class at module level, so that it
+    can be pickled for spawned workers.
     """
 
     def __init__(self, inner: Callable[[int], None] | None) -> None:
@@ -148,23 +148,23 @@ class _IgnoreInterrupt:
 
 
 def _end_workers_of(error: BaseException) -> None:
-    """End the workers of a loader's iterator that failed while it was made.
+    """End the workers of a loader's iterator that failed during its construction.
 
-    Nobody has it but the frames of its traceback, and whoever keeps that would keep the workers.
+    Only the frames of the traceback refer to it, so keeping the traceback would keep the workers.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         half_made = frame.f_locals.get("self")
         if hasattr(half_made, "_shutdown_workers"):
-            with suppress(AttributeError):  # it terminates them, and misses what is not made yet
+            with suppress(AttributeError):  # it ends them, then misses attributes not yet set
                 _shut_down(half_made)
 
 
 def _shut_down(iterator: Any, grace_s: float = 0.3) -> None:
-    """End a loader's workers in order, and those that are slow to hear it by force."""
+    """Shut down a loader's workers, and terminate those that take longer than `grace_s`."""
 
     def terminate() -> None:
         for worker in iterator._workers:
-            with suppress(ValueError):  # closed in the meantime
+            with suppress(ValueError):  # it has been closed in the meantime
                 if worker.is_alive():
                     worker.terminate()
 

@@ -1,4 +1,4 @@
-"""Checks of arguments: what is wrong, what was given, what to do."""
+"""Argument checks. Their errors say what is wrong, what was given and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:
-    """Refuse a value of another type.
+    """Reject a value of another type.
 
     Raises
     ------
@@ -38,14 +38,15 @@ def check_preserve(preserve: Any) -> tuple[Any, ...]:
     for thing in objects:
         if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
             raise TypeError(
-                "preserve takes objects with state_dict and load_state_dict (a scaler, an averaged "
-                f"model, a scheduler, another optimizer); got {type(thing).__name__}."
+                "preserve takes objects that have state_dict and load_state_dict (a scaler, an "
+                "averaged model, a scheduler, another optimizer); got an object of type "
+                f"{type(thing).__name__}."
             )
     return objects
 
 
 def check_values(model: nn.Module) -> None:
-    """Refuse a model without values.
+    """Reject a model whose parameters have no values.
 
     Raises
     ------
@@ -56,12 +57,13 @@ def check_values(model: nn.Module) -> None:
         if parameter.is_meta:
             raise ValueError(
                 f"{name} of the model is on the meta device: it has a shape, but no values to "
-                "train. Give it memory first, as with model.to_empty(device=…), and initialise it."
+                "train. Allocate it first, for example with model.to_empty(device=…), and "
+                "initialise it."
             )
 
 
 def check_criterion(criterion: object) -> None:
-    """Refuse a criterion that cannot be called.
+    """Reject a criterion that cannot be called.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def check_criterion(criterion: object) -> None:
 
 
 def check_step(step: object, criterion: object, accumulate: object, val_batches: object) -> None:
-    """Refuse a step of the user's own that cannot be called, or beside what it replaces.
+    """Reject a custom step that cannot be called, or that comes with arguments it replaces.
 
     Raises
     ------
@@ -89,19 +91,19 @@ def check_step(step: object, criterion: object, accumulate: object, val_batches:
         raise TypeError(f"step must be a function step(batch) -> loss; got {step!r}.")
     if criterion is not None:
         raise TypeError(
-            "criterion and step are two doors to the same thing: pass criterion(output, target) "
-            "for the textbook step, or step(batch) -> loss for your own; got both."
+            "pass either criterion or step, not both: criterion(output, target) for the textbook "
+            "step, or step(batch) -> loss for your own."
         )
     for name, given in (("accumulate", accumulate != 1), ("val_batches", val_batches is not None)):
         if given:
             raise ValueError(
-                f"{name} works with criterion only; got it with step. "
-                "Your step decides itself what it trains on and which loss it returns."
+                f"{name} works only with criterion, not with step: your own step decides what it "
+                "trains on and which loss it returns."
             )
 
 
 def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
-    """Refuse an optimizer that was built for another model.
+    """Reject an optimizer that was created for another model.
 
     Raises
     ------
@@ -111,18 +113,18 @@ def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
     own = {id(parameter) for parameter in model.parameters()}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
         raise ValueError(
-            "the optimizer holds none of the model's parameters, so no step could change the "
-            "loss. Build it from this model: …(model.parameters(), lr=…)."
+            "the optimizer has none of the model's parameters, so no step could change the "
+            "loss. Create it from this model: …(model.parameters(), lr=…)."
         )
 
 
 def check_val_batches(val_batches: Any) -> list[Any] | None:
-    """Return the validation batches as a list, unread.
+    """Return the validation batches as a list, without iterating over a loader.
 
     Raises
     ------
     TypeError
-        If they are no list or tuple: reading a loader here would move its random state.
+        If they are not a list or tuple: reading a loader here would advance its random state.
     ValueError
         If there are none.
     """
@@ -134,5 +136,5 @@ def check_val_batches(val_batches: Any) -> list[Any] | None:
             f"list(itertools.islice(val_loader, 4)); got {type(val_batches).__name__}."
         )
     if not val_batches:
-        raise ValueError("val_batches must hold at least one batch; got none.")
+        raise ValueError("val_batches must contain at least one batch; got none.")
     return list(val_batches)

@@ -1,4 +1,4 @@
-"""Trial runs: which of a few learning rates really trains best, from the same start."""
+"""Trial runs: which of a few learning rates actually trains best, from the same start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .task import TrainingTask
 from .thread_state import ThreadState
 
 TrialPoints: TypeAlias = Generator[tuple[float, float] | float, None, None]
-"""A point, or a loss of the starting weights."""
+"""A point ``(lr, loss)``, or a loss at the starting weights."""
 
 
 def compare(
@@ -35,29 +35,30 @@ def compare(
     halving: bool = False,
     **options: Any,
 ) -> Comparison:
-    """Train for a few hundred steps with each of a few learning rates, and say which did best.
+    """Train for a few hundred steps with each of a few learning rates, and rank them.
 
-    Each trial starts from the same weights and sees the same batches, in the same order, with the
-    same random numbers; what differs is the learning rate alone. In the end the losses of the
-    starting weights on these batches are taken, without training, to see whether it helped; that
-    takes about a third of a trial's time, and is not done with a step of your own, with
-    ``val_batches`` or in several processes. Everything is put back, as by a `sweep`. Blocks.
+    Each trial starts from the same weights and uses the same batches, in the same order, with the
+    same random numbers; only the learning rate differs. At the end the losses of the starting
+    weights on these batches are measured, without training, to show whether training helped. That
+    takes about a third of a trial's time, and is skipped with a custom ``step``, with
+    ``val_batches`` and with several processes. Everything is put back, as by `sweep`. Blocks until
+    all trials have ended.
 
     Parameters
     ----------
     model, optimizer, batches, criterion
-        As for `sweep`; batches that can be used only once are refused.
+        As for `sweep`, but `batches` must be iterable more than once.
     lrs : iterable of float
-        The learning rates to try, positive, each once.
+        The learning rates to try: positive, finite and each given once.
     steps : int, default 500
-        Optimizer steps of a trial.
+        Optimizer steps of each trial, at least 10; `LRFinder.compare` takes 200 by default.
     schedule : callable, optional
-        ``schedule(i)`` is the factor on the learning rate at step ``i``, from 0, as for
-        `torch.optim.lr_scheduler.LambdaLR`. Without one it is constant.
+        ``schedule(i)`` returns the factor on the learning rate at step ``i``, counted from 0, as
+        for `torch.optim.lr_scheduler.LambdaLR`. Without it, the learning rate is constant.
     halving : bool, default False
-        Begin with short trials of all, and go on, from the start again and for twice as long, with
-        the better half, until the last two run all `steps` (successive halving, Jamieson and
-        Talwalkar, arXiv:1502.07943). Worth it for half a dozen learning rates or more.
+        Start with short trials of all learning rates, then restart the better half from the
+        beginning with twice as many steps, until the last two run all `steps` (successive halving,
+        Jamieson and Talwalkar, arXiv:1502.07943). Worth it for half a dozen learning rates or more.
     **options
         As for `sweep`: ``step``, ``accumulate``, ``val_batches``, ``preserve``, ``device``.
 
@@ -69,9 +70,9 @@ def compare(
     Raises
     ------
     TypeError, ValueError
-        For arguments that cannot work, before anything is touched.
+        For invalid arguments, before anything is touched.
     BaseException
-        What your model, loss or data raised, or an interrupt, once everything is put back.
+        Whatever your model, loss or data raised, or an interrupt, once everything is put back.
 
     Examples
     --------
@@ -85,7 +86,9 @@ def compare(
     """
     for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats"):
         if name in options:
-            raise TypeError(f"compare takes no {name}: it trains with each of lrs for steps.")
+            raise TypeError(
+                f"compare takes no {name}: it takes lrs and the steps for each of them."
+            )
     task = TrainingTask(model, optimizer, batches, criterion, **options)
     trials = Trials(task, lrs, steps, schedule=schedule, halving=halving)
     with closing(trials.points()) as points:
@@ -95,12 +98,12 @@ def compare(
 
 
 class Trials:
-    """The checked arguments of `compare`; `points` runs the trials, one after another.
+    """The validated arguments of `compare`; `points` runs the trials, one after another.
 
     Parameters
     ----------
     task : TrainingTask
-        What is trained, on which batches, and what is put back.
+        What to train, on which batches, and what to put back.
     lrs, steps, schedule, halving
         As for `compare`, with the same errors.
     """
@@ -120,9 +123,9 @@ class Trials:
             raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
         if isinstance(task.batches, Iterator):
             raise ValueError(
-                "trial runs show each learning rate the same batches, so they must be there more "
-                f"than once; got a {type(task.batches).__name__}, which is used up by the first. "
-                "Pass a DataLoader or a list."
+                "trial runs train with each learning rate on the same batches, so batches must be "
+                f"iterable more than once; got a {type(task.batches).__name__}, which the first "
+                "trial would use up. Pass a DataLoader or a list."
             )
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
@@ -133,7 +136,7 @@ class Trials:
 
     @property
     def comparison(self) -> Comparison:
-        """What the trials have shown so far; any thread may ask."""
+        """The results of the trials so far; may be read from any thread."""
         trials = dict(self._trials)
         lr, losses = self._running
         if losses:
@@ -141,9 +144,9 @@ class Trials:
         return Comparison(list(trials.values()), self._baseline)
 
     def points(self) -> TrialPoints:
-        """Run the trials; each learning rate comes with each loss measured under it.
+        """Run the trials and yield each loss together with its learning rate.
 
-        Then come, alone, the losses of the starting weights.
+        The losses at the starting weights follow, as single numbers.
         """
         return self._points(self._task.thread_state())
 
@@ -158,7 +161,7 @@ class Trials:
             yield from self._at_the_start(thread_state)
 
     def _rounds(self) -> list[int]:
-        """How many steps the trials of each round take: each twice those of the one before."""
+        """Return the number of steps of a trial in each round; it doubles from round to round."""
         halvings = 0
         while self._halving and len(self.lrs) > 2 ** (halvings + 1):
             halvings += 1
@@ -187,7 +190,7 @@ class Trials:
     def _at_the_start(self, thread_state: ThreadState) -> TrialPoints:
         if not self._task.has_batch_losses:
             return
-        lrs = self.lrs[:1] * self.steps  # nothing is trained: any will do
+        lrs = self.lrs[:1] * self.steps  # nothing is trained, so any learning rate will do
         run = SweepRun(self._task, lrs, stop=None, train=False, thread_state=thread_state)
         losses: list[float] = []
         with closing(cast(Points, run.items())) as points:
@@ -199,7 +202,7 @@ class Trials:
 
 
 def _has_exploded(losses: NDArray[np.float64]) -> bool:
-    """Give up a trial that is far above its start: it will not come back in time."""
+    """Return whether a trial is so far above its start that it will not recover in time."""
     if len(losses) < 25 or len(losses) % 5:
         return False
     noise = float(np.median(np.abs(np.diff(losses[:20]))))

@@ -1,10 +1,10 @@
-"""Several processes that train one model: one loss, one end, and each puts itself back.
+"""Distributed training: all ranks see the same loss and end together; each restores itself.
 
-Every rank goes through the same two small collectives at each step, on a group of its own: before
-it they agree whether all go on, after it they average the loss. Whoever leaves says so, at the one
-of the two that the others are at or will come to next, so that nobody waits for somebody who is
-gone. Only a step in the middle of a collective of the model's own cannot be helped: the others
-wait there, as they would in training, until its time-out.
+At each step every rank takes part in the same two small collectives, on a process group of their
+own: before the step the ranks agree whether to continue, after it they average the loss. A rank
+that leaves announces it in whichever of the two the others are in or will reach next, so that no
+rank waits for one that is gone. The exception is a rank that fails inside one of the model's own
+collectives: the others wait there until it times out, as they would in training.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from torch import nn
 from .batches import Exhausted
 from .step import as_loss
 
-GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the gravest answer counts
+GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the most severe answer wins
 _FAREWELL = timedelta(seconds=10)
 
 
 class EndedElsewhere(Exception):
-    """Another rank has ended the run: stopped, by a rule of its own, or with all its steps done."""
+    """Another rank has ended the run: it was stopped, met its stop rule, or did all its steps."""
 
 
 def several_ranks() -> bool:
-    """Say whether this process is one of several in `torch.distributed`."""
+    """Return whether this process is one of several in `torch.distributed`."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 class Ranks:
-    """The ranks of one run: each makes one of these, at the same time, and enters it.
+    """The ranks of one run: each rank creates one of these, at the same time, and enters it.
 
-    The collectives are gloo's, on the host. With a model on an accelerator the loss is therefore
-    read at each step: what several ranks decide together cannot lag behind.
+    The collectives run on the host, with gloo. So with a model on an accelerator the loss is read
+    at each step: a decision that several ranks take together cannot lag behind.
     """
 
     def __init__(self) -> None:
         self._group: Any = dist.new_group(backend="gloo")
         self._begun = False  # this rank has had data
-        self._told = False  # all ranks know that this one is at its end
+        self._announced = False  # all ranks know that this one is ending
 
     def __enter__(self) -> Ranks:
         return self
@@ -52,22 +52,22 @@ class Ranks:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         failed = kind is not None and kind is not GeneratorExit
         try:
-            if not self._told:
+            if not self._announced:
                 self._sum_or_max([FAILED if failed else ENDED], dist.ReduceOp.MAX, failed=failed)
         finally:
             dist.destroy_process_group(self._group)
 
     def loading(self, load: Callable[[], Any]) -> Callable[[], Any]:
-        """Agree on each step before it is taken.
+        """Wrap `load` so that all ranks agree on each step before it is taken.
 
         Raises
         ------
         Exhausted
-            From the function returned, if this rank or another has no data left.
+            From the returned function, if this rank or another has no data left.
         EndedElsewhere
-            If another rank has ended.
+            From the returned function, if another rank has ended.
         RuntimeError
-            If another rank has failed.
+            From the returned function, if another rank has failed.
         """
 
         def load_and_agree() -> Any:
@@ -87,24 +87,24 @@ class Ranks:
         return load_and_agree
 
     def training(self, train: Callable[[Any], Any]) -> Callable[[Any], float]:
-        """Average the loss of each step, the same to the bit on all ranks.
+        """Wrap `train` so that it returns the mean loss of all ranks, identical bit for bit.
 
         Raises
         ------
         RuntimeError
-            From the function returned, if the step of another rank has failed.
+            From the returned function, if the step of another rank has failed.
         """
 
         def train_and_average(batch: Any) -> float:
             try:
                 loss = float(as_loss(train(batch)))
             except BaseException:
-                self._told = True
+                self._announced = True
                 self._sum_or_max([0.0, 1.0], dist.ReduceOp.SUM, failed=True)
                 raise
             total, failures = self._sum_or_max([loss, 0.0], dist.ReduceOp.SUM)
             if failures:
-                self._told = True
+                self._announced = True
                 raise _failed_elsewhere()
             return total / dist.get_world_size(self._group)
 
@@ -112,7 +112,7 @@ class Ranks:
 
     def _agree(self, answer: float) -> float:
         (verdict,) = self._sum_or_max([answer], dist.ReduceOp.MAX)
-        self._told = verdict != GO_ON
+        self._announced = verdict != GO_ON
         if verdict == FAILED != answer:
             raise _failed_elsewhere()
         return verdict
@@ -120,7 +120,7 @@ class Ranks:
     def _sum_or_max(self, values: list[float], how: Any, *, failed: bool = False) -> list[float]:
         vector = torch.tensor(values, dtype=torch.float64, device="cpu")
         work = dist.all_reduce(vector, how, group=self._group, async_op=True)
-        if failed:  # the others may be in the middle of a step, and never come
+        if failed:  # the others may be stuck in the middle of a step, and never get here
             with suppress(RuntimeError):
                 work.wait(_FAREWELL)
         else:
@@ -131,13 +131,13 @@ class Ranks:
 
 def _failed_elsewhere() -> RuntimeError:
     return RuntimeError(
-        "the LR range test failed on another rank, see its own error; on this one everything is "
-        "put back."
+        "the LR range test failed on another rank; see the error there. On this rank everything "
+        "has been put back."
     )
 
 
 def check_sharded(model: nn.Module) -> None:
-    """Refuse a model whose parameters are spread over the ranks.
+    """Reject a model whose parameters are sharded across the ranks.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def check_sharded(model: nn.Module) -> None:
         for kind in kinds:
             if kind.__module__.startswith(("torch.distributed.fsdp", "torch.distributed.tensor")):
                 raise TypeError(
-                    "a model with sharded parameters is not supported: what a rank holds cannot be "
-                    f"put back by itself; got a {kind.__name__}. Run the LR range test with "
+                    "a model with sharded parameters is not supported, as a rank cannot put back "
+                    f"its shard on its own; got a {kind.__name__}. Run the LR range test with "
                     "DistributedDataParallel, or in a single process before the model is sharded."
                 )

@@ -1,7 +1,7 @@
-"""Keeps other threads off a model in the middle of an LR range test.
+"""Keeps other threads away from a model during an LR range test.
 
-A next cell that trains, or saves, a half-tested model would do harm that nobody sees. Best effort:
-it covers the object that was handed over, not each of its submodules.
+If the next cell trained or saved the model in the middle of a test, the damage would go unnoticed.
+The guard is best effort: it covers the object that was passed in, not each of its submodules.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
 MESSAGE = (
-    "an LR range test is training this {what} in the background; what it holds now is neither what "
-    "it was nor what it will be. Call wait() or stop() of the finder first."
+    "an LR range test is training this {what} in the background, so its values are temporary. "
+    "Call the finder's wait() or stop() first."
 )
 
 
@@ -33,10 +33,10 @@ _HOOKS = (
 
 @contextmanager
 def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard]:
-    """Put a guard on the model and the optimizers, and take it off again."""
+    """Guard the model and the optimizers inside the block."""
     guard = Guard()
-    # The compiler leaves this one as it is: a compiled step, and a model that is compiled in place,
-    # whose hooks it takes for functions of their own, are guarded, too.
+    # The compiler does not trace into this one. So a compiled step is guarded too, and so is a
+    # model compiled in place, whose hooks the compiler treats as functions of their own.
     check: Any = torch.compiler.disable(guard.check, recursive=False)  # type: ignore[no-untyped-call]
     things: list[Any] = [*_layers(model), *_with_inner(optimizers)]
     guard.guarded += things
@@ -49,7 +49,7 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
                 thing.register_forward_pre_hook(check if in_place else guard)
                 thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
             else:
-                with suppress(AttributeError):  # not each that wraps another has the attributes
+                with suppress(AttributeError):  # some that wrap another lack the attributes
                     thing.register_step_pre_hook(check)
                     thing.register_state_dict_pre_hook(check)
         yield guard
@@ -63,53 +63,55 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
 
 
 def _take_off(things: Iterable[Any], hooks: tuple[object, ...]) -> None:
-    # Not by their handles: an interrupt may have come between a hook and its handle.
+    # Not by their handles: an interrupt may have come after a hook was set, before its handle was
+    # returned.
     for thing in things:
         for name in _HOOKS:
-            held = getattr(thing, name, None) or {}
-            for key in [key for key, hook in held.items() if any(hook is h for h in hooks)]:
-                del held[key]
+            registered = getattr(thing, name, None) or {}
+            for key in [key for key, hook in registered.items() if any(hook is h for h in hooks)]:
+                del registered[key]
 
 
 class Guard:
-    """A hook that raises where another thread than the owner comes by.
+    """A hook that raises if any thread but the owner calls it.
 
-    A class of its own, not a closure: a model that is copied or pickled meanwhile carries a hook
-    that does nothing.
+    It is a class, not a closure, so that a copy or a pickle of the model taken during the test
+    carries a hook that does nothing.
     """
 
     def __init__(self) -> None:
         self.on = True
-        # With all that it calls; `check`, which is asked at each step, alone: that is cheaper.
+        # Disabled with everything it calls. `check` is called at each step, so it is disabled by
+        # itself, which is cheaper.
         self._refuse: Any = torch.compiler.disable(self._look)  # type: ignore[no-untyped-call]
         self.owner = get_ident()
         self.guarded: list[object] = []
 
     def __call__(self, module: object, *_: Any) -> None:
-        """Raise for another thread, but be nothing to the compiler.
+        """Raise if another thread calls it, but do nothing while the compiler traces it.
 
-        It cannot trace this, and a function that is compiled as one whole graph must stay one: a
-        model compiled in place is guarded by its optimizer alone.
+        The compiler cannot trace the check, and a function compiled as one whole graph must stay
+        one, so a model compiled in place is guarded by its optimizer alone.
         """
         if not is_compiling() and get_ident() != self.owner:
             self.check(module)
 
     def check(self, guarded: object, *_: Any) -> None:
-        """Raise for another thread.
+        """Raise if another thread calls it.
 
         Raises
         ------
         RuntimeError
-            If the caller is not the thread that runs the test.
+            If the calling thread is not the one that runs the test.
         """
         if self.on and get_ident() != self.owner:
             self._refuse(guarded)
 
     def _look(self, guarded: object) -> None:
-        if not any(guarded is one for one in self.guarded):  # a replica of data parallelism
+        if not any(guarded is thing for thing in self.guarded):  # a replica of data parallelism
             return
         if isinstance(threading.current_thread(), threading._DummyThread):
-            return  # autograd's own thread, which recomputes what was checkpointed
+            return  # autograd's own thread, recomputing checkpointed activations
         what = "optimizer" if isinstance(guarded, Optimizer) else "model"
         raise RuntimeError(MESSAGE.format(what=what))
 
@@ -117,7 +119,7 @@ class Guard:
         return _no_guard()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A callable that does nothing, and that a process without this package can read.
+        # A callable that does nothing, and that can be unpickled without this package.
         return getattr, (nullcontext(), "__exit__")
 
 
@@ -128,10 +130,10 @@ def _no_guard() -> Guard:
 
 
 def _layers(model: nn.Module) -> Iterator[nn.Module]:
-    """Go from the model through its wrappers, of compilation and of parallelism, to the inner one.
+    """Yield the model and, through wrappers of compilation and parallelism, what they wrap.
 
-    A graph that was compiled before does not call the hooks of the inner module, one that is
-    compiled later does: both are guarded.
+    A graph compiled before does not call the hooks of the inner module, one compiled later does, so
+    both modules are guarded.
     """
     inner: Any = model
     while isinstance(inner, nn.Module):
@@ -141,7 +143,7 @@ def _layers(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _with_inner(optimizers: Iterable[Optimizer]) -> Iterator[Optimizer]:
-    """Go through the optimizers, and those that they wrap."""
+    """Yield the optimizers, and those that they wrap."""
     for optimizer in optimizers:
         yield optimizer
         yield from (inner for inner in vars(optimizer).values() if isinstance(inner, Optimizer))

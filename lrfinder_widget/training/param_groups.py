@@ -1,4 +1,4 @@
-"""The learning rates of an optimizer's parameter groups: set for a step, or applied for good."""
+"""Sets the learning rates of an optimizer's parameter groups, for one step or permanently."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-_MEANT = ("max_lr", "initial_lr", "lr")  # which of them a picked learning rate is meant for
+_TARGETS = ("max_lr", "initial_lr", "lr")  # a pick replaces the first of these in each group
 _IN_GROUPS = ("lr", "initial_lr", "max_lr", "min_lr")
 _IN_SCHEDULERS = ("base_lrs", "max_lrs", "_last_lr")
 
 
 class LearningRate:
-    """Sets one learning rate on all groups of an optimizer, their ratios kept.
+    """Sets one learning rate on all groups of an optimizer and keeps their ratios.
 
-    The ratios are those of the groups' learning rates when this is made; where all of them are
-    zero, as at the start of a warm-up, those of ``initial_lr``, else equal. The group with the
-    largest gets exactly the number set.
+    The ratios are those of the groups' learning rates when this object is created. If all of these
+    are zero, as at the start of a warm-up, the ratios of ``initial_lr`` are used, or, without that,
+    equal ones. The group with the largest learning rate gets exactly the number that is set.
 
     Raises
     ------
@@ -30,9 +30,9 @@ class LearningRate:
         self._groups = optimizer.param_groups
         if not all(isinstance(group.get("lr"), (int, float, Tensor)) for group in self._groups):
             raise ValueError(
-                "every parameter group of the optimizer needs a learning rate, a number or a "
-                f"tensor; got {[group.get('lr') for group in self._groups]!r}. An optimizer that "
-                "sets its own learning rate has nothing to test."
+                "every parameter group of the optimizer needs a learning rate, either a number or "
+                f"a tensor; got {[group.get('lr') for group in self._groups]!r}. There is nothing "
+                "to test for an optimizer that sets its own learning rate."
             )
         bases = [float(group["lr"]) for group in self._groups]
         if not any(bases):
@@ -46,7 +46,7 @@ class LearningRate:
             kind.append((group, ratio))
 
     def __call__(self, lr: float) -> None:
-        """Set it: a float is replaced, a tensor filled in place, so that nothing recompiles."""
+        """Replace a float, but fill a tensor in place, so that nothing is recompiled."""
         for group, ratio in self._floats:
             group["lr"] = lr * ratio
         if self._tensors:
@@ -55,42 +55,42 @@ class LearningRate:
     def _fill(self, lr: float) -> None:
         filled = set()  # one tensor may serve several groups
         for group, ratio in self._tensors:
-            held = group["lr"]
-            if id(held) not in filled:
-                filled.add(id(held))
-                held.detach().fill_(lr * ratio)
+            tensor = group["lr"]
+            if id(tensor) not in filled:
+                filled.add(id(tensor))
+                tensor.detach().fill_(lr * ratio)
 
 
 def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable[[], None]:
     """Set a learning rate on an optimizer, and on the schedule that it follows.
 
     The groups keep their ratios, and the largest gets `lr`: as the peak of a schedule that has one
-    (``max_lr``), as the rate that a schedule started from (``initial_lr``), or, without a schedule,
-    as its rate now. Everything else that is a learning rate is changed by the same factor, so that
-    a schedule goes on from where it is.
+    (``max_lr``), as the initial rate of a schedule (``initial_lr``), or, without a schedule, as its
+    current rate. All other learning rates are scaled by the same factor, so that a schedule
+    continues from where it is.
 
     Parameters
     ----------
     lr : float
         The learning rate.
     optimizer : torch.optim.Optimizer
-        Changed in place; a tensor is filled.
+        Changed in place; a learning rate that is a tensor is filled.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
         Its base rates are changed as well.
 
     Returns
     -------
     callable
-        Puts back what was there.
+        Puts the earlier rates back.
     """
     groups = optimizer.param_groups
-    meant = getattr(scheduler, "max_lrs", None)  # the peaks of a cycle, where that keeps them
-    if not isinstance(meant, list):
-        meant = [next(group[key] for key in _MEANT if key in group) for group in groups]
-    largest = max(map(float, meant))
+    targets = getattr(scheduler, "max_lrs", None)  # the peaks of a cycle, if the scheduler has them
+    if not isinstance(targets, list):
+        targets = [next(group[key] for key in _TARGETS if key in group) for group in groups]
+    largest = max(map(float, targets))
 
     def changed(rate: Any) -> float:
-        # Exact for the largest, whatever the division would have made of it.
+        # Exact for the largest, whatever rounding the division would have added.
         return lr if largest <= 0 or float(rate) == largest else float(rate) * (lr / largest)
 
     undo: list[Callable[[], None]] = []
@@ -109,17 +109,17 @@ def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable
 
 
 def _replace(container: Any, key: Any, value: float) -> Callable[[], None]:
-    held = container[key]
-    if isinstance(held, Tensor):
-        before = held.detach().clone()
-        held.detach().fill_(value)
+    old = container[key]
+    if isinstance(old, Tensor):
+        before = old.detach().clone()
+        old.detach().fill_(value)
 
         def put_back() -> None:
-            held.detach().copy_(before)
+            old.detach().copy_(before)
     else:
         container[key] = value
 
         def put_back() -> None:
-            container[key] = held
+            container[key] = old
 
     return put_back

@@ -1,4 +1,4 @@
-"""Every random state that a training step draws from: read it now, put it back later."""
+"""Reads every random state that a training step may draw from, and puts it back later."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ATOMS = (Tensor, np.ndarray, int, float, str, bytes, type(None))
 
 
 def random_states(data: Iterable[Any] = ()) -> list[Restore]:
-    """Read every random state there is; each of the functions returned puts one back.
+    """Read every random state there is; each of the returned functions puts one back.
 
     Parameters
     ----------
     data : iterable
-        Loaders and datasets; the generators that they hold as attributes are found too, and the
-        numbers from which loaders and samplers seed them.
+        Loaders and datasets. The generators among their attributes are included, and so are the
+        numbers with which loaders and samplers seed them.
     """
     restores: list[Restore] = [
         partial(torch.set_rng_state, torch.get_rng_state()),
@@ -46,7 +46,7 @@ def _accelerator_states() -> list[Restore]:
     if accelerator.type == "mps":
         state = module.get_rng_state()
         return [lambda: module.set_rng_state(state)]
-    if not module.is_initialized():  # nothing on it yet, so nothing of ours will draw from it
+    if not module.is_initialized():  # nothing is on the device yet, so the run will not use it
         return []
     return [
         partial(module.set_rng_state, module.get_rng_state(i), i)
@@ -55,7 +55,7 @@ def _accelerator_states() -> list[Restore]:
 
 
 def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
-    """Find the generators that a loader, its samplers and its dataset hold as attributes."""
+    """Find the generators among the attributes of a loader, its samplers and its dataset."""
     restores: list[Restore] = []
     seen: set[int] = set()
     ahead = [(source, depth)]
@@ -74,18 +74,22 @@ def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
 
 
 def _counters_of(value: Any) -> list[Restore]:
-    """Read the numbers that a loader or a sampler keeps: the epoch, from which it may seed itself.
+    """Read the integers of a loader or sampler: one may be the epoch, used as a seed.
 
-    Accelerate's do, and count up when an epoch ends.
+    Accelerate's are seeded like that, and increment the epoch when it ends.
     """
     if not isinstance(value, (DataLoader, Sampler)):
         return []
-    held = vars(value)
-    return [partial(held.__setitem__, k, v) for k, v in held.items() if isinstance(v, int)]
+    attributes = vars(value)
+    return [
+        partial(attributes.__setitem__, name, number)
+        for name, number in attributes.items()
+        if isinstance(number, int)
+    ]
 
 
 def state_of(value: Any) -> Restore | None:
-    """Read the state of a generator; the function returned puts it back, `None` if it is none."""
+    """Return a function that puts the state of a generator back; `None` for anything else."""
     if isinstance(value, torch.Generator):
         return partial(value.set_state, value.get_state())
     if isinstance(value, np.random.Generator):

@@ -1,8 +1,8 @@
-"""Losses on their way from the device to Python, without ever waiting for the device to be idle.
+"""Brings losses from the device to Python without ever letting the device run idle.
 
-Reading a number from an accelerator waits until all the work queued before it is done, and then
-nothing is queued: the device idles while Python prepares the next step. So the loss is copied to
-pinned host memory behind the step that made it, and read a few steps later, when it has arrived.
+Reading a number from an accelerator waits until all the work queued before it is done. Then nothing
+is queued, and the device idles while Python prepares the next step. So the loss is copied to pinned
+host memory right behind the step that computed it, and read a few steps later, once it has arrived.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 IN_FLIGHT = 4
-"""Steps that may be queued beyond the one last read: enough to keep a device busy, and Stop is
-answered within them."""
+"""How many steps may be queued beyond the one last read: enough to keep a device busy, and few
+enough for Stop to be answered soon."""
 
 End = TypeVar("End")
 Steps: TypeAlias = Iterator[tuple[float, "float | Tensor"]]
@@ -26,10 +26,10 @@ class Arrival(Protocol):
     """A number on its way."""
 
     def ready(self) -> bool:
-        """Say whether it has arrived, without waiting."""
+        """Return whether it has arrived, without waiting."""
 
     def value(self) -> float:
-        """Wait for it if need be, and return it."""
+        """Return it, waiting for it if necessary."""
 
 
 def read_back(
@@ -37,19 +37,20 @@ def read_back(
     send: Callable[[Tensor], Arrival],
     limit: int = IN_FLIGHT,
 ) -> Generator[tuple[float, float], None, End]:
-    """Yield ``(lr, loss)`` in order, each when its loss has arrived.
+    """Yield ``(lr, loss)`` in order, each as soon as its loss has arrived.
 
-    What goes wrong in a step is raised only after the losses of all steps before it have been
-    yielded: whoever ends the run at one of those never hears of it, as in a run that blocks.
+    An exception in a step is raised only after the losses of all earlier steps have been yielded.
+    A caller that ends the run at one of those never sees it, just as in a run that reads each loss
+    at once.
 
     Parameters
     ----------
     steps : generator of (float, float or Tensor)
-        Trains a step at a time. A float is already here.
+        Trains one step at a time. A float has already arrived.
     send : callable
-        Sets a scalar tensor on its way.
+        Starts the copy of a scalar tensor.
     limit : int
-        Steps in flight, at most.
+        The largest number of steps in flight.
     """
     flying: deque[tuple[float, Arrival]] = deque()
     failure: BaseException | None = None
@@ -60,7 +61,7 @@ def read_back(
             except StopIteration as stop:
                 end: End = stop.value
                 break
-            except Exception as error:  # noqa: BLE001 - raised below, in its turn
+            except Exception as error:  # noqa: BLE001 - raised below, when its turn comes
                 failure = error
                 break
             if isinstance(loss, float) and not flying:
@@ -77,11 +78,11 @@ def read_back(
             raise failure
         return end
     finally:
-        failure = None  # its traceback holds this frame, and with it a step's memory
+        failure = None  # its traceback refers to this frame, and so keeps a step's memory
 
 
 class _Here:
-    """A number that has arrived already, behind some that have not."""
+    """A number that has already arrived, queued behind some that have not."""
 
     def __init__(self, loss: float) -> None:
         self._loss = loss
@@ -94,15 +95,15 @@ class _Here:
 
 
 class Sender:
-    """Sets scalars of an accelerator on their way, through pinned memory that is used again."""
+    """Copies scalars from an accelerator to pinned memory, which is reused."""
 
     def __init__(self, limit: int = IN_FLIGHT) -> None:
         self._free: deque[_Copy] = deque()
         self._limit = limit
 
     def __call__(self, loss: Tensor) -> Arrival:
-        """Queue the copy behind the step that made `loss`."""
-        # One more than are in flight: the oldest has been read when its memory is used again.
+        """Queue the copy behind the step that computed `loss`."""
+        # One more than are in flight, so the oldest has been read before its memory is reused.
         copy = self._free.popleft() if len(self._free) > self._limit else _Copy(loss)
         self._free.append(copy)
         copy.send(loss)
@@ -129,5 +130,5 @@ class _Copy:
 
 
 def can_fly(loss: Tensor) -> bool:
-    """Say whether the device of `loss` has events and pinned memory; others are read at once."""
-    return loss.is_cuda or loss.is_xpu  # asked at each step; `device.type` makes a string
+    """Return whether the device of `loss` has events and pinned memory; others are read at once."""
+    return loss.is_cuda or loss.is_xpu  # called at each step; `device.type` would make a string

@@ -1,9 +1,9 @@
 """The snapshot of everything a training step can change, and its exact restore.
 
-``load_state_dict`` restores none of this exactly: it aliases tensors, fills empty optimizer state,
-forgets non-persistent buffers, gradients, flags and hooks. So the snapshot walks the objects
-themselves, and the restore writes every value back *into the same object*: identities, ties, views,
-and whatever was captured by reference elsewhere (a compiled graph, a scheduler) stay valid.
+``load_state_dict`` is not exact: it aliases tensors, fills empty optimizer state, and omits
+non-persistent buffers, gradients, flags and hooks. So the snapshot walks the objects themselves,
+and the restore writes every value back *into the same object*: identities, ties, views, and
+references held elsewhere (by a compiled graph, by a scheduler) stay valid.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .random_state import random_states, state_of
 
 _Restore = Callable[[], object]
 
-# Looked at and left alone: immutable, or nothing that a training step could change in place.
+# The walk ignores these: they are immutable, or nothing that a training step changes in place.
 _ATOMS = (
     int,
     float,
@@ -49,21 +49,21 @@ _OPAQUE = ("torch.nn.parallel", "torch.distributed", "torch._dynamo")
 
 
 class Snapshot:
-    """Everything that training may change, copied; `restore` puts it back, as often as asked.
+    """A copy of everything that training may change; `restore` puts it back, any number of times.
 
     Taking the snapshot changes nothing. Tensors are copied once (one multi-tensor copy out, one
-    back), on their own device if there is room for it, otherwise to host memory, never to disk.
+    back), on their own device if it has room, otherwise to host memory, never to disk.
 
     Parameters
     ----------
     objects : iterable
         Modules, optimizers, and other objects with ``state_dict`` and ``load_state_dict``.
     data : iterable
-        Loaders and datasets whose own random generators are to be put back.
+        Loaders and datasets whose own random generators to put back.
     """
 
     def __init__(self, objects: Iterable[Any], data: Iterable[Any] = ()) -> None:
-        self._seen: dict[int, object] = {}  # id -> object; holding the object keeps its id unique
+        self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
         self._tensors: list[Tensor] = []
         self._containers: list[_Restore] = []
         self._loads: list[_Restore] = []
@@ -74,36 +74,36 @@ class Snapshot:
         self._grads = [(p, p.grad) for p in self._tensors if p.is_leaf]
         self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, _UNINITIALIZED)]
         tensors = self._tensors + (
-            # Data parallelism may keep gradients in memory of its own, and go on writing there.
+            # Data parallelism may keep gradients in its own memory, and continue to write there.
             [g for _, g in self._grads if g is not None] if self._sees_shared_gradients() else []
         )
         self._values = _Values([t for t in tensors if _has_values(t)])
         self._random = random_states(data)
 
     def set_gradients_aside(self) -> None:
-        """Take the gradients off the parameters: kept as objects, they need no copy."""
+        """Take the gradients off the parameters: the objects are kept, so they need no copy."""
         for parameter, _ in self._grads:
             parameter.grad = None
 
     def restore(self, *, random: bool = True) -> None:
-        """Put everything back; an interruption in the middle makes it begin again, then goes on.
+        """Put everything back; if interrupted, start over, and raise the interrupt at the end.
 
         Parameters
         ----------
         random : bool
-            Whether that goes for the random state as well.
+            Whether to put the random state back as well.
 
         Raises
         ------
         BaseException
-            What interrupted it, or the first part that failed, once every other part is done.
+            The interrupt, or the first part's error, once every other part is done.
         """
         interruption: BaseException | None = None
         while True:
             try:
                 self._restore_once(self._random if random else ())
                 break
-            except KeyboardInterrupt as error:  # every part is idempotent: once more, from the top
+            except KeyboardInterrupt as error:  # every part is idempotent, so start over
                 interruption = error
         if interruption is not None:
             raise interruption
@@ -114,14 +114,14 @@ class Snapshot:
         for part in parts:
             try:
                 part()
-            except Exception as error:  # noqa: BLE001 - the others must have their restore
+            except Exception as error:  # noqa: BLE001 - the other parts must still be restored
                 failure = failure or error
         if failure is not None:
             raise failure
 
     def _restore_tensors(self) -> None:
         for parameter, _ in self._grads:
-            parameter.grad = None  # before the data: a gradient's shape must match
+            parameter.grad = None  # before the data, as a gradient's shape must match
         tensor: Any
         for tensor, kind, data in self._lazy:
             if type(tensor) is not kind:
@@ -133,7 +133,7 @@ class Snapshot:
                 tensor.requires_grad_(requires_grad)
         for parameter, grad in self._grads:
             parameter.grad = grad
-        torch.clear_autocast_cache()  # it may hold casts of the weights as they were in the sweep
+        torch.clear_autocast_cache()  # it may still hold casts of the weights during the run
 
     def _sees_shared_gradients(self) -> bool:
         modules = (thing for thing in self._seen.values() if isinstance(thing, nn.Module))
@@ -147,30 +147,30 @@ class Snapshot:
         elif isinstance(thing, Optimizer):
             self._visit(vars(thing))
         else:
-            # State may hide where the walk does not go, so both: what the object says of itself,
-            # then its attributes, which brings the original objects back.
+            # Some state may be out of the walk's reach, so do both: load the object's own state,
+            # then restore its attributes, which brings the original objects back.
             saved = copy.deepcopy(thing.state_dict())
             self._loads.append(lambda: thing.load_state_dict(copy.deepcopy(saved)))
             self._visit(getattr(thing, "__dict__", {}))
         while self._stack:
-            self._look(self._stack.pop())
+            self._record(self._stack.pop())
 
     def _visit(self, value: Any) -> None:
         if not isinstance(value, _ATOMS) and id(value) not in self._seen:
             self._seen[id(value)] = value
             self._stack.append(value)
 
-    def _look(self, value: Any) -> None:
+    def _record(self, value: Any) -> None:
         if isinstance(value, Tensor):
             self._tensors.append(value)
         elif isinstance(value, nn.Module):
-            self._look_at_module(value)
-        elif isinstance(value, Optimizer):  # within another, as those that wrap one have it
+            self._record_module(value)
+        elif isinstance(value, Optimizer):  # inside another that wraps it
             self._visit(vars(value))
         else:
-            self._look_at_container(value)
+            self._record_container(value)
 
-    def _look_at_container(self, value: Any) -> None:
+    def _record_container(self, value: Any) -> None:
         kind = type(value)
         if kind in (dict, OrderedDict, defaultdict):
             saved = dict(value)
@@ -191,7 +191,7 @@ class Snapshot:
         elif (put_back := state_of(value)) is not None:
             self._containers.append(put_back)
 
-    def _look_at_module(self, module: nn.Module) -> None:
+    def _record_module(self, module: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):  # its attributes live in C++
             training = module.training
             self._containers.append(lambda: setattr(module, "training", training))
@@ -218,7 +218,7 @@ def _set_class(module: nn.Module, kind: type[nn.Module]) -> None:
 
 def _refill_dict(target: dict[Any, Any], saved: dict[Any, Any]) -> None:
     if len(target) == len(saved) and all(map(operator.is_, target, saved)):
-        for key, value in saved.items():  # never empty in between: another thread may be reading
+        for key, value in saved.items():  # never empty, as another thread may be reading it
             if target[key] is not value:
                 target[key] = value
     else:
@@ -237,10 +237,10 @@ def _refill(target: Any, items: list[Any]) -> None:
 
 
 class _Values:
-    """The values of many tensors, copied out at once and back at once."""
+    """The values of many tensors, copied out together and copied back together."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
-        # The object, its memory at the start, and how much there was of it.
+        # The object, its memory at the start, and the size of that memory.
         self._aliases: list[tuple[Tensor, Tensor, int]] = []
         self._together: dict[torch.device, tuple[list[Tensor], list[Tensor]]] = {}
         self._singly: list[tuple[Tensor, Tensor]] = []
@@ -263,7 +263,7 @@ class _Values:
         with torch.no_grad():
             for tensor, alias, size in self._aliases:
                 storage = alias.untyped_storage()
-                if storage.nbytes() < size:  # given back, as some wrappers do between two steps
+                if storage.nbytes() < size:  # freed, as some wrappers do between two steps
                     storage.resize_(size)
                 if not _same_memory(tensor, alias):
                     tensor.data = alias
@@ -292,7 +292,7 @@ def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
 
 
 def _without_overlap(tensor: Tensor) -> Tensor:
-    """Give the memory under an expanded tensor, which cannot be written to as it is."""
+    """Return the memory under an expanded tensor, which itself cannot be written to."""
     if tensor.is_contiguous() or tensor.numel() == 0:
         return tensor
     reach = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
@@ -300,7 +300,7 @@ def _without_overlap(tensor: Tensor) -> Tensor:
 
 
 def _place_for(tensors: list[Tensor], device: torch.device) -> torch.device:
-    """Choose where the copies go: the same device, a tenth of its memory to spare, or the host."""
+    """Choose where to copy: the same device if a tenth of its memory stays free, else the host."""
     module = torch.get_device_module(device) if device.type != "cpu" else None
     if module is None or not hasattr(module, "mem_get_info"):
         return device

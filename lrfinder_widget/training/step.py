@@ -24,26 +24,46 @@ def training_step(
     scaler: Any = None,
     clip_grad_norm: float | None = None,
 ) -> TrainingStep:
-    """Make the textbook training step, to be passed as ``step=`` or called in your own loop.
+    """Create the textbook training step, to be passed as ``step=`` or called in your own loop.
+
+    A factory: it trains nothing itself, but returns a function that trains one step.
 
     Parameters
     ----------
     model, optimizer, criterion
         As for `sweep`.
     accumulate : int, default 1
-        Micro-batches for one optimizer step. With more than one, the step takes a list of so
-        many batches, and a sweep hands it one.
+        Number of micro-batches per optimizer step. If it is more than one, the step takes a list
+        of that many batches, and a sweep passes it one.
     autocast : torch.dtype, optional
-        Run forward and loss under `torch.autocast` with this dtype.
+        Run the forward pass and the loss under `torch.autocast` with this dtype.
     scaler : torch.amp.GradScaler, optional
         Scales the loss; a sweep puts its state back.
     clip_grad_norm : float, optional
-        Clip the norm of all gradients together to this.
+        Maximum norm of all gradients together, which are clipped to it.
 
     Returns
     -------
     callable
-        ``step(batch) -> loss``, the loss a detached tensor with one element.
+        ``step(batch) -> loss``, where the loss is a detached tensor with one element: that before
+        the update, the mean over the micro-batches if there are several.
+
+    Raises
+    ------
+    ValueError
+        If `accumulate` is not a whole number of at least 1, or if `scaler` or `clip_grad_norm` is
+        given with LBFGS. The step itself raises a `TypeError` for a batch that does not fit
+        `criterion`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> model = nn.Linear(3, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> step = training_step(model, optimizer, nn.MSELoss(), clip_grad_norm=1.0)
+    >>> step((torch.randn(8, 3), torch.randn(8, 1))).shape
+    torch.Size([])
     """
     return TrainingStep(
         model,
@@ -76,8 +96,8 @@ class TrainingStep:
         self._needs_closure = isinstance(optimizer, torch.optim.LBFGS)
         if self._needs_closure and (scaler or clip_grad_norm is not None):
             raise ValueError(
-                "LBFGS works on the true gradients, several times a step: it goes with neither a "
-                "scaler nor clip_grad_norm."
+                "LBFGS evaluates the true gradients several times per step, so it supports "
+                "neither scaler nor clip_grad_norm."
             )
         self.parts = [model, optimizer, criterion, scaler]
         self._model = model
@@ -102,17 +122,17 @@ class TrainingStep:
         losses: list[Tensor] = []
 
         def closure() -> Tensor:
-            torch.clear_autocast_cache()  # the weights have changed since it was last asked
+            torch.clear_autocast_cache()  # the weights have changed since the previous call
             losses.append(self._gradients(batch))
             return losses[-1]
 
         step: Callable[..., Any] = self._optimizer.step
         step(closure)
-        return losses[0]  # it asks again and again; the first loss is that before the update
+        return losses[0]  # of several calls; the first loss is that before the update
 
     def _gradients(self, batch: Any) -> Tensor:
         if self._has_usual_zero_grad:
-            # Without its label for the profiler, which takes longer than all the rest.
+            # Without its profiler label, which takes longer than everything else.
             for group in self._optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
@@ -136,7 +156,7 @@ class TrainingStep:
             self._optimizer.step()
             return
         if self._clip_grad_norm is not None:
-            self._scaler.unscale_(self._optimizer)  # the norm is that of the true gradients
+            self._scaler.unscale_(self._optimizer)  # the true gradients are to be clipped
             self._clip()
         self._scaler.step(self._optimizer)
         self._scaler.update()
@@ -162,26 +182,27 @@ class TrainingStep:
         raise TypeError(
             f"batches yielded {describe(batch)}, which does not fit "
             f"{'criterion=None' if self._criterion is None else 'criterion(output, target)'}. "
-            "Batches (inputs, target, …) need a criterion; mappings need none and a model that "
-            "returns its loss, as in model(**batch).loss; for anything else pass "
-            "step=your_function, where step(batch) trains once and returns the loss."
+            "Batches of the form (inputs, target, …) need a criterion. Batches that are mappings "
+            "need no criterion, but a model that returns its loss, as in model(**batch).loss. "
+            "For anything else pass step=your_function, where step(batch) trains once and "
+            "returns the loss."
         )
 
     def loss(self, batches: Sequence[Any]) -> Tensor:
-        """Return the mean loss over `batches` as in training, and train nothing."""
+        """Return the mean loss over `batches` as in training, but without training."""
         with torch.no_grad():
             loss = torch.stack([self._loss(batch) for batch in batches]).mean()
         return loss  # noqa: RET504 - as in `validate`
 
     def validate(self, batches: Sequence[Any]) -> Tensor:
-        """Return the mean loss over `batches` in eval mode without gradient; put the flags back."""
+        """Return the mean loss over `batches` in eval mode and without gradients."""
         flags = [(module, module.training) for module in self._model.modules()]
         self._model.eval()
         try:
-            torch.clear_autocast_cache()  # the weights have changed in the step before
+            torch.clear_autocast_cache()  # the last step has changed the weights
             with torch.no_grad():
                 loss = torch.stack([self._loss(batch) for batch in batches]).mean()
-            return loss  # noqa: RET504 - in the block, an interrupt could keep it from its end
+            return loss  # noqa: RET504 - a return in the block could let an interrupt skip its end
         finally:
             for module, training in flags:
                 module.training = training
@@ -195,33 +216,33 @@ def model_device(model: nn.Module) -> torch.device:
 
 
 def as_loss(loss: Any) -> float | Tensor:
-    """Return a loss as a `float`, or as it is where reading it would wait for its device.
+    """Return a loss as a `float`, or as a detached tensor if reading it would block on its device.
 
     Raises
     ------
     ValueError
-        If it is a tensor with more than one element.
+        If it is a tensor that does not have exactly one element.
     TypeError
-        If it is no number at all.
+        If it is not a number.
     """
     if isinstance(loss, Tensor):
         if loss.numel() != 1:
             raise ValueError(
-                f"the loss must be one number; got a tensor of shape {tuple(loss.shape)}. "
-                "Reduce it, as with reduction='mean'."
+                f"the loss must be a single number; got a tensor of shape {tuple(loss.shape)}. "
+                "Reduce it, for example with reduction='mean'."
             )
         return loss.detach() if can_fly(loss) else float(loss.item())
     try:
         return float(loss)
     except (TypeError, ValueError):
         raise TypeError(
-            f"the training step must return the loss, a number or a tensor with one element; "
-            f"got {describe(loss)}. Does the function end in `return loss`?"
+            "the training step must return the loss as a number or a tensor with one element; "
+            f"got {describe(loss)}. Does the function end with `return loss`?"
         ) from None
 
 
 def describe(value: Any) -> str:
-    """Describe a value in an error message by its type and shape, not by its contents."""
+    """Describe a value for an error message by its type and shape, not by its contents."""
     if value is None:
         return "None"
     if isinstance(value, Tensor):

@@ -1,6 +1,6 @@
-"""The LR range test itself: one optimizer step per learning rate, and everything put back.
+"""The LR range test itself: one optimizer step per learning rate, then everything is put back.
 
-`sweep` is the generator under everything else; `range_test` runs it to its end and blocks.
+`sweep` is the generator that all else is built on; `range_test` runs to the end and blocks.
 """
 
 from __future__ import annotations
@@ -39,59 +39,67 @@ def sweep(
 ) -> Points:
     """Train one optimizer step per learning rate, yield ``(lr, loss)``, put everything back.
 
-    A generator: the arguments are checked at the call, training begins with the first ``next``,
-    and the restore happens when it ends, however it ends. Whoever may leave the loop early wraps
-    it in `contextlib.closing`, or the restore waits until the generator is collected.
+    This is a generator. The arguments are checked when it is called, training starts with the first
+    ``next``, and everything is put back when it ends, however it ends. If you may leave the loop
+    early, wrap it in `contextlib.closing`; otherwise the restore waits until the generator is
+    garbage-collected.
 
     Parameters
     ----------
     model : torch.nn.Module
-        With `criterion`, a model in eval mode is put in training mode for the run; every other
-        flag stays as it is, so that frozen layers stay frozen.
+        With `criterion`, a model in eval mode is put in training mode for the run. If it is already
+        in training mode, no flag is changed, so frozen layers stay frozen.
     optimizer : torch.optim.Optimizer
         Read when the run starts. Groups with different learning rates keep their ratios, and the
         learning rate of a point is that of the group with the largest.
     batches : iterable
-        A `DataLoader`, or anything that can be iterated again; a one-shot iterator is used up.
+        A `DataLoader`, or any other iterable; it is restarted when it is exhausted. A one-shot
+        iterator is used up.
     criterion : callable, optional
-        ``criterion(output, target)`` for batches ``(inputs, target, …)``. Without it, a batch that
-        is a mapping is given to the model as ``model(**batch).loss``.
+        ``criterion(output, target)`` for batches ``(inputs, target, …)``. Without it, each batch
+        must be a mapping, and the loss is ``model(**batch).loss``.
     step : callable, optional
-        ``step(batch) -> loss``, the body of your own training loop, instead of `criterion`.
+        ``step(batch) -> loss``, the body of your own training loop, instead of `criterion`. The
+        loss is a number or a tensor with one element.
     start_lr, end_lr : float, default 1e-7 and 10
         First and last learning rate, both exact.
     num_iter : int, default 100
-        Number of learning rates, and of optimizer steps.
+        Number of learning rates, and of optimizer steps; at least 2.
     mode : {"exp", "linear"}, default "exp"
-        `numpy.geomspace` or `numpy.linspace`.
-    stop : {"divergence"}, callable, or None
-        When to end early: when the loss has clearly given back what it had gained; when
-        ``stop(losses)`` is true, for the read-only float64 array of raw losses so far; never. A
-        loss that is not finite always ends the run.
+        Space the learning rates by `numpy.geomspace` or by `numpy.linspace`.
+    stop : {"divergence"}, callable, or None, default "divergence"
+        When to end early. ``"divergence"``: when the loss has clearly lost again what it had
+        gained. A callable: when ``stop(losses)`` is true, where `losses` is the read-only float64
+        array of the raw losses so far, of shape ``(n_points,)``. `None`: never. A loss that is not
+        finite always ends the run.
     accumulate : int, default 1
-        Micro-batches for one optimizer step; the loss of a point is their mean.
+        Number of micro-batches per optimizer step; the loss of a point is their mean loss.
     val_batches : sequence, optional
-        A few fixed batches: the loss of a point is their mean loss after the step, in eval mode
-        and without gradient.
+        A few fixed batches. The loss of a point is then their mean loss after the step, in eval
+        mode and without gradients.
     preserve : iterable, optional
         Further objects with ``state_dict`` and ``load_state_dict`` to put back.
     device : torch.device or str, optional
-        Where batches go. By default the model's own device; with `step`, nowhere.
+        Where to move the batches. By default to the model's own device; with `step`, they are left
+        where they are.
 
     Yields
     ------
     (float, float)
-        The learning rate, and the loss measured before the update with it.
+        The learning rate of a step, and the loss measured before its update (with `val_batches`,
+        after it).
 
     Returns
     -------
     str
-        Why it ended (the value of `StopIteration`), see `LossCurve`.
+        The reason why it ended, as the value of `StopIteration`; see `LossCurve`.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments that cannot work, before anything is touched.
+        For invalid arguments, before anything is touched.
+    BaseException
+        From ``next``: whatever your model, loss or data raised, once everything is put back.
 
     References
     ----------
@@ -121,7 +129,7 @@ def sweep(
         device=device,
     )
     points = SweepRun(task, plan.lrs, stop=task.stop).points()
-    return cast(Points, points)  # of a single run: nothing comes between its points
+    return cast(Points, points)  # a single run has nothing between its points
 
 
 def range_test(
@@ -142,9 +150,9 @@ def range_test(
     preserve: Iterable[Any] = (),
     device: torch.device | str | None = None,
 ) -> LossCurve:
-    """Run an LR range test to its end and return the curve; everything is put back.
+    """Run an LR range test to its end, put everything back and return the curve.
 
-    Blocks: for scripts, tests and clusters.
+    Blocks until the end, for use in scripts, tests and on clusters.
 
     Parameters
     ----------
@@ -153,21 +161,23 @@ def range_test(
     start_lr, end_lr, num_iter, mode, stop, accumulate, val_batches, preserve, device
         As for `sweep`.
     repeats : int, default 1
-        Number of tests to run from the same start. The random numbers and the data run on, so each
-        sees other batches. The curve is their pointwise median, as long as the shortest.
+        Number of tests to run from the same start. The random state and the data continue from one
+        to the next, so each sees different batches. The result is their pointwise median, as long
+        as the shortest of them.
 
     Returns
     -------
     LossCurve
-        The raw learning rates and losses; of several repeats, each is in its ``repeats``. When the
-        losses show no clear fall, it has a ``baseline`` too, if that can be taken.
+        The raw learning rates and losses, two float64 arrays of shape ``(n_points,)``. The curves
+        of several repeats are in its ``repeats``. If the losses show no clear fall, it also has a
+        ``baseline`` where one can be measured.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments that cannot work, before anything is touched.
+        For invalid arguments, before anything is touched.
     BaseException
-        What your model, loss or data raised, or an interrupt, once everything is put back.
+        Whatever your model, loss or data raised, or an interrupt, once everything is put back.
 
     Examples
     --------
@@ -201,7 +211,7 @@ def range_test(
     )
     run.baseline.asked_for = True
     recorder, items = Recorder(), run.items()
-    try:  # not `closing`, where an interrupt could find nobody who closes
+    try:  # not `closing`: an interrupt inside its own code could leave the generator open
         while True:
             try:
                 item = next(items)

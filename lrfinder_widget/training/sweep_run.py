@@ -1,4 +1,4 @@
-"""One run: a learning rate per optimizer step, and everything put back however it ends."""
+"""One run: one learning rate per optimizer step, and everything put back however it ends."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ from .thread_state import ThreadState
 
 
 class SweepRun:
-    """One run of a task over some learning rates; it begins when its points are first asked for.
+    """One run of a task over some learning rates; it starts when the first point is requested.
 
     Parameters
     ----------
     task : TrainingTask
-        What is trained and put back.
+        What to train and put back.
     lrs : sequence of float
         The learning rate of each step, in order.
     stop : {"divergence"}, callable, or None
         When to end early.
     repeats : int
-        How many times to go through `lrs`, from the same start on other batches.
+        How many times to go through `lrs`, from the same start but on different batches.
     train : bool
-        Whether to train; otherwise only the losses at the starting weights are taken. An exception
-        in the user's code then ends the run, as a loss that is not finite does.
+        Whether to train; otherwise the losses are measured at the starting weights only. An
+        exception in the user's code then ends the run, as a loss that is not finite does.
     thread_state : ThreadState, optional
-        What the steps are to find; by default the state of the thread that makes this.
+        The state in which to run the steps; by default that of the thread that creates the run.
     opened : threading.Event, optional
-        Set when the data has been opened, or at the latest at the end. Only for a run in the
-        background, where no interrupt can leave the event locked.
+        Set once the data has been opened, and at the end in any case. Only for a run in the
+        background, where no interrupt can leave the event's lock locked.
     """
 
-    # The parts of a run under way.
+    # The parts of a run in progress.
     _guard: Guard
     _ranks: Ranks | None
     _batches: Batches
@@ -77,18 +77,18 @@ class SweepRun:
         self._opened = opened
 
     def points(self) -> SweepPoints:
-        """Return the points as a generator that can be asked for a baseline."""
+        """Return the points as a generator that can also measure a baseline on request."""
         return SweepPoints(self.items(), self.baseline)
 
     def items(self) -> Items:
         """Run, and yield the points.
 
-        Between two repeats comes the reason for which the earlier one ended. If a baseline was
-        asked for and the curve needs one, its losses follow the last point.
+        Between two repeats it yields the reason why the earlier one ended. If a baseline was
+        requested and the curve needs one, its losses follow the last point.
         """
         try:
             self._ranks = Ranks() if several_ranks() else None
-            with self._ranks or nullcontext():  # tells the others of the end, once all is put back
+            with self._ranks or nullcontext():  # announces the end, once all is put back
                 objects = self.task.preserved()
                 optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
                 with guarded(self.task.model, optimizers) as self._guard:
@@ -100,8 +100,8 @@ class SweepRun:
     def _restored(self, objects: list[Any]) -> Items:
         snapshot = Snapshot(objects, data=[self.task.batches])
         self._batches = Batches(self.task.batches, self.task.device)
-        # Plain try and finally, not ExitStack: an interrupt may come at any line of Python in
-        # between, and these restore whatever it hits.
+        # Plain try and finally, not ExitStack: an interrupt may come at any line of Python, and
+        # these restore wherever it comes.
         try:
             snapshot.set_gradients_aside()
             with self._in_thread_state():
@@ -121,14 +121,14 @@ class SweepRun:
                 self.baseline.begin()
                 snapshot.restore(random=False)  # other batches, from the same start
                 snapshot.set_gradients_aside()
-            raise AssertionError  # there is at least one
+            raise AssertionError  # there is at least one repeat
         finally:
             try:
                 self._batches.close()
             finally:
                 try:
                     snapshot.restore()
-                except KeyboardInterrupt:  # it goes on by itself, unless it had not begun yet
+                except KeyboardInterrupt:  # it finishes by itself, unless it had not started yet
                     snapshot.restore()
                     raise
                 finally:
@@ -140,7 +140,7 @@ class SweepRun:
         return nullcontext() if state.is_current() else state.applied()
 
     def _judged(self, points: Points) -> Points:
-        """Pass the points on until one of them ends the run."""
+        """Yield the points until one of them ends the run."""
         ended, early = self._end_rule()
         while True:
             try:
@@ -158,7 +158,7 @@ class SweepRun:
                 return early
 
     def _end_rule(self) -> tuple[Callable[[float], bool], Reason]:
-        """Return what is asked about each loss, and the reason if it says yes."""
+        """Return the test of each loss, and the reason of the run's end if it is true."""
         if self._stop is None:
             return lambda loss: False, "completed"
         if callable(self._stop):
@@ -176,7 +176,7 @@ class SweepRun:
             load, train = self._ranks.loading(load), self._ranks.training(train)
         trained = False
         for lr in self._lrs:
-            guard.owner = threading.get_ident()  # whoever asks for the next point
+            guard.owner = threading.get_ident()  # the thread that requests the next point
             set_lr(lr)
             try:
                 if state.is_current():
@@ -198,7 +198,7 @@ class SweepRun:
         return "completed"
 
     def _loading(self) -> Callable[[], Any]:
-        """Compose what returns the batch of the next step, or its micro-batches."""
+        """Return the function that loads the batch of the next step, or its micro-batches."""
         take, keep = self._batches.take, self.baseline.keep
 
         def take_and_keep() -> Any:
@@ -212,7 +212,7 @@ class SweepRun:
         return load if count == 1 else lambda: [load() for _ in range(count)]
 
     def _training(self) -> Callable[[Any], Any]:
-        """Compose what is done with a batch; it returns the loss of the point."""
+        """Return the function that trains on a batch and returns the loss of the point."""
         task, step, device = self.task, self.task.step, self._batches.device
         if not isinstance(step, TrainingStep):
             return step
@@ -221,22 +221,22 @@ class SweepRun:
         if task.val_batches is None:
             return step
         validate = step.validate
-        held = [b if device is None else move(b, device) for b in task.val_batches]
+        batches = [b if device is None else move(b, device) for b in task.val_batches]
 
         def train_and_validate(batch: Any) -> Tensor:
             step(batch)
-            return validate(held)
+            return validate(batches)
 
         return train_and_validate
 
     def _losses_at_start(self) -> Iterator[float]:
-        """Yield the losses of the same batches at the starting weights, which the model has.
+        """Yield the losses of the same batches at the starting weights, which the model now has.
 
-        It ends early at a loss that is not finite, and at an exception, so that the curve has no
-        baseline: the run itself has gone well, and what it has measured stands.
+        It ends early at a loss that is not finite or at an exception, and then the curve has no
+        baseline. The run itself succeeded, and its measurements stay valid.
         """
         model = self.task.model
-        afterwards = random_states()  # the next repeat goes on from there
+        afterwards = random_states()  # the next repeat continues from there
         self.baseline.rewind()
         if not model.training:  # as in the run
             model.train()
@@ -255,29 +255,29 @@ class SweepRun:
         step: Any = self.task.step
         loss_of = forward_only(self.task.model, step)
         for lr, batches in zip(self._lrs, self.baseline.batches(step.accumulate), strict=False):
-            self._guard.owner = threading.get_ident()  # whoever asks for the next loss
+            self._guard.owner = threading.get_ident()  # the thread that requests the next loss
             with self._in_thread_state():
                 loss = as_loss(loss_of(batches))
             yield lr, loss
 
 
 class SweepPoints(Generator[Item, None, Reason]):
-    """A generator of points that can be asked, before the first, for a baseline after the last."""
+    """A generator of points; a baseline requested before the first point follows the last."""
 
     def __init__(self, items: Items, baseline: Baseline) -> None:
         self._items = items
         self._baseline = baseline
 
     def __iter__(self) -> Items:
-        """Give the generator itself: whoever loops over it pays for no detour."""
+        """Return the inner generator, so that a loop over it has no overhead."""
         return self._items
 
     def ask_for_baseline(self) -> None:
-        """Say that whoever takes the points knows what the single numbers after them are."""
+        """Request a baseline: the caller knows what the single numbers after the points are."""
         self._baseline.asked_for = True
 
     def send(self, value: None) -> Item:
-        """Go on, as with any generator."""
+        """Continue, as with any generator."""
         return self._items.send(value)
 
     def throw(self, *error: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a run trains: the user's model, optimizer, data and step, checked once and never changed."""
+"""What a run trains: the user's model, optimizer, data and step, validated once, never changed."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ Stop: TypeAlias = Literal["divergence"] | StopRule | None
 
 
 class TrainingTask:
-    """The checked arguments of a `sweep` that say what is trained.
+    """The validated arguments of `sweep` that say what to train.
 
-    Takes what `sweep` takes but the plan, with the same meaning and the same errors.
+    Takes the arguments of `sweep` except the plan, with the same meaning and the same errors.
 
     Attributes
     ----------
     model, optimizer, batches, stop, val_batches
-        As they were given.
+        As given.
     step : callable
-        The user's own, or the textbook step.
+        The user's own step, or the textbook step.
     summary : str
-        What it trains with, for a comment: the optimizer and the batch size.
+        The optimizer and the batch size, for a comment in code.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TrainingTask:
             raise ValueError(
                 f'stop must be "divergence", None, or a function stop(losses); got {stop!r}.'
             )
-        LearningRate(optimizer)  # raises now what would stop it at the start
+        LearningRate(optimizer)  # raises now rather than when the run starts
         self.model = model
         self.optimizer = optimizer
         self.batches = batches
@@ -89,18 +89,18 @@ class TrainingTask:
 
     @property
     def device(self) -> torch.device | None:
-        """Where batches are moved; `None` where they are left as they are."""
+        """The device to which batches are moved; `None` if they are left where they are."""
         if self._device is None and isinstance(self.step, TrainingStep):
             return model_device(self.model)
         return self._device
 
     @property
     def has_batch_losses(self) -> bool:
-        """Whether each point is the loss of the batch it trains on, as this process sees it."""
+        """Whether the loss of each point is that of its own training batch, in this process."""
         return isinstance(self.step, TrainingStep) and not self.val_batches and not several_ranks()
 
     def thread_state(self, *, shared: bool = True) -> ThreadState:
-        """Read the calling thread's state; `shared` if a cell may run there between two points."""
+        """Read the calling thread's state; `shared` if other code may run there between points."""
         return ThreadState(model_device(self.model), shared=shared)
 
     def preserved(self) -> list[Any]:
@@ -115,11 +115,11 @@ class TrainingTask:
         ]
 
     def parameters(self) -> list[Tensor]:
-        """Return the parameters of all that a run changes and puts back."""
-        found: list[Tensor] = []
+        """Return the parameters of everything that a run changes and puts back."""
+        parameters: list[Tensor] = []
         for thing in self.preserved():
             if isinstance(thing, nn.Module):
-                found += thing.parameters()
+                parameters += thing.parameters()
             elif isinstance(thing, Optimizer):
-                found += [p for group in thing.param_groups for p in group["params"]]
-        return found
+                parameters += [p for group in thing.param_groups for p in group["params"]]
+        return parameters

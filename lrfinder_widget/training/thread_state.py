@@ -1,7 +1,7 @@
-"""What torch keeps per thread, carried from the thread that starts a run to the one that runs it.
+"""Torch's thread-local state, carried from the thread that starts a run to the one that runs it.
 
-A cell under ``torch.autocast`` or ``torch.set_default_device`` means it for the test that it starts
-as well; a new thread knows nothing of either. Gradients are always on: the test trains.
+``torch.autocast`` and ``torch.set_default_device`` around a cell are meant for the test that it
+starts as well, but a new thread has neither. Gradients are always enabled, as the test trains.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import torch
 
 
 class ThreadState:
-    """Read when made, in the starting thread; entered around each step, in the running one.
+    """Read when created, in the starting thread; applied around each step, in the running one.
 
     Parameters
     ----------
     device : torch.device
-        Where the model is.
+        The model's device.
     shared : bool, default True
-        Whether a cell may run in the starting thread between two steps, as it does around a
-        generator; not, if the caller waits until the run has ended.
+        Whether other code may run in the starting thread between two steps, as around a generator.
+        It may not if the caller waits until the run has ended.
     """
 
     def __init__(self, device: torch.device, *, shared: bool = True) -> None:
         self._device = device
-        self._kind = device.type  # torch makes a string each time it is asked
+        self._kind = device.type  # torch creates this string at each access
         self._default = _default_device()
         self._shared = get_ident() if shared else None
-        self._settled: int | None = None  # the thread that is known to have them
+        self._settled: int | None = None  # the thread that is known to have this state
         self._has_autocast = torch.amp.is_autocast_available(self._kind)
         self._autocast = self._autocast_now()
         module: Any = None if device.index is None else torch.get_device_module(self._kind)
-        # A kind of device of which there is only one has no current one.
+        # A type of device that exists only once has no current device.
         self._module = module if hasattr(module, "current_device") else None
 
     def is_current(self) -> bool:
-        """Say whether the calling thread has them already, as it mostly does.
+        """Return whether the calling thread already has this state, as it usually does.
 
-        Asked again and again in a thread where a cell may run between two points. Another is asked
-        until it has them: nobody else is there to change them.
+        A thread in which other code may run between two points is checked each time. Any other is
+        checked only until it has the state, as nothing else runs there that could change it.
         """
         if self._autocast is not None:
-            torch.clear_autocast_cache()  # or each step sees the weights of the first
+            torch.clear_autocast_cache()  # or each step would see the weights of the first
         thread = get_ident()
         if thread == self._settled:
             return True
@@ -66,7 +66,7 @@ class ThreadState:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Bring them about in the calling thread."""
+        """Apply this state to the calling thread, inside the block."""
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
@@ -82,4 +82,4 @@ class ThreadState:
 
 
 def _default_device() -> torch.device:
-    return torch.empty(0).device  # as `torch.get_default_device`, in a fifth of its time
+    return torch.empty(0).device  # like `torch.get_default_device`, but five times faster

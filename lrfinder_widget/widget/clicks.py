@@ -1,4 +1,4 @@
-"""What each click does; what it ran into goes to the status line, as nobody else would see it."""
+"""What each click does; an error goes to the status line, as it would show up nowhere else."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .presenter import Presenter
 from .session import Session
 from .trials import TrialView
 
-_DOUBLE_CLICK_S = 0.5  # the second click of two on Start is no Stop
+_DOUBLE_CLICK_S = 0.5  # the second click of a double click on Start does not stop the run
 
 
 class Finder(Protocol):
-    """What a click asks of the finder."""
+    """What a click needs from the finder."""
 
     def start(self) -> object:
         """Run the test in the background."""
@@ -33,9 +33,9 @@ class Clicks:
     finder : Finder
         Starts runs.
     session : Session
-        What is running.
+        The runs.
     presenter : Presenter
-        Has the controls, takes picks, and says what went wrong.
+        Has the controls, takes picks, and shows what went wrong.
     """
 
     def __init__(self, finder: Finder, session: Session, presenter: Presenter) -> None:

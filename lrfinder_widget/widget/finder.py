@@ -1,4 +1,4 @@
-"""`LRFinder`, the widget: the whole public class, every verb in a few lines."""
+"""`LRFinder`, the widget: the whole public class, with every method in a few lines."""
 
 from __future__ import annotations
 
@@ -42,41 +42,41 @@ class LRFinder(ipywidgets.VBox):
     Parameters
     ----------
     model : torch.nn.Module
-        Leave it alone while the test runs.
+        Do not use it while the test runs.
     optimizer : torch.optim.Optimizer
         Read when the test starts. Groups with different learning rates keep their ratios, and the
         learning rate shown is that of the group with the largest.
     batches : iterable
-        A `DataLoader`, or anything that can be iterated again; a one-shot iterator is used up.
+        A `DataLoader`, or any other iterable; a one-shot iterator is used up.
     criterion : callable, optional
-        ``criterion(output, target)`` for batches ``(inputs, target, …)``. Without it, a batch that
-        is a mapping is given to the model as ``model(**batch).loss``.
+        ``criterion(output, target)`` for batches ``(inputs, target, …)``. Without it, each batch
+        must be a mapping, and the loss is ``model(**batch).loss``.
     step : callable, optional
         ``step(batch) -> loss``, the body of your own training loop, instead of `criterion`.
     start_lr, end_lr, num_iter, mode
-        The learning rates of the test, from the first to the last, both exact: by default 100,
-        evenly spaced on a logarithmic axis (``"exp"``) rather than a linear one (``"linear"``).
+        The first and last learning rate, both exact, and their number: by default 1e-7, 10 and 100,
+        evenly spaced on a logarithmic (``"exp"``, the default) or a linear axis (``"linear"``).
     stop, accumulate, val_batches, preserve, device
         As for `sweep`.
     repeats : int, default 1
         Number of tests to run in a row, see `range_test`; the chart shows each, and their median.
     variable : str or None, default "lr"
-        The name that a pick is assigned to. A positive number that it holds is where the marker
-        starts; when a cell assigns another, the marker follows.
+        The name to which a pick is assigned. If it already holds a positive number, the marker
+        starts there; if a cell assigns another one, the marker follows.
     namespace : MutableMapping, optional
-        Where `variable` lives, by default the notebook's namespace.
+        The namespace of `variable`; by default that of the notebook.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments that cannot work, before anything is touched.
+        For invalid arguments, before anything is touched.
 
     Examples
     --------
     >>> LRFinder(model, optimizer, loader, nn.CrossEntropyLoss()).start()  # doctest: +SKIP
     """
 
-    _closed = True  # until the constructor is through: ipywidgets closes what is collected
+    _closed = True  # until the constructor is done: ipywidgets closes what is garbage-collected
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class LRFinder(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
         bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets
-        if len(self.curve):  # and this by those that show a saved notebook
+        if len(self.curve):  # and these by those that show a saved notebook
             picture = self.snapshot()
             bundle |= {"image/svg+xml": picture._repr_svg_(), "text/html": picture._repr_html_()}
         return bundle
@@ -140,17 +140,17 @@ class LRFinder(ipywidgets.VBox):
 
     @property
     def state(self) -> State:
-        """Where the latest test is; ``State.READY`` before the first."""
+        """The state of the latest test; ``State.READY`` before the first."""
         return self._session.test.state
 
     @property
     def reason(self) -> Reason | None:
-        """Why the latest test ended, see `LossCurve`; `None` before that."""
+        """Why the latest test ended, as a keyword, see `LossCurve`; `None` until then."""
         return self._session.test.reason
 
     @property
     def exception(self) -> BaseException | None:
-        """What made the latest test fail, as it was raised."""
+        """The exception that made the latest test fail, as it was raised; else `None`."""
         return self._session.test.exception
 
     @property
@@ -165,12 +165,12 @@ class LRFinder(ipywidgets.VBox):
 
     @property
     def suggestion(self) -> Suggestion:
-        """What the latest curve suggests, or why it suggests nothing."""
+        """The suggestion of the latest curve; its ``reason`` is a sentence: why, or why not."""
         return self.curve.suggestion
 
     @property
     def comparison(self) -> Comparison | None:
-        """What the latest trial runs have shown so far; `None` before the first."""
+        """The results of the latest trial runs so far; `None` before the first."""
         return self._session.comparison
 
     @property
@@ -180,7 +180,7 @@ class LRFinder(ipywidgets.VBox):
 
     @property
     def code(self) -> str | None:
-        """The pick as a line of code, to run the notebook again without the widget."""
+        """The pick as a line of code, for use without the widget; `None` while there is none."""
         return self._presenter.code
 
     def parameters(self) -> list[Tensor]:
@@ -190,16 +190,16 @@ class LRFinder(ipywidgets.VBox):
     # -- steering ---------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Run the test in the background and return itself, so as a last line it shows the chart.
+        """Start the test in the background; return the finder, which a cell's last line displays.
 
-        A run of another finder on the same model is stopped first, and its restore waited for.
+        If another finder is running on the same model, it is stopped and restored first.
 
         Raises
         ------
         RuntimeError
-            If a test or trial runs are under way, or the finder is closed.
+            If a test or trial runs are in progress, or the finder is closed.
         ValueError
-            If what was typed into the set-up boxes cannot work; then nothing is started.
+            If a value in the set-up boxes is invalid; then nothing is started.
         """
         self._session.check_idle()  # before the lock: a step that starts its finder must not wait
         with starting:
@@ -214,13 +214,13 @@ class LRFinder(ipywidgets.VBox):
         Parameters
         ----------
         lrs : iterable of float, optional
-            By default what the latest curve suggests to try; a `RuntimeError` if that is nothing.
+            By default the candidates of the latest curve; a `RuntimeError` if it has none.
         steps : int, default 200
-            Optimizer steps of each; `lrfinder_widget.compare` takes 500 by default.
+            Optimizer steps of each trial; `lrfinder_widget.compare` takes 500 by default.
         """
         self._session.check_idle()
         if lrs is None and not (lrs := self.curve.trial_candidates()):
-            raise RuntimeError("the curve shows nothing that is worth a trial: pass lrs=[…].")
+            raise RuntimeError("the curve has no candidates that are worth a trial; pass lrs=[…].")
         with starting:
             stop_others(self)
             trials = self._session.begin_trials(lrs, steps)
@@ -228,53 +228,53 @@ class LRFinder(ipywidgets.VBox):
         return self
 
     def pause(self) -> None:
-        """Halt after the step under way, the model as it is; a `RuntimeError` if none runs."""
+        """Pause the test after the current step, without restoring; `RuntimeError` if none runs."""
         self._session.test.pause()
 
     def resume(self) -> None:
-        """Go on after a pause; a `RuntimeError` if the test is not paused."""
+        """Continue the test after a pause; `RuntimeError` if it is not paused."""
         self._session.test.resume()
 
     def stop(self) -> None:
-        """End what runs after the step under way, and return when everything is put back."""
+        """End a run after the current step, and return once everything is put back."""
         self._session.stop()
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Wait until what was started last has ended and everything is put back.
+        """Wait until the run that was started last has ended and everything is put back.
 
         Raises
         ------
         RuntimeError, TimeoutError
-            If it was not started or is paused; if it goes on after `timeout` seconds.
+            If it was not started or is paused; if it has not ended after `timeout` seconds.
         BaseException
-            What made the test fail, as your code raised it.
+            The exception that made the run fail, as your code raised it.
         """
         self._session.wait(timeout)
         return self
 
     def close(self) -> None:
-        """Stop a run, wait until everything is put back, and let go of every widget."""
+        """Stop a run, wait until everything is put back, and close every widget."""
         if self._closed:
             return
-        # Without start()'s lock: the run that is waited for may close it too.
+        # Without start()'s lock: the run it waits for may itself call close().
         self._closed = self._session.closed = True
         try:
             self.stop()
-        finally:  # an interrupt does not keep the widgets
+        finally:  # also after an interrupt
             forget(self)
             self._presenter.close()
             self.layout.close()
             ipywidgets.VBox.close(self)
             self.children = ()
-            self._session.let_go()
+            self._session.release()
 
     def pick(self, lr: float | None = None) -> float:
-        """Pick a learning rate in code, as the marker does by hand.
+        """Pick a learning rate in code, as with the marker by hand.
 
         Parameters
         ----------
         lr : float, optional
-            By default what the latest curve suggests.
+            By default the suggestion of the latest curve.
 
         Returns
         -------
@@ -284,7 +284,7 @@ class LRFinder(ipywidgets.VBox):
         Raises
         ------
         RuntimeError, ValueError
-            If the curve suggests nothing, and why; if `lr` is not a positive, finite number.
+            If the curve suggests nothing (it says why); if `lr` is not a positive, finite number.
         """
         if lr is None and (lr := self.suggestion.lr) is None:
             raise RuntimeError(f"the curve suggests no learning rate: {self.suggestion.reason}")
@@ -293,30 +293,30 @@ class LRFinder(ipywidgets.VBox):
     def apply(self, optimizer: Optimizer | None = None, scheduler: Any = None) -> None:
         """Set the pick on an optimizer, and on the schedule that it follows.
 
-        The groups keep their ratios. A schedule goes on from where it is, at the new rate: the pick
-        is its peak where it has one (``max_lr``), else the rate that it started from.
+        The groups keep their ratios. A schedule continues from where it is, at the new rate: the
+        pick becomes its peak if it has one (``max_lr``), else its initial rate.
 
         Parameters
         ----------
         optimizer, scheduler : optional
-            By default the optimizer that the test was given; the scheduler that belongs to it.
+            By default the finder's own optimizer; its scheduler, if there is one.
         """
         self._presenter.apply(optimizer, scheduler)
 
     # -- in and out -------------------------------------------------------------------------------
 
     def add(self, curve: LossCurve, name: str | None = None) -> None:
-        """Show another curve on the chart, as of another finder; its `name` can be edited there."""
+        """Show another curve on the chart, such as another finder's; its `name` can be edited."""
         if not isinstance(curve, LossCurve):
-            raise TypeError(f"curve must be a LossCurve, as finder.curve is; got {curve!r}.")
+            raise TypeError(f"curve must be a LossCurve, such as finder.curve; got {curve!r}.")
         self._presenter.keep(curve, name)
 
     def snapshot(self) -> Picture:
-        """Return a static picture of the chart: the last line of a cell shows and saves it."""
+        """Return a static picture of the chart; as a cell's last line it is shown and saved."""
         return self._presenter.picture()
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the latest test by Matplotlib, on `ax` or in a new figure, with the pick."""
+        """Draw the latest test and the pick with Matplotlib, on `ax` or in a new figure."""
         ax = self.curve.plot(ax)
         if self.lr is not None:
             ax.axvline(self.lr, color="black", label=f"lr = {format_lr(self.lr)}")
@@ -324,16 +324,16 @@ class LRFinder(ipywidgets.VBox):
         return ax
 
     def to_csv(self) -> str:
-        """Return a table of the runs on the chart: their names, and columns as `to_dataframe`."""
+        """Return the runs on the chart as CSV; columns as `to_dataframe`, but ``run`` is a name."""
         return tables.to_csv(self._presenter.runs())
 
     def to_json(self) -> str:
-        """Return the pick and the runs on the chart, with their names, as `LossCurve.to_json`."""
+        """Return the pick and the named runs on the chart, each run as in `LossCurve.to_json`."""
         return self._presenter.to_json()
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame of `curves`.
+        """Return a pandas data frame of `curves`.
 
-        Its columns: ``run``, from 1, ``lr``, ``loss``, ``smoothed`` and ``baseline``, nan without.
+        Columns: ``run`` (from 1), ``lr``, ``loss``, ``smoothed``, ``baseline`` (nan if missing).
         """
         return tables.to_dataframe(self.curves)

@@ -1,4 +1,4 @@
-"""Shows a session in its view, and puts picks where they belong: the variable, the optimizer."""
+"""Shows a session in its view, and passes picks on to the variable and the optimizer."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from .view import View
 
 
 class Presenter:
-    """What lies between the runs of a finder and its widgets; any thread may call it.
+    """Connects the runs of a finder to its widgets; may be called from any thread.
 
     Parameters
     ----------
     session : Session
         The runs.
     target : Variable
-        Where picks go.
+        Where picks are written.
 
     Attributes
     ----------
     view : View
-        The widgets; gone once it is closed.
+        The widgets; removed by `close`.
     picker : Picker
         The pick.
     """
 
     def __init__(self, session: Session, target: Variable) -> None:
-        task, plan, held = session.task, session.plan, target.read()
+        task, plan, value = session.task, session.plan, target.read()
         self._session = session
         self._name = target.name
         self._summary = task.summary
@@ -54,7 +54,7 @@ class Presenter:
             plan,
             device=_where(task),
             name=target.name,
-            lr=math.sqrt(plan.start_lr * plan.end_lr) if held is None else held,
+            lr=math.sqrt(plan.start_lr * plan.end_lr) if value is None else value,
             about=self.about,
             contents=self._contents,
             redraw=self.redraw,
@@ -65,17 +65,17 @@ class Presenter:
     # -- runs -------------------------------------------------------------------------------------
 
     def begin(self) -> RangeTest:
-        """Begin a test with what the set-up boxes say, and make room for it.
+        """Create a test with the settings in the set-up boxes, and make room for it in the view.
 
         Raises
         ------
         RuntimeError
-            If something runs, or the session is closed.
+            If something is running, or the session is closed.
         ValueError
-            If what was typed into the boxes cannot work.
+            If a value in the boxes is invalid.
         """
         with self._lock:
-            self._session.check_idle()  # it may have been closed on another thread
+            self._session.check_idle()  # another thread may have closed it
             plan = self.view.setup.plan()
             self.view.set_plan(plan)
             test = self._session.begin(plan)
@@ -84,11 +84,11 @@ class Presenter:
         return test
 
     def redraw(self) -> None:
-        """Show what the latest test is now."""
+        """Show the current state of the latest test."""
         self.show(self._session.test)
 
     def show(self, test: RangeTest) -> None:
-        """Show what a test is now, unless another has taken its place."""
+        """Show the current state of a test, unless another has taken its place."""
         with self._lock:
             if self._session.closed or test is not self._session.test:
                 return
@@ -106,16 +106,16 @@ class Presenter:
             )
 
     def show_trials(self, run: RangeTest) -> None:
-        """Show what trial runs are now, unless others have taken their place."""
+        """Show the current state of trial runs, unless others have taken their place."""
         with self._lock:
-            found = self._session.comparison
-            if not self._session.closed and found is not None and run is self._session.trial_test:
-                self.view.trials.show(run, found, self._session.trial_steps)
+            result = self._session.comparison
+            if not self._session.closed and result is not None and run is self._session.trial_test:
+                self.view.trials.show(run, result, self._session.trial_steps)
 
     # -- the pick ---------------------------------------------------------------------------------
 
     def about(self) -> str:
-        """Say what a pick comes from, for a comment in code."""
+        """Return where a pick comes from, for a comment in code."""
         return f"LR range test, {self._summary}, {dt.date.today().isoformat()}"
 
     @property
@@ -130,7 +130,7 @@ class Presenter:
         Raises
         ------
         RuntimeError
-            If nothing has been picked, or something runs.
+            If nothing has been picked, or something is running.
         """
         self._session.check_idle()
         if (lr := self.picker.lr) is None:
@@ -140,9 +140,9 @@ class Presenter:
         self.redraw()
 
     def apply_or_undo(self) -> None:
-        """Set the pick on the task's optimizer, or take that back."""
+        """Set the pick on the task's optimizer, or undo that."""
         self._session.check_idle()
-        with self._lock:  # one click after another, whatever thread they come on
+        with self._lock:  # one click at a time, whichever thread it comes on
             undo, self._undo = self._undo, None
             if undo is not None:
                 undo()
@@ -177,10 +177,10 @@ class Presenter:
     def runs(self) -> list[tuple[str, LossCurve]]:
         """Return the runs on the chart, with their names."""
         with self._lock:
-            return [(one.name, one.curve) for one in self._legend.all]
+            return [(run.name, run.curve) for run in self._legend.all]
 
     def _contents(self, ending: str) -> str:
-        """Return what a file of that ending would hold; of a bitmap, as the SVG to draw."""
+        """Return the contents of a file with this suffix; for a bitmap, the SVG to draw."""
         if ending in ("svg", "png"):
             return self.picture()._repr_svg_()
         return tables.to_csv(self.runs()) if ending == "csv" else self.to_json()
@@ -195,14 +195,14 @@ class Presenter:
             self._undo = None
             self.picker.close()
             self.view.close()
-            del self.view  # IPython keeps what a cell has shown, in `Out`: not all its widgets
+            del self.view  # `Out` keeps a finder that was shown; the widgets must not stay with it
 
 
 def _where(task: TrainingTask) -> str | None:
-    """Name the device; a model that was forgotten on the CPU deserves a note."""
+    """Name the device, with a note if a model may have been left on the CPU by mistake."""
     device = task.device
     if device is None:
         return None
     if device.type == "cpu" and torch.accelerator.is_available():
-        return f"cpu, though there is a {torch.accelerator.current_accelerator()} device"
+        return f"cpu, although a {torch.accelerator.current_accelerator()} device is available"
     return str(device)

@@ -1,4 +1,4 @@
-"""The runs of one finder: the latest test, the curves of earlier ones, and trial runs."""
+"""The runs of one finder: the latest test, the curves of earlier tests, and trial runs."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _OPENED_S = 30.0  # how long start() lets a loader start its workers before it r
 
 
 class Session:
-    """What a finder runs, one at a time. Knows no widget.
+    """The runs of a finder, one at a time. It knows no widgets.
 
     Parameters
     ----------
     task : TrainingTask
-        What is trained; let go of when the session is closed.
+        What to train; released when the session is closed.
     plan : SweepPlan
         The learning rates of the first test.
 
     Attributes
     ----------
     test : RangeTest
-        The latest test; until the first start, one that is ready.
+        The latest test; before the first start, one in the state ``READY``.
     trial_test : RangeTest
-        The latest trial runs, as a run in the background.
+        The latest trial runs, as one run in the background.
     trial_steps : int
-        How many optimizer steps each of them takes.
+        The number of optimizer steps of each trial.
     closed : bool
-        Whether nothing can be started any more.
+        Whether nothing more can be started.
     """
 
     def __init__(self, task: TrainingTask, plan: SweepPlan) -> None:
@@ -62,13 +62,13 @@ class Session:
 
     @property
     def comparison(self) -> Comparison | None:
-        """What the latest trial runs have shown so far; `None` before the first."""
+        """The results of the latest trial runs so far; `None` before the first."""
         trials = self._trials
         return trials.comparison if isinstance(trials, Trials) else trials
 
     @property
     def task(self) -> TrainingTask:
-        """What is trained.
+        """What to train.
 
         Raises
         ------
@@ -90,21 +90,21 @@ class Session:
             raise RuntimeError(_CLOSED)
 
     def check_idle(self) -> None:
-        """Refuse where something runs, or nothing can any more.
+        """Raise an error if something is running, or if the session is closed.
 
         Raises
         ------
         RuntimeError
-            If a test is running or paused, trial runs are under way, or the session is closed.
+            If a test is running or paused, trial runs are in progress, or the session is closed.
         """
         self.check_open()
         if self.test.state.active:
             raise RuntimeError(f"the LR range test is {self.test.state.value}; call stop() first.")
         if self.trial_test.state.active:
-            raise RuntimeError("trial runs are under way; call stop() first.")
+            raise RuntimeError("trial runs are in progress; call stop() first.")
 
     def begin(self, plan: SweepPlan) -> RangeTest:
-        """Make a new test the latest; `launch` starts it.
+        """Create a new test, which becomes the latest; `launch` starts it.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Session:
         test = RangeTest(run.points())
 
         def stop_waiting(test: RangeTest) -> None:
-            if test.state is not State.RUNNING:  # paused or ended before it came to the data
+            if test.state is not State.RUNNING:  # paused or ended before it opened the data
                 opened.set()
 
         test.listen(stop_waiting)
@@ -127,14 +127,14 @@ class Session:
         return test
 
     def begin_trials(self, lrs: Iterable[float], steps: int) -> RangeTest:
-        """Make new trial runs the latest; `launch` starts them.
+        """Create new trial runs, which become the latest; `launch` starts them.
 
         Raises
         ------
         RuntimeError
             As `check_idle`.
         ValueError
-            For arguments that cannot work.
+            For invalid arguments.
         """
         self.check_idle()
         trials = Trials(self.task, lrs, steps)
@@ -144,30 +144,30 @@ class Session:
         return run
 
     def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
-        """Start what was begun; `show` hears of it, on any thread."""
+        """Start a new run; `show` is called as it proceeds, on any thread."""
         run.listen(show)
         run.start()
-        if self.closed:  # on another thread, meanwhile
+        if self.closed:  # meanwhile, on another thread
             run.stop()
 
     def wait_until_open(self) -> None:
         """Wait until the latest test has opened its data.
 
-        A loader starts its worker processes by fork, which wants the other threads at rest.
+        A loader may fork its worker processes, which is safer while other threads are idle.
         """
         self._opened.wait(_OPENED_S)
 
     def stop(self) -> None:
-        """End what runs after the step under way, and return when everything is put back."""
+        """End all runs after the current step, and return once everything is put back."""
         for run in (self.test, self.trial_test):
             run.stop()
             run.join()
 
     def wait(self, timeout: float | None) -> None:
-        """Wait for what was started last, as `RangeTest.wait` does."""
+        """Wait for the run that was started last, as `RangeTest.wait` does."""
         self._latest.wait(timeout)
 
-    def let_go(self) -> None:
-        """Forget what is trained; what was measured stays."""
+    def release(self) -> None:
+        """Drop the model and all else that is trained; keep what was measured."""
         self._trials = self.comparison
         self._task = None

@@ -1,4 +1,4 @@
-"""The runs of a finder as tables and text: CSV, JSON, a pandas frame."""
+"""The runs of a finder as a pandas data frame, as CSV and as JSON."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _COLUMNS = ["run", "lr", "loss", "smoothed", "baseline"]
 
 
 def to_dataframe(curves: Sequence[LossCurve]) -> pd.DataFrame:
-    """Return a frame of some runs, numbered from 1; the baseline of one without is nan."""
+    """Return a data frame of some runs, numbered from 1; a missing baseline is nan."""
     return _joined(curve.to_dataframe().assign(run=i) for i, curve in enumerate(curves, 1))
 
 
 def to_csv(runs: Iterable[tuple[str, LossCurve]]) -> str:
-    """Return the same columns as CSV, the runs by their names; no baseline is an empty cell."""
+    """Return the same columns as CSV, with the runs' names; a missing baseline is an empty cell."""
     frame = _joined(
         curve.to_dataframe().assign(
             run=name, baseline="" if curve.baseline is None else curve.baseline
         )
         for name, curve in runs
     )
-    # RFC 4180's line ends.
+    # Line ends as in RFC 4180.
     text: str = frame.to_csv(index=False, na_rep="nan", lineterminator="\r\n")
     return text
 

@@ -1,4 +1,4 @@
-"""What the finder shows: chart, marker and controls put together; all writing to them is here."""
+"""What the finder shows: chart, marker and controls, and all code that writes to them."""
 
 from __future__ import annotations
 
@@ -29,30 +29,31 @@ from .trials import TrialView
 
 _Drawn: TypeAlias = tuple[ShownRun | None, LossCurve | None, float]
 
-_READ_POINTS = 400  # of the curve, for the loss at the marker
-_READ_S = 1.0  # while the curve grows, the marker is given it no more often
+_READ_POINTS = 400  # points of the curve that the marker gets, to show the loss where it stands
+_READ_S = 1.0  # how often the marker gets the curve, at most, while that grows
 
 
 class View:
-    """The widgets of one finder. Any thread may call it, under `lock` where it asks for that.
+    """The widgets of one finder. Any thread may call it, under `lock` where the method says so.
 
-    ipywidgets is not thread-safe: what Python alone writes is written under `lock`. What the page
-    writes too, the marker and the number box, is merely set: the last value wins.
+    ipywidgets is not thread-safe. Widgets that only Python writes to are written under `lock`. The
+    marker and the number box, which the page writes to as well, are set without it: the last value
+    wins.
 
     Parameters
     ----------
     plan : SweepPlan
-        What the first test will do.
+        The plan of the first test.
     device : str or None
-        Where it runs, to be shown.
+        The device on which it runs, to be shown.
     name : str or None
         The variable's name.
     lr : float
-        Where the marker stands at first.
+        The initial position of the marker.
     about : callable
-        Says what a pick comes from.
+        Returns where a pick comes from.
     contents : callable
-        Returns what can be saved as a file of the given ending.
+        Returns the contents of a file with the given suffix.
     redraw : callable
         Calls `show` with the latest state.
     """
@@ -75,14 +76,14 @@ class View:
         self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
-        # What the chart shows, and what the marker was given: run, curve and smoothing. A run's
-        # curve is the same object until a point comes.
+        # What the chart shows, and what the marker has: run, curve and smoothing. A run's curve is
+        # the same object until another point arrives.
         self._drawn: _Drawn = (None, None, 0.0)
         self._read: _Drawn = (None, None, 0.0)
         self._read_at = 0.0
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
-        self._found: dict[str, float] = {}
+        self._candidates: dict[str, float] = {}
         self._pace_from = (0.0, 0)
         self.chart = Chart(plan.start_lr, plan.end_lr, log=plan.log)
         self._axes = (plan.log, False, plan.start_lr, plan.end_lr)
@@ -104,7 +105,7 @@ class View:
         self.legend = Legend(self.lock, self._look_again, make)
         toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
         self.controls.above.children = (*self.controls.above.children, *toggles)
-        # The marker lies over the figure: both are in the same cell of a grid.
+        # The marker lies on top of the figure: both are in the same grid cell.
         self._stage = ipywidgets.Box(
             [self.chart.figure, self.marker], layout={"display": "grid", "width": "100%"}
         )
@@ -130,12 +131,12 @@ class View:
         self.marker.observe(lambda change: controls.hide_missing(), "ready")
 
     def set_plan(self, plan: SweepPlan) -> None:
-        """Take up the plan of the next run; under `lock`."""
+        """Use the plan of the next run; under `lock`."""
         before, self._plan = self._plan, plan
         self.controls.progress.max = plan.steps
         ends, ends_before = (plan.start_lr, plan.end_lr), (before.start_lr, before.end_lr)
         if ends_before[0] <= ends[0] < ends[1] <= ends_before[1] and ends != ends_before:
-            self.looks.zoom.value = True  # somebody wants to look closer
+            self.looks.zoom.value = True  # the user wants a closer look
 
     def begin(self, name: str) -> None:
         """Make room for a new run; under `lock`."""
@@ -165,14 +166,14 @@ class View:
             self.marker.low, self.marker.high = low, high
             self.marker.scale = "log" if log else "linear"
         self.chart.smoothing = self.looks.share
-        self.chart.show_others([(one, one.curve, one.style) for one in self.legend.others])
+        self.chart.show_others([(run, run.curve, run.style) for run in self.legend.others])
 
     def _choose_axes(self) -> tuple[bool, bool, float, float]:
-        """Let the axis hold the range that was set up and every run, or just the current one."""
-        plan, one = self._plan, self.legend.current
+        """Make the axis cover the planned range and every run, or the current run only."""
+        plan, run = self._plan, self.legend.current
         planned = (plan.start_lr, plan.end_lr)
-        growing = one is self.legend.latest and self._state[1].active
-        own = planned if growing or len(one.curve) < 2 else _ends(one.curve)
+        growing = run is self.legend.latest and self._state[1].active
+        own = planned if growing or len(run.curve) < 2 else _ends(run.curve)
         others = [_ends(other.curve) for other in self.legend.others if len(other.curve)]
         ends = [own] if self.looks.zoom.value else [planned, own, *others]
         low, high = min(low for low, _ in ends), max(high for _, high in ends)
@@ -186,18 +187,18 @@ class View:
         suggestion: Suggestion | None,
         problem: str | None,
     ) -> None:
-        """Draw a run as it is now; under `lock`.
+        """Draw the current state of a run; under `lock`.
 
         Parameters
         ----------
         test : RangeTest
             The run.
         curve : LossCurve
-            What it says so far.
+            Its curve so far.
         singles : list of LossCurve
-            Its repeats, the latest last.
+            The curves of its repeats, the latest last.
         suggestion : Suggestion or None
-            What the curve suggests, at the end.
+            What the curve suggests, once the run has ended.
         problem : str or None
             What went wrong with the last click or pick.
         """
@@ -206,34 +207,34 @@ class View:
         if (test, state) != self._state:
             self._state = (test, state)
             self._pace_from = (time.monotonic(), done)
-            self._show_others()  # the axis may be that of the run as far as it came
+            self._show_others()  # the axis may now end where the run ended
             self.legend.allow(choosing=not state.active)
             self.controls.show_state(active=state.active, paused=state is State.PAUSED)
             self.setup.allow(editing=not state.active)
-        if (one := self.legend.current) is not self.legend.latest:
-            curve, singles = one.curve, list(one.curve.repeats)
+        if (run := self.legend.current) is not self.legend.latest:
+            curve, singles = run.curve, list(run.curve.repeats)
             suggestion = curve.suggestion
-        # Not the median alone: it is the same while a repeat is under way.
-        now = (one, singles[-1] if singles else curve, self.looks.share)
+        # Not the median alone: it does not change during a repeat.
+        now = (run, singles[-1] if singles else curve, self.looks.share)
         if not _same(now, self._drawn):
             self._drawn = now
             self.chart.draw(curve, singles)
         self._let_read(curve, now, state)
-        if (one, suggestion) != self._suggested:
-            self._suggested = (one, suggestion)
+        if (run, suggestion) != self._suggested:
+            self._suggested = (run, suggestion)
             self._show_suggestion(curve, suggestion)
         self.controls.progress.value = done
         self.controls.pace.value = self._pace(state, done)
         evidence = None if suggestion is None else suggestion.reason
-        if evidence is not None and one is not self.legend.latest:
-            evidence = f"{one.name}: {evidence}"
+        if evidence is not None and run is not self.legend.latest:
+            evidence = f"{run.name}: {evidence}"
         self.controls.status.value = status_text(
             sentence(test, latest, done, self._plan.steps, self._device, evidence, problem),
             test.exception,
         )
 
     def _let_read(self, curve: LossCurve, now: _Drawn, state: State) -> None:
-        """Give the marker the curve, so that the page can tell the loss where the marker is."""
+        """Give the marker the curve, so that the page can show the loss where the marker is."""
         at = time.monotonic()
         again = now[0] is self._read[0] and state is State.RUNNING
         if _same(now, self._read) or (again and at - self._read_at < _READ_S):
@@ -243,13 +244,13 @@ class View:
         self.marker.curve_lrs, self.marker.curve_losses = line
 
     def _show_suggestion(self, curve: LossCurve, suggestion: Suggestion | None) -> None:
-        found = {} if suggestion is None or suggestion.lr is None else curve.candidates()
-        self._found = {rule: lr for rule, lr in found.items() if lr is not None}
-        self.controls.show_candidates(found)
-        self.marker.ticks = dict(self._found)
+        by_rule = {} if suggestion is None or suggestion.lr is None else curve.candidates()
+        self._candidates = {rule: lr for rule, lr in by_rule.items() if lr is not None}
+        self.controls.show_candidates(by_rule)
+        self.marker.ticks = dict(self._candidates)
         self.marker.weak = suggestion is not None and suggestion.weak
         self.chart.show_band(suggestion)
-        self.setup.narrow.disabled = not found
+        self.setup.narrow.disabled = not by_rule
         if suggestion is not None:
             self.trials.offer(curve.trial_candidates())
 
@@ -259,7 +260,7 @@ class View:
             self.setup.set_range(suggestion.low / 10, suggestion.high * 10)
 
     def _place_by(self, rule: str) -> None:
-        if (lr := self._found.get(rule)) is not None:
+        if (lr := self._candidates.get(rule)) is not None:
             self.place(lr, "candidate")
 
     def _pace(self, state: State, done: int) -> str:
@@ -269,28 +270,28 @@ class View:
         return pace_text(done, self._plan.steps, (done - before) / elapsed if moving else None)
 
     def show_variable(self, value: float | None, *, picked: bool) -> None:
-        """Show what the variable holds; under `lock`."""
+        """Show the variable's value; under `lock`."""
         about = self.about() if picked else None
         self.controls.written.value = written_text(self._name, value, about)
         self.controls.copy.layout.display = None if picked else "none"
 
     def show_number(self) -> None:
-        """Show in the number box where the marker stands."""
+        """Show the marker's position in the number box."""
         self.controls.number.value = format_lr(self.marker.lr)
 
     def place(self, lr: float, kind: Literal["pick", "candidate"]) -> None:
-        """Put the marker there."""
+        """Move the marker to `lr`."""
         self._placed = lr
-        # Never hold_sync on the marker: it would swallow what the page's own thread assigns to it
-        # meanwhile, or break off when that comes while it sends.
+        # Never hold_sync on the marker: it would lose what the page's thread assigns to the marker
+        # meanwhile, or fail if that happens while it sends.
         self.marker.lr, self.marker.kind = lr, kind
 
     def note_place(self) -> None:
-        """Note where the marker stands, to know later whether somebody has moved it."""
+        """Remember the marker's position, to know later whether the user has moved it."""
         self._placed = self.marker.lr
 
     def offer(self, lr: float) -> None:
-        """Put the marker on a candidate, unless somebody has moved it."""
+        """Move the marker to a candidate, unless the user has moved it."""
         if self.marker.lr == self._placed:
             self.place(lr, "candidate")
 

@@ -343,7 +343,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"model": nn.Linear(4, 3, device="meta")}, ValueError, "weight of the model is on the meta"),
     ({"criterion": "mse"}, TypeError, "criterion must be"),
     ({"criterion": nn.CrossEntropyLoss}, TypeError, "criterion must be"),
-    ({"step": print}, TypeError, "two doors"),
+    ({"step": print}, TypeError, "either criterion or step, not both"),
     ({"criterion": None, "step": 3}, TypeError, "step must be a function"),
     ({"criterion": None, "step": print, "accumulate": 2}, ValueError, "accumulate works with"),
     ({"criterion": None, "step": print, "val_batches": [1]}, ValueError, "val_batches works with"),

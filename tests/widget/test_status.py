@@ -172,4 +172,4 @@ def test_a_model_on_the_cpu_beside_a_gpu_is_worth_a_word(
     assert "on cpu, one per" in text()
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    assert "on cpu, though there is a cuda device, one per" in text()
+    assert "on cpu, although a cuda device is available, one per" in text()

@@ -64,9 +64,9 @@ def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate
     finder = make(gate, namespace={})
     finder.compare([1e-3, 1e-2], steps=10)
     gate.wait_until_asked()
-    with pytest.raises(RuntimeError, match="trial runs are under way"):
+    with pytest.raises(RuntimeError, match="trial runs are in progress"):
         finder.start()
-    with pytest.raises(RuntimeError, match="trial runs are under way"):
+    with pytest.raises(RuntimeError, match="trial runs are in progress"):
         finder.compare([1e-3])
     other = make(model=finder._session.task.model, namespace={})  # another finder stops them
     asked = threading.Event()
