@@ -132,8 +132,7 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
             parts += _names([(name, line) for name, line in named if name])
         at = suggestion.lr if lr is None else lr
         if at is not None and axes.start <= at <= axes.end:
-            name = "weak candidate" if suggestion.weak else "candidate"
-            parts.append(_marker(axes, at, picked=lr is not None, candidate=name))
+            parts.append(_marker(axes, at, picked=lr is not None, candidate=suggestion.label))
     return "".join([*parts, _caption(suggestion.reason), "</svg>"])
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
+from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.comparison import Comparison
+from lrfinder_widget.curve.smoothing import moving_average
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
 from .factory import WidgetFactory, close_tree
@@ -141,9 +143,10 @@ class TrialView:
 
     def _draw(self, comparison: Comparison, steps: int) -> None:
         names = {i: format_lr(lr) for i, lr in enumerate(comparison.losses)}
-        smooth = {i: _smoothed(losses) for i, losses in enumerate(comparison.losses.values())}
+        lines = dict(enumerate(comparison.losses.values()))
         if comparison.baseline is not None:
-            names[START], smooth[START] = "starting weights", _smoothed(comparison.baseline)
+            names[START], lines[START] = "starting weights", comparison.baseline
+        smooth = {i: _smoothed(losses, steps) for i, losses in lines.items()}
         for i in sorted(smooth.keys() - self._lines.keys()):
             self._lines[i] = bqplot.Lines(
                 x=[], y=[], scales={"x": self._x, "y": self._y}, stroke_width=2, **line_style(i)
@@ -167,13 +170,10 @@ class TrialView:
         )
 
 
-def _smoothed(losses: Any) -> Any:
-    """Return the causal moving average over a twentieth of the steps so far."""
-    y = np.clip(losses[np.isfinite(losses)], -LARGEST, LARGEST)
-    width = max(1, len(y) // 20)
-    sums = np.cumsum(np.concatenate([np.zeros(1), y]))
-    counts = np.minimum(np.arange(1, len(y) + 1), width)
-    return (sums[1:] - sums[np.arange(1, len(y) + 1) - counts]) / counts
+def _smoothed(losses: Array, steps: int) -> Array:
+    """Average over a twentieth of the planned steps, so that a line grows and never moves."""
+    finite = np.clip(losses[np.isfinite(losses)], -LARGEST, LARGEST)
+    return moving_average(finite, max(1, steps // 20))
 
 
 def _sentence(run: RangeTest, comparison: Comparison, steps: int) -> str:

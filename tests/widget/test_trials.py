@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from widget_support import WAIT_S, Gate, finished, in_thread, status
 
 from lrfinder_widget import LRFinder, State
+from lrfinder_widget.widget.trials import _smoothed
 
 
 def by_learning_rate(finders: list[LRFinder]) -> Callable[[Any], float]:
@@ -127,3 +129,11 @@ def test_a_failing_trial_is_told_as_text(make: Any) -> None:
         finder.wait(WAIT_S)
     assert "&lt;b&gt;boom" in finder._presenter.view.trials.text.value
     assert finder._presenter.view.trials.take.layout.display == "none"
+
+
+def test_a_line_grows_and_never_moves() -> None:
+    losses = np.random.default_rng(0).normal(size=200)
+    whole = _smoothed(losses, steps=200)
+    for n in (1, 19, 20, 199):
+        np.testing.assert_array_equal(_smoothed(losses[:n], steps=200), whole[:n])
+    assert whole[-1] == pytest.approx(losses[-10:].mean())
