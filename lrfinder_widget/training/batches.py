@@ -97,12 +97,13 @@ def check_batches(batches: object) -> None:
 def move(batch: Any, device: torch.device) -> Any:
     """Move the tensors of a batch to `device`, in nested containers too; keep all else as it is.
 
-    A copy to an accelerator does not block: the work that needs it is queued behind it.
+    A copy to a CUDA or Intel device does not block: the work that needs it is queued behind it. On
+    others it does: on Apple's, the source may be gone before it is read.
     """
     if isinstance(batch, Tensor):
         if batch.device == device:  # `to` checks this too, but takes four times as long
             return batch
-        return batch.to(device, non_blocking=device.type != "cpu")
+        return batch.to(device, non_blocking=device.type in ("cuda", "xpu"))
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
         return type(batch)(*(move(item, device) for item in batch))
     if type(batch) in (list, tuple):

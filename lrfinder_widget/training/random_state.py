@@ -39,9 +39,10 @@ def random_states(data: Iterable[Any] = ()) -> list[Restore]:
 
 
 def _accelerator_states() -> list[Restore]:
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is None:
+    if not torch.accelerator.is_available():  # asked first: in torch 2.6, the next line raises
         return []
+    accelerator = torch.accelerator.current_accelerator()
+    assert accelerator is not None
     module: Any = torch.get_device_module(accelerator)
     if accelerator.type == "mps":
         state = module.get_rng_state()

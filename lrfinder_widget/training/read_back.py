@@ -112,12 +112,17 @@ class Sender:
 
 class _Copy:
     def __init__(self, loss: Tensor) -> None:
-        self._host = torch.empty((), dtype=loss.dtype, pin_memory=True)
+        self._prepare(loss)
+
+    def _prepare(self, loss: Tensor) -> None:
+        # On the host whatever `torch.set_default_device` says; an event belongs to one device.
+        self._host = torch.empty((), dtype=loss.dtype, pin_memory=True, device="cpu")
         self._event: Any = torch.get_device_module(loss.device).Event()
+        self._device = loss.device
 
     def send(self, loss: Tensor) -> None:
-        if self._host.dtype != loss.dtype:
-            self._host = torch.empty((), dtype=loss.dtype, pin_memory=True)
+        if self._host.dtype != loss.dtype or self._device != loss.device:
+            self._prepare(loss)
         self._host.copy_(loss.detach().reshape(()), non_blocking=True)
         self._event.record(torch.get_device_module(loss.device).current_stream(loss.device))
 

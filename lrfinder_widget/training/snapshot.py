@@ -304,6 +304,9 @@ def _place_for(tensors: list[Tensor], device: torch.device) -> torch.device:
     module = torch.get_device_module(device) if device.type != "cpu" else None
     if module is None or not hasattr(module, "mem_get_info"):
         return device
-    free, total = module.mem_get_info(device)
+    try:
+        free, total = module.mem_get_info(device)
+    except RuntimeError:  # many of Intel's devices do not tell
+        return device
     needed = sum(t.numel() * t.element_size() for t in tensors)
     return device if needed < free - total // 10 else torch.device("cpu")

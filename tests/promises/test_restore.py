@@ -465,3 +465,14 @@ def test_copies_stay_on_the_device_only_if_it_keeps_a_tenth_free(
     tensors = [torch.empty(10), torch.empty(3, 2, dtype=torch.float16)]  # 40 and 12 bytes
     assert _place_for(tensors, torch.device("cuda")) == torch.device(expected)
     assert _place_for(tensors, torch.device("cpu")) == torch.device("cpu")
+
+
+def test_copies_stay_on_a_device_that_does_not_say_how_much_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mem_get_info(_: object) -> object:
+        raise RuntimeError("The device doesn't support querying the available free memory.")
+
+    device = SimpleNamespace(mem_get_info=mem_get_info)
+    monkeypatch.setattr(torch, "get_device_module", lambda _: device)
+    assert _place_for([torch.empty(10)], torch.device("xpu")) == torch.device("xpu")

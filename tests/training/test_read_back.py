@@ -282,8 +282,9 @@ class Device:
 
     # -- what the sender asks of torch --
 
-    def empty(self, size: Any, dtype: torch.dtype, pin_memory: bool) -> PinnedMemory:
+    def empty(self, size: Any, dtype: torch.dtype, pin_memory: bool, device: str) -> PinnedMemory:
         assert pin_memory
+        assert device == "cpu", "whatever the default device is"
         self.pinned += 1
         return PinnedMemory(self, torch.full(size, -1, dtype=dtype))
 
@@ -385,6 +386,19 @@ def test_what_arrives_is_a_float_whatever_the_losses_dtype(monkeypatch: pytest.M
     points, right, _ = on_the_device(monkeypatch, 1, 4, dtypes=(torch.int64,))
     assert right
     assert all(type(loss) is float for _, loss in points)
+
+
+def test_a_loss_on_another_device_has_an_event_of_that_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lrfinder_widget.training.read_back.torch", Device())
+    send = Sender(limit=0)
+    events = [
+        send(torch.ones((), device=where))._event  # type: ignore[attr-defined]
+        for where in ("cpu", "cpu", "meta", "meta", "cpu")
+    ]
+    changes = [before is not after for before, after in itertools.pairwise(events)]
+    assert changes == [False, True, False, True]
 
 
 def test_only_devices_with_events_send() -> None:
