@@ -48,7 +48,7 @@ class Presenter:
         self._name = target.name
         self._summary = task.summary
         self._optimizer = type(task.optimizer).__name__
-        self._offered: RangeTest | None = None  # the test whose candidate has been offered
+        self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
         self.view = View(
             plan,
@@ -79,6 +79,7 @@ class Presenter:
             plan = self.view.setup.plan()
             self.view.set_plan(plan)
             test = self._session.begin(plan)
+            self._offered = False
             self.view.begin(self._summary)
             self.picker.begin()
         return test
@@ -94,8 +95,8 @@ class Presenter:
                 return
             curve = test.curve
             suggestion = curve.suggestion if test.state.ended else None
-            if suggestion is not None and self._offered is not test:
-                self._offered = test
+            if suggestion is not None and not self._offered:
+                self._offered = True
                 if suggestion.lr is not None:
                     self.picker.offer(suggestion.lr)
             self.view.show(test, curve, test.curves, suggestion, self.picker.problem)
