@@ -53,7 +53,7 @@ class Baseline:
         if self._room <= 0:
             return
         if not self._batches:
-            self._random = random_states()  # so that dropout draws the same masks, if it can
+            self._random = random_states()  # so that dropout draws the same masks, if possible
             self._copied = any(map(_is_of_a_worker, _leaves(batch)))
         self._room -= _bytes(batch)
         if self._room <= 0:
@@ -89,7 +89,7 @@ def forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any
         return step.loss
 
     def in_eager_mode(batches: Sequence[Any]) -> Tensor:
-        with torch.compiler.set_stance("force_eager"):  # without gradients, it would be compiled
+        with torch.compiler.set_stance("force_eager"):  # without gradients, it would recompile
             return step.loss(batches)
 
     return in_eager_mode

@@ -196,7 +196,7 @@ class Presenter:
             self._undo = None
             self.picker.close()
             self.view.close()
-            del self.view  # `Out` keeps a finder that was shown; the widgets must not stay with it
+            del self.view  # `Out` keeps a finder that was shown, but must not keep its widgets
 
 
 def _where(task: TrainingTask) -> str | None:
