@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +148,11 @@ def test_code_in_the_text_calls_what_there_is(document: str, setting: dict[str, 
                 names = {keyword.arg: ... for keyword in node.keywords if keyword.arg}
                 called.bind_partial(*node.args, **names)
     finder.close()
+
+
+def test_the_examples_of_the_docstrings_run() -> None:
+    names = [m.name for m in pkgutil.walk_packages(lrfinder_widget.__path__, "lrfinder_widget.")]
+    modules = [lrfinder_widget, *map(importlib.import_module, names)]
+    results = [doctest.testmod(module) for module in modules]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) > 30
