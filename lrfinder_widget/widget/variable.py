@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import sys
+import weakref
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -12,8 +13,9 @@ from .number import is_number, positive
 
 Namespace = MutableMapping[str, Any]
 
-# The last number that a finder wrote, by namespace and name: other finders do not follow it.
-_written: dict[tuple[int, str], tuple[object, object]] = {}  # the number, and its writer
+# The last number that a finder wrote, and its writer, by namespace and name: other finders do not
+# follow it. As long as the writer exists, so does the namespace, and nothing else has its id.
+_written: dict[tuple[int, str], tuple[object, weakref.ref[Variable]]] = {}
 
 
 class Variable:
@@ -45,7 +47,6 @@ class Variable:
         self.name = name
         self._namespace = _notebook() if namespace is None else namespace
         self._seen = self._value()
-        self._token = object()
 
     @property
     def writable(self) -> bool:
@@ -72,7 +73,7 @@ class Variable:
         except Exception as error:  # noqa: BLE001 - the user's own mapping may refuse
             return f"{self.name} could not be assigned: {error}"
         self._seen = number
-        _written[self._key] = (number, self._token)
+        _written[self._key] = (number, weakref.ref(self))
         return None
 
     def changed(self) -> float | None:
@@ -81,8 +82,9 @@ class Variable:
         if value is self._seen:
             return None
         self._seen = value
-        written, writer = _written.get(self._key, (None, None))
-        return None if value is written and writer is not self._token else positive(value)
+        written, writer = _written.get(self._key, (None, lambda: None))
+        by_another = value is written and writer() not in (None, self)
+        return None if by_another else positive(value)
 
     @property
     def _key(self) -> tuple[int, str]:

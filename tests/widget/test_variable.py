@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import gc
 import keyword
 import math
 import sys
@@ -302,6 +303,18 @@ def test_finders_with_other_names_or_namespaces_do_not_hear_of_each_other() -> N
     assert (there.changed(), beside.changed()) == (None, None)
     second["lr"] = first["lr"]  # a cell copies it: an assignment like any other
     assert there.changed() == 0.1
+
+
+def test_what_a_finder_wrote_that_is_gone_is_a_number_like_any_other() -> None:
+    # Its namespace may be gone too, and another have its place in memory.
+    namespace: dict[str, Any] = {}
+    Variable("lr", namespace).write(0.1)
+    gc.collect()
+    variable = Variable("lr", namespace)
+    value = namespace.pop("lr")
+    assert variable.changed() is None
+    namespace["lr"] = value
+    assert variable.changed() == 0.1
 
 
 def test_an_old_pick_that_a_cell_assigns_back_is_followed() -> None:
