@@ -102,7 +102,7 @@ def _check_name(name: object) -> None:
         problem = "is not a Python name"
     elif keyword.iskeyword(name):
         problem = "is a Python keyword"
-    elif hasattr(builtins, name):
+    elif hasattr(builtins, name) and name != "_":  # Python's prompt keeps its last result there
         problem = "is a Python builtin"
     elif name.startswith("__") or name == "_":
         problem = "is reserved"
