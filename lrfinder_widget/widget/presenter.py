@@ -93,8 +93,9 @@ class Presenter:
         with self._lock:
             if self._session.closed or test is not self._session.test:
                 return
+            ended = test.state.ended  # before the curve: if it has ended, the curve is whole
             curve = test.curve
-            suggestion = curve.suggestion if test.state.ended else None
+            suggestion = curve.suggestion if ended else None
             if suggestion is not None and not self._offered:
                 self._offered = True
                 if suggestion.lr is not None:
