@@ -4,8 +4,8 @@ PIP := .venv/bin/python -m pip install --quiet --constraint tests/constraints.tx
 # Jupyter does not start for root unless it is told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Processes that share the tests; one of them has the browser's, and mostly waits for a page. With 0,
-# they run one after another.
+# Processes that share the tests, more than cores: those with a browser mostly wait for a page. With 0,
+# the tests run one after another.
 JOBS := 3
 
 .PHONY: demo test test-all hosts lint format address clean npm

@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all browser tests to one process, which has one server and one browser for them.
+    """Give each file of browser tests to one process, which has one server and browser for it.
 
     Not by ``--dist loadgroup``: pytest-xdist 3.8 writes the groups into `Item._nodeid`, which
     pytest 9.2 does not read.
@@ -51,6 +51,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "browser" if nodeid.startswith("tests/browser/") else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith("tests/browser/") else nodeid
 
     return Scheduling(config, log)
