@@ -151,11 +151,9 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     # The last pick wins everywhere.
     namespace["lr"] = 1.0
     finder.pick(0.0123)
-    assert (finder.lr, namespace["lr"], finder._presenter.view.marker.lr) == (
-        0.0123,
-        0.0123,
-        0.0123,
-    )
+    marker = finder._presenter.view.marker
+    assert (finder.lr, namespace["lr"], marker.lr) == (0.0123, 0.0123, 0.0123)
+    assert marker.kind == "pick"
     optimizer.param_groups[0]["lr"] = lr  # what Apply did was asked for
     assert picture(model, optimizer) == before
     assert sys.getswitchinterval() == interval
@@ -185,7 +183,7 @@ def test_nothing_gives_way_to_three_threads(
 def test_nothing_gives_way_to_ten_thousand_events(
     monkeypatch: pytest.MonkeyPatch, quiet: None
 ) -> None:
-    monkeypatch.setattr("test_stress.WAIT_S", 500.0)
+    monkeypatch.setattr(sys.modules[__name__], "WAIT_S", 500.0)
     walk(99, 3, 3334, monkeypatch)
 
 
