@@ -110,9 +110,9 @@ class Presenter:
     def show_trials(self, run: RangeTest) -> None:
         """Show the current state of trial runs, unless others have taken their place."""
         with self._lock:
-            result = self._session.comparison
-            if not self._session.closed and result is not None and run is self._session.trial_test:
-                self.view.trials.show(run, result, self._session.trial_steps)
+            trials = self._session.trials
+            if not self._session.closed and trials is not None and run is self._session.trial_test:
+                self.view.trials.show(run, trials.comparison, trials.steps)
 
     # -- the pick ---------------------------------------------------------------------------------
 

@@ -36,8 +36,8 @@ class Session:
         The latest test; before the first start, one in the state ``READY``.
     trial_test : RangeTest
         The latest trial runs, as one run in the background.
-    trial_steps : int
-        The number of optimizer steps of each trial.
+    trials : Trials or None
+        What those run; `None` before the first, and once the session is released.
     closed : bool
         Whether nothing more can be started.
     """
@@ -49,8 +49,8 @@ class Session:
         self.closed = False
         self._task: TrainingTask | None = task
         self._earlier: list[LossCurve] = []
-        self._trials: Trials | Comparison | None = None
-        self.trial_steps = 0
+        self.trials: Trials | None = None
+        self._comparison: Comparison | None = None  # what is left of the trials at the end
         self._latest = self.test  # of both kinds
         self._opened = threading.Event()
 
@@ -63,8 +63,8 @@ class Session:
     @property
     def comparison(self) -> Comparison | None:
         """The results of the latest trial runs so far; `None` before the first."""
-        trials = self._trials
-        return trials.comparison if isinstance(trials, Trials) else trials
+        trials = self.trials
+        return self._comparison if trials is None else trials.comparison
 
     @property
     def task(self) -> TrainingTask:
@@ -139,7 +139,7 @@ class Session:
         self.check_idle()
         trials = Trials(self.task, lrs, steps)
         run = RangeTest(trials.points())
-        self._trials, self.trial_steps = trials, trials.steps
+        self.trials = trials
         self.trial_test = self._latest = run
         return run
 
@@ -169,5 +169,5 @@ class Session:
 
     def release(self) -> None:
         """Drop the model and all else that is trained; keep what was measured."""
-        self._trials = self.comparison
+        self._comparison, self.trials = self.comparison, None
         self._task = None
