@@ -39,7 +39,7 @@ _MANY = 100_000  # references in a list; it takes a millisecond to note them
 _ORDER_BYTES = 64 * 2**20  # of arrays that may be an order: copied as long as there is room
 
 _PLAIN = frozenset((*ATOMS, ModuleType))
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _CALLED = ("__getitem__", "__iter__", "__call__")
 _LIBRARIES = ("torch.", "torchvision.", "numpy.")  # their functions draw from no generator of yours
 
@@ -136,7 +136,7 @@ class _Walk:
             methods = (getattr(kind, name, None) for name in _CALLED)
             self._enter((m for m in methods if isinstance(m, FunctionType)), sampler=False)
             own = (held for base in kind.__mro__[:-1] for held in vars(base).values())
-            self._enter((held for held in own if isinstance(held, _GENERATORS)), sampler=False)
+            self._enter((held for held in own if isinstance(held, GENERATORS)), sampler=False)
 
     def _note_order(self, array: Any, sampler: bool) -> None:
         """Copy an array that may be shuffled in place: any of a sampler, or NumPy's of integers.
@@ -167,7 +167,7 @@ def _generators_named_in(function: FunctionType) -> Iterator[Any]:
     """Yield the random generators among the global variables that a function uses."""
     variables = function.__globals__
     for name in _names_in(function.__code__):
-        if isinstance(value := variables.get(name), _GENERATORS):
+        if isinstance(value := variables.get(name), GENERATORS):
             yield value
 
 

@@ -32,6 +32,7 @@ from .data_state import data_states, is_data
 from .own_state import OwnState, one_line
 from .random_state import random_states, state_of
 from .tensors import UNINITIALIZED, Values, has_values, inner_tensors, is_leaf
+from .uses import Uses
 
 # The walk ignores these: they are immutable, or nothing that a training step changes in place.
 _IGNORED = (*ATOMS, FunctionType, MethodType, BuiltinFunctionType, ModuleType)
@@ -54,6 +55,8 @@ class Snapshot:
         ``load_state_dict`` are put back by these too, all by their attributes.
     data : iterable
         Loaders and datasets whose state to put back, with their random generators.
+    uses : Uses, optional
+        What the step uses besides those.
 
     Attributes
     ----------
@@ -66,7 +69,9 @@ class Snapshot:
         If a tensor is of a type that cannot be copied.
     """
 
-    def __init__(self, objects: Iterable[Any], data: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, objects: Iterable[Any], data: Iterable[Any] = (), uses: Uses | None = None
+    ) -> None:
         self.unrestored: list[str] = []
         self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
         self._tensors: list[Tensor] = []
@@ -74,11 +79,16 @@ class Snapshot:
         self._hung: list[tuple[dict[str, Any], dict[str, Any]]] = []  # attributes of tensors
         self._containers: list[Restore] = []
         self._loads: list[OwnState] = []
-        self._data = list(data)
+        uses = uses or Uses()
+        self._data = [*data, *uses.data]
         self._plain = 0
         self._stack: list[Any] = []
         for thing in objects:
-            self._add(thing)
+            self._add(thing, load=True)
+        for thing in uses.objects:
+            self._add(thing, load=False)
+        self._containers += uses.counters
+        self._watched = [ask for thing, ask in uses.watched if id(thing) not in self._seen]
         leaves = [t for t in (*self._tensors, *self._wrappers) if is_leaf(t)]
         self._flags = [(p, p.requires_grad) for p in leaves]
         self._grads = [(p, p.grad) for p in leaves]
@@ -140,6 +150,7 @@ class Snapshot:
             for load in self._loads
             if load.differs()
         ]
+        self.unrestored += [sentence for ask in self._watched if (sentence := ask()) is not None]
 
     def _restore_tensors(self) -> None:
         for attributes, saved in self._hung:
@@ -166,14 +177,14 @@ class Snapshot:
 
     # -- the walk ---------------------------------------------------------------------------------
 
-    def _add(self, thing: Any) -> None:
+    def _add(self, thing: Any, *, load: bool) -> None:
         if is_data(thing):
             self._data.append(thing)
         elif isinstance(thing, (nn.Module, Optimizer, Tensor, np.ndarray)) or _is_container(thing):
             self._visit(thing)
         elif id(thing) not in self._seen:
             self._seen[id(thing)] = thing
-            if hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict"):
+            if load and hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict"):
                 # Some state may be out of the walk's reach, so do both: load the object's own
                 # state, then restore its attributes, which brings the original objects back.
                 self._loads.append(OwnState(thing))
