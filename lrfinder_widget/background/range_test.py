@@ -32,16 +32,15 @@ Listener = Callable[["RangeTest"], object]
 class RangeTest:
     """Run an iterator of ``(lr, loss)`` in a background thread, once.
 
-    It runs any points, such as those of a `sweep`. It is not what `range_test` returns: that
-    function blocks, and returns a `LossCurve`.
+    It is not what `range_test` returns: that function blocks, and returns a `LossCurve`.
 
     Parameters
     ----------
     points : iterable of (float, float)
         Usually a `sweep`. A generator is closed when the run is stopped; the value it returns is
-        the reason of its end. It may have several repeats: then it yields, between two of them, the
-        reason of the earlier one, alone. If it can be asked for a baseline, it yields that
-        baseline's losses after the points of each repeat.
+        the reason of its end. It may have several repeats: then it yields the reason of the earlier
+        one between two of them. If it can be asked for a baseline, that follows each repeat's
+        points. Its ``unrestored``, if it has that, is the run's.
 
     Examples
     --------
@@ -62,6 +61,7 @@ class RangeTest:
         self._median: tuple[tuple[LossCurve, ...], LossCurve] | None = None  # of these curves
         self._reason: Reason | None = None
         self._exception: BaseException | None = None
+        self.unrestored: tuple[str, ...] = ()  # what could not be put back, in sentences
         self._listeners: list[Listener] = []
         self._done = threading.Event()  # set as the worker's last act
         self._worker: threading.Thread | None = None
@@ -284,6 +284,7 @@ class RangeTest:
         self._publish(state, reason, exception)
 
     def _publish(self, state: State, reason: Reason, exception: BaseException | None) -> None:
+        self.unrestored = tuple(getattr(self._points, "unrestored", ()))
         self._points = ()
         with self._lock:
             self._reason = reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TypeAlias, cast
 
 from .loss_curve import LossCurve, Reason
@@ -14,6 +14,13 @@ ended; and, after the points of a repeat, the losses of its baseline, one by one
 
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
 Items: TypeAlias = Generator[Item, None, Reason]
+
+
+def unrestored_text(unrestored: Sequence[str]) -> str:
+    """Say what could not be put back after a run, or that all is as it was."""
+    if not unrestored:
+        return "Everything has been restored."
+    return " ".join(["Not everything has been restored.", *unrestored])
 
 
 class Recorder:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 
-from .random_state import Restore, random_states
+from .contents import Restore
+from .random_state import random_states
 from .step import TrainingStep
 
 MOST_BYTES = 256 * 2**20

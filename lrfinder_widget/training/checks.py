@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from .contents import ATOMS, attributes_of, slots_state
+from .random_state import state_of
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:
@@ -27,22 +33,37 @@ def check_preserve(preserve: Any) -> tuple[Any, ...]:
     Raises
     ------
     TypeError
-        If one of them has no ``state_dict`` and ``load_state_dict``.
+        If one of them has nothing that could be put back, such as a number or a class.
     """
-    if not isinstance(preserve, Iterable) or hasattr(preserve, "state_dict"):
-        raise TypeError(
-            f"preserve must be a list of objects; got {type(preserve).__name__}. "
-            "For a single object, write preserve=[object]."
-        )
+    if not isinstance(preserve, Iterable) or isinstance(preserve, (str, bytes, Mapping, Tensor)):
+        raise TypeError(_ONE.format(kind=type(preserve).__name__))
+    if hasattr(preserve, "state_dict"):
+        raise TypeError(_ONE.format(kind=type(preserve).__name__))
     objects = tuple(preserve)
-    for thing in objects:
-        if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
+    for i, thing in enumerate(objects):
+        if isinstance(thing, _NOTHING_TO_PUT_BACK) or not _has_state(thing):
             raise TypeError(
-                "preserve takes objects that have state_dict and load_state_dict (a scaler, an "
-                "averaged model, a scheduler, another optimizer); got an object of type "
-                f"{type(thing).__name__}."
+                "preserve takes objects whose state can change (a scaler, an averaged model, a "
+                "scheduler, another optimizer, an object of your own); preserve["
+                f"{i}] is a {type(thing).__name__}, which has none. Pass the object that holds it."
             )
     return objects
+
+
+_ONE = (
+    "preserve must be a list of objects; got {kind}. For a single object, write preserve=[object]."
+)
+_NOTHING_TO_PUT_BACK = (*ATOMS, FunctionType, MethodType, BuiltinFunctionType, ModuleType)
+
+
+def _has_state(thing: object) -> bool:
+    return (
+        isinstance(thing, (Tensor, np.ndarray, dict, list, tuple, set, deque))
+        or hasattr(thing, "state_dict")
+        or state_of(thing) is not None
+        or attributes_of(thing) is not None
+        or slots_state(thing) is not None
+    )
 
 
 def check_values(model: nn.Module) -> None:
@@ -58,7 +79,8 @@ def check_values(model: nn.Module) -> None:
             raise ValueError(
                 f"{name} of the model is on the meta device: it has a shape, but no values to "
                 "train. Allocate it first, for example with model.to_empty(device=…), and "
-                "initialise it."
+                "initialise it. If your step calls this model with parameters kept elsewhere, as "
+                "torch.func does, pass those as the model: nn.ParameterList(parameters)."
             )
 
 

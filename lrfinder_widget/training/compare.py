@@ -15,7 +15,7 @@ from lrfinder_widget.curve.comparison import Comparison, Trial
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
 
-from .sweep_run import SweepRun
+from .sweep_run import RunPoints, SweepRun, note_on, warn_of
 from .task import TrainingTask
 from .thread_state import ThreadState
 
@@ -74,6 +74,11 @@ def compare(
     BaseException
         Whatever your model, loss or data raised, or an interrupt, once everything is put back.
 
+    Warns
+    -----
+    RuntimeWarning
+        If something is seen to differ afterwards that could not be put back: one sentence each.
+
     Examples
     --------
     >>> import torch
@@ -91,9 +96,14 @@ def compare(
             )
     task = TrainingTask(model, optimizer, batches, criterion, **options)
     trials = Trials(task, lrs, steps, schedule=schedule, halving=halving)
-    with closing(trials.points()) as points:
-        for _ in points:
-            pass
+    try:
+        with closing(trials.points()) as points:
+            for _ in points:
+                pass
+    except Exception as error:
+        note_on(error, trials.unrestored)
+        raise
+    warn_of(trials.unrestored, stacklevel=2)
     return trials.comparison
 
 
@@ -106,6 +116,11 @@ class Trials:
         What to train, on which batches, and what to put back.
     lrs, steps, schedule, halving
         As for `compare`, with the same errors.
+
+    Attributes
+    ----------
+    unrestored : list of str
+        One sentence for each thing that could not be put back after a trial.
     """
 
     def __init__(
@@ -130,6 +145,7 @@ class Trials:
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
         self._task = task
+        self.unrestored: list[str] = []
         self._trials: dict[float, Trial] = {}
         self._running: tuple[float, list[float]] = (0.0, [])
         self._baseline: NDArray[np.float64] | None = None
@@ -148,7 +164,7 @@ class Trials:
 
         The losses at the starting weights follow, as single numbers.
         """
-        return self._points(self._task.thread_state())
+        return RunPoints(self._points(self._task.thread_state()), self.unrestored)
 
     def _points(self, thread_state: ThreadState) -> TrialPoints:
         left = list(self.lrs)
@@ -184,6 +200,7 @@ class Trials:
                     losses.append(loss)
                     yield lr, loss
         finally:
+            self._note(run)
             self._trials[lr] = Trial(lr, np.array(losses), reason == "completed")
             self._running = (lr, [])
 
@@ -193,12 +210,19 @@ class Trials:
         lrs = self.lrs[:1] * self.steps  # nothing is trained, so any learning rate will do
         run = SweepRun(self._task, lrs, stop=None, train=False, thread_state=thread_state)
         losses: list[float] = []
-        with closing(cast(Points, run.items())) as points:
-            for _, loss in points:
-                losses.append(loss)
-                yield loss
+        try:
+            with closing(cast(Points, run.items())) as points:
+                for _, loss in points:
+                    losses.append(loss)
+                    yield loss
+        finally:
+            self._note(run)
         if len(losses) == self.steps and np.isfinite(losses).all():
             self._baseline = np.array(losses)
+
+    def _note(self, run: SweepRun) -> None:
+        """Note what a run could not put back, each sentence once."""
+        self.unrestored += [said for said in run.unrestored if said not in self.unrestored]
 
 
 def _has_exploded(losses: NDArray[np.float64]) -> bool:

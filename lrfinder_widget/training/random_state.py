@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
-Restore: TypeAlias = Callable[[], object]
-
-_ATOMS = (Tensor, np.ndarray, int, float, str, bytes, type(None))
+from .contents import Restore
 
 
-def random_states(data: Iterable[Any] = ()) -> list[Restore]:
-    """Read every random state there is; each of the returned functions puts one back.
-
-    Parameters
-    ----------
-    data : iterable
-        Loaders and datasets. The generators among their attributes are included, and so are the
-        numbers with which loaders and samplers seed them.
-    """
-    restores: list[Restore] = [
+def random_states() -> list[Restore]:
+    """Read the random states that all code shares; each of the returned functions puts one back."""
+    return [
         partial(torch.set_rng_state, torch.get_rng_state()),
         partial(np.random.set_state, np.random.get_state(legacy=False)),
         partial(random.setstate, random.getstate()),
         *_accelerator_states(),
     ]
-    for source in data:
-        restores += _generators_of(source)
-    return restores
 
 
 def _accelerator_states() -> list[Restore]:
@@ -55,40 +40,6 @@ def _accelerator_states() -> list[Restore]:
     ]
 
 
-def _generators_of(source: Any, depth: int = 4) -> list[Restore]:
-    """Find the generators among the attributes of a loader, its samplers and its dataset."""
-    restores: list[Restore] = []
-    seen: set[int] = set()
-    ahead = [(source, depth)]
-    while ahead:
-        value, depth = ahead.pop()
-        if isinstance(value, _ATOMS) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        restores += _counters_of(value)
-        restore = state_of(value)
-        if restore is not None:
-            restores.append(restore)
-        elif depth:
-            ahead += [(part, depth - 1) for part in _parts(value)]
-    return restores
-
-
-def _counters_of(value: Any) -> list[Restore]:
-    """Read the integers of a loader or sampler: one may be the epoch, used as a seed.
-
-    Accelerate's are seeded like that, and increment the epoch when it ends.
-    """
-    if not isinstance(value, (DataLoader, Sampler)):
-        return []
-    attributes = vars(value)
-    return [
-        partial(attributes.__setitem__, name, number)
-        for name, number in attributes.items()
-        if isinstance(number, int)
-    ]
-
-
 def state_of(value: Any) -> Restore | None:
     """Return a function that puts the state of a generator back; `None` for anything else."""
     if isinstance(value, torch.Generator):
@@ -101,9 +52,3 @@ def state_of(value: Any) -> Restore | None:
     if isinstance(value, random.Random):
         return partial(value.setstate, value.getstate())
     return None
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, (list, tuple)):
-        return value if len(value) <= 64 else ()  # a list of transforms, not the samples
-    return list(getattr(value, "__dict__", {}).values())

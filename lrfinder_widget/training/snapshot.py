@@ -8,77 +8,97 @@ references held elsewhere (by a compiled graph, by a scheduler) stay valid.
 
 from __future__ import annotations
 
-import copy
-import operator
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
-from types import BuiltinFunctionType, FunctionType, MethodType
+from collections.abc import Iterable
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
 
+from .contents import (
+    ATOMS,
+    Restore,
+    attributes_of,
+    dict_state,
+    is_machinery,
+    items_state,
+    slots_state,
+)
+from .data_state import data_states, is_data
+from .own_state import OwnState, one_line
 from .random_state import random_states, state_of
-
-_Restore = Callable[[], object]
+from .tensors import UNINITIALIZED, Values, has_values, inner_tensors, is_leaf
+from .uses import Uses
 
 # The walk ignores these: they are immutable, or nothing that a training step changes in place.
-_ATOMS = (
-    int,
-    float,
-    complex,
-    bool,
-    str,
-    bytes,
-    type(None),
-    type,
-    FunctionType,
-    MethodType,
-    BuiltinFunctionType,
-    torch.dtype,
-    torch.device,
-)
-
-_UNINITIALIZED = (UninitializedParameter, UninitializedBuffer)
+_IGNORED = (*ATOMS, FunctionType, MethodType, BuiltinFunctionType, ModuleType)
 
 # These wrappers keep counters that must stay in step with state outside Python.
 _OPAQUE = ("torch.nn.parallel", "torch.distributed", "torch._dynamo")
+
+_MOST_PLAIN = 20_000  # objects of classes that nothing is known about
 
 
 class Snapshot:
     """A copy of everything that training may change; `restore` puts it back, any number of times.
 
-    Taking the snapshot changes nothing. Tensors are copied once (one multi-tensor copy out, one
-    back), on their own device if it has room, otherwise to host memory, never to disk.
+    Taking the snapshot changes nothing.
 
     Parameters
     ----------
     objects : iterable
-        Modules, optimizers, and other objects with ``state_dict`` and ``load_state_dict``.
+        Modules, optimizers, and any other objects. Those with ``state_dict`` and
+        ``load_state_dict`` are put back by these too, all by their attributes.
     data : iterable
-        Loaders and datasets whose own random generators to put back.
+        Loaders and datasets whose state to put back, with their random generators.
+    uses : Uses, optional
+        What the step uses besides those.
+
+    Attributes
+    ----------
+    unrestored : list of str
+        After a restore, one sentence for each thing that is seen to differ from what it was.
+
+    Raises
+    ------
+    TypeError
+        If a tensor is of a type that cannot be copied.
     """
 
-    def __init__(self, objects: Iterable[Any], data: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, objects: Iterable[Any], data: Iterable[Any] = (), uses: Uses | None = None
+    ) -> None:
+        self.unrestored: list[str] = []
         self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
         self._tensors: list[Tensor] = []
-        self._containers: list[_Restore] = []
-        self._loads: list[_Restore] = []
+        self._wrappers: list[Tensor] = []  # tensors made of others
+        self._hung: list[tuple[dict[str, Any], dict[str, Any]]] = []  # attributes of tensors
+        self._containers: list[Restore] = []
+        self._loads: list[OwnState] = []
+        uses = uses or Uses()
+        self._data = [*data, *uses.data]
+        self._plain = 0
         self._stack: list[Any] = []
         for thing in objects:
-            self._add(thing)
-        self._flags = [(p, p.requires_grad) for p in self._tensors if p.is_leaf]
-        self._grads = [(p, p.grad) for p in self._tensors if p.is_leaf]
-        self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, _UNINITIALIZED)]
+            self._add(thing, load=True)
+        for thing in uses.objects:
+            self._add(thing, load=False)
+        self._containers += uses.counters
+        self._watched = [ask for thing, ask in uses.watched if id(thing) not in self._seen]
+        leaves = [t for t in (*self._tensors, *self._wrappers) if is_leaf(t)]
+        self._flags = [(p, p.requires_grad) for p in leaves]
+        self._grads = [(p, p.grad) for p in leaves]
+        self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, UNINITIALIZED)]
         tensors = self._tensors + (
             # Data parallelism may keep gradients in its own memory, and continue to write there.
             [g for _, g in self._grads if g is not None] if self._sees_shared_gradients() else []
         )
-        self._values = _Values([t for t in tensors if _has_values(t)])
-        self._random = random_states(data)
+        self._values = Values([t for t in tensors if has_values(t)])
+        self._random = [*random_states(), *data_states(self._data, self._seen)]
 
     def set_gradients_aside(self) -> None:
         """Take the gradients off the parameters: the objects are kept, so they need no copy."""
@@ -91,7 +111,7 @@ class Snapshot:
         Parameters
         ----------
         random : bool
-            Whether to put the random state back as well.
+            Whether to put the random state and that of the data back as well.
 
         Raises
         ------
@@ -108,18 +128,34 @@ class Snapshot:
         if interruption is not None:
             raise interruption
 
-    def _restore_once(self, random: Iterable[_Restore]) -> None:
+    def _restore_once(self, random: Iterable[Restore]) -> None:
         failure: Exception | None = None
-        parts = (*self._loads, *self._containers, self._restore_tensors, *random)
+        self.unrestored.clear()
+        parts: tuple[Restore, ...] = (
+            *self._loads,
+            *self._containers,
+            self._restore_tensors,
+            *random,
+        )
         for part in parts:
             try:
                 part()
             except Exception as error:  # noqa: BLE001 - the other parts must still be restored
                 failure = failure or error
+                self.unrestored.append(_failed(part, error))
         if failure is not None:
             raise failure
+        self.unrestored += [
+            f"After its own load_state_dict(), {load} still differs from what it was."
+            for load in self._loads
+            if load.differs()
+        ]
+        self.unrestored += [sentence for ask in self._watched if (sentence := ask()) is not None]
 
     def _restore_tensors(self) -> None:
+        for attributes, saved in self._hung:
+            if attributes or saved:
+                _put_attributes_back(attributes, saved)
         for parameter, _ in self._grads:
             parameter.grad = None  # before the data, as a gradient's shape must match
         tensor: Any
@@ -141,55 +177,81 @@ class Snapshot:
 
     # -- the walk ---------------------------------------------------------------------------------
 
-    def _add(self, thing: Any) -> None:
-        if isinstance(thing, nn.Module):
+    def _add(self, thing: Any, *, load: bool) -> None:
+        if is_data(thing):
+            self._data.append(thing)
+        elif isinstance(thing, (nn.Module, Optimizer, Tensor, np.ndarray)) or _is_container(thing):
             self._visit(thing)
-        elif isinstance(thing, Optimizer):
-            self._visit(vars(thing))
-        else:
-            # Some state may be out of the walk's reach, so do both: load the object's own state,
-            # then restore its attributes, which brings the original objects back.
-            saved = copy.deepcopy(thing.state_dict())
-            self._loads.append(lambda: thing.load_state_dict(copy.deepcopy(saved)))
-            self._visit(getattr(thing, "__dict__", {}))
+        elif id(thing) not in self._seen:
+            self._seen[id(thing)] = thing
+            if load and hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict"):
+                # Some state may be out of the walk's reach, so do both: load the object's own
+                # state, then restore its attributes, which brings the original objects back.
+                self._loads.append(OwnState(thing))
+            if (put_back := state_of(thing)) is not None:
+                self._containers.append(put_back)
+            else:
+                self._visit_attributes(thing)
         while self._stack:
             self._record(self._stack.pop())
 
     def _visit(self, value: Any) -> None:
-        if not isinstance(value, _ATOMS) and id(value) not in self._seen:
+        if not isinstance(value, _IGNORED) and id(value) not in self._seen:
             self._seen[id(value)] = value
             self._stack.append(value)
 
     def _record(self, value: Any) -> None:
         if isinstance(value, Tensor):
-            self._tensors.append(value)
+            self._record_tensor(value)
         elif isinstance(value, nn.Module):
             self._record_module(value)
         elif isinstance(value, Optimizer):  # inside another that wraps it
             self._visit(vars(value))
-        else:
+        elif _is_container(value):
             self._record_container(value)
-
-    def _record_container(self, value: Any) -> None:
-        kind = type(value)
-        if kind in (dict, OrderedDict, defaultdict):
-            saved = dict(value)
-            self._containers.append(lambda: _refill_dict(value, saved))
-            for item in saved.values():
-                self._visit(item)
-        elif kind in (list, deque, set):
-            items = list(value)
-            self._containers.append(lambda: _refill(value, items))
-            for item in items:
-                self._visit(item)
-        elif isinstance(value, tuple):
-            for item in value:
-                self._visit(item)
-        elif isinstance(value, np.ndarray) and not value.dtype.hasobject and value.flags.writeable:
-            array = value.copy()
-            self._containers.append(lambda: np.copyto(value, array))
+        elif isinstance(value, np.ndarray):
+            if not value.dtype.hasobject and value.flags.writeable:
+                self._containers.append(partial(np.copyto, value, value.copy()))
         elif (put_back := state_of(value)) is not None:
             self._containers.append(put_back)
+        elif is_data(value):
+            self._data.append(value)
+        elif self._plain < _MOST_PLAIN and not is_machinery(value):
+            self._plain += 1
+            self._visit_attributes(value)
+
+    def _record_tensor(self, tensor: Tensor) -> None:
+        attributes = vars(tensor)
+        saved = _own_attributes(attributes) if attributes else {}
+        self._hung.append((attributes, saved))
+        inner = inner_tensors(tensor)
+        (self._tensors if inner is None else self._wrappers).append(tensor)
+        for item in (*saved.values(), *(inner or ())):
+            self._visit(item)
+
+    def _record_container(self, value: Any) -> None:
+        if isinstance(value, dict):
+            saved, put_back = dict_state(value)
+            self._containers.append(put_back)
+            items: Iterable[Any] = saved.values()
+        elif isinstance(value, (tuple, frozenset)):
+            items = value
+        else:
+            items, put_back = items_state(value)
+            self._containers.append(put_back)
+        for item in items:
+            self._visit(item)
+        if type(value) not in _CONTAINERS:
+            self._visit_attributes(value)
+
+    def _visit_attributes(self, thing: Any) -> None:
+        if (attributes := attributes_of(thing)) is not None:
+            self._visit(attributes)
+        if (slots := slots_state(thing)) is not None:
+            saved, put_back = slots
+            self._containers.append(put_back)
+            for item in saved.values():
+                self._visit(item)
 
     def _record_module(self, module: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):  # its attributes live in C++
@@ -211,102 +273,30 @@ class Snapshot:
         self._visit(attributes)
 
 
+_CONTAINERS = (dict, OrderedDict, defaultdict, list, deque, set, tuple, frozenset, torch.Size)
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (dict, list, deque, set, tuple, frozenset))
+
+
+def _failed(part: Restore, error: Exception) -> str:
+    what = f"The state of {part}" if isinstance(part, OwnState) else "A part of the state"
+    return f"{what} could not be put back: {one_line(error)}."
+
+
 def _set_class(module: nn.Module, kind: type[nn.Module]) -> None:
     if type(module) is not kind:
         module.__class__ = kind
 
 
-def _refill_dict(target: dict[Any, Any], saved: dict[Any, Any]) -> None:
-    if len(target) == len(saved) and all(map(operator.is_, target, saved)):
-        for key, value in saved.items():  # never empty, as another thread may be reading it
-            if target[key] is not value:
-                target[key] = value
-    else:
-        target.clear()
-        target.update(saved)
+def _own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the compiler's marks, which belong to the graphs that it keeps."""
+    return {name: held for name, held in attributes.items() if not name.startswith("_dynamo")}
 
 
-def _refill(target: Any, items: list[Any]) -> None:
-    if len(target) == len(items) and all(map(operator.is_, target, items)):
-        return
-    target.clear()
-    (target.update if isinstance(target, set) else target.extend)(items)
-
-
-# -- tensors --------------------------------------------------------------------------------------
-
-
-class _Values:
-    """The values of many tensors, copied out together and copied back together."""
-
-    def __init__(self, tensors: list[Tensor]) -> None:
-        # The object, its memory at the start, and the size of that memory.
-        self._aliases: list[tuple[Tensor, Tensor, int]] = []
-        self._together: dict[torch.device, tuple[list[Tensor], list[Tensor]]] = {}
-        self._singly: list[tuple[Tensor, Tensor]] = []
-        with torch.no_grad():
-            by_device: dict[torch.device, list[Tensor]] = defaultdict(list)
-            for tensor in tensors:
-                if tensor.layout is not torch.strided or _is_special(tensor):
-                    self._singly.append((tensor, tensor.detach().clone()))
-                    continue
-                alias = tensor.data  # shares the memory, survives `tensor.data = …`
-                self._aliases.append((tensor, alias, alias.untyped_storage().nbytes()))
-                by_device[tensor.device].append(_without_overlap(alias))
-            for device, memory in by_device.items():
-                where = _place_for(memory, device)
-                copies = [torch.empty_like(m, device=where) for m in memory]
-                torch._foreach_copy_(copies, memory)
-                self._together[device] = (memory, copies)
-
-    def restore(self) -> None:
-        with torch.no_grad():
-            for tensor, alias, size in self._aliases:
-                storage = alias.untyped_storage()
-                if storage.nbytes() < size:  # freed, as some wrappers do between two steps
-                    storage.resize_(size)
-                if not _same_memory(tensor, alias):
-                    tensor.data = alias
-            for memory, copies in self._together.values():
-                torch._foreach_copy_(memory, copies)
-            for tensor, saved in self._singly:
-                with torch.inference_mode(tensor.is_inference()):
-                    tensor.copy_(saved)
-
-
-def _is_special(tensor: Tensor) -> bool:
-    return tensor.is_inference() or tensor.is_conj() or tensor.is_neg()
-
-
-def _has_values(tensor: Tensor) -> bool:
-    return not isinstance(tensor, _UNINITIALIZED) and tensor.device.type != "meta"
-
-
-def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
-    return (
-        tensor.data_ptr() == alias.data_ptr()
-        and tensor.shape == alias.shape
-        and tensor.dtype == alias.dtype
-        and tensor.stride() == alias.stride()
-    )
-
-
-def _without_overlap(tensor: Tensor) -> Tensor:
-    """Return the memory under an expanded tensor, which itself cannot be written to."""
-    if tensor.is_contiguous() or tensor.numel() == 0:
-        return tensor
-    reach = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.as_strided((reach,), (1,)) if reach < tensor.numel() else tensor
-
-
-def _place_for(tensors: list[Tensor], device: torch.device) -> torch.device:
-    """Choose where to copy: the same device if a tenth of its memory stays free, else the host."""
-    module = torch.get_device_module(device) if device.type != "cpu" else None
-    if module is None or not hasattr(module, "mem_get_info"):
-        return device
-    try:
-        free, total = module.mem_get_info(device)
-    except RuntimeError:  # many of Intel's devices do not tell
-        return device
-    needed = sum(t.numel() * t.element_size() for t in tensors)
-    return device if needed < free - total // 10 else torch.device("cpu")
+def _put_attributes_back(attributes: dict[str, Any], saved: dict[str, Any]) -> None:
+    for name in _own_attributes(attributes):
+        if name not in saved:
+            del attributes[name]
+    attributes.update(saved)

@@ -78,7 +78,8 @@ def sweep(
         A few fixed batches. The loss of a point is then their mean loss after the step, in eval
         mode and without gradients.
     preserve : iterable, optional
-        Further objects with ``state_dict`` and ``load_state_dict`` to put back.
+        Further objects to put back, with their attributes and, if they have ``state_dict`` and
+        ``load_state_dict``, by these. What your `step` reaches as a variable is found without it.
     device : torch.device or str, optional
         Where to move the batches. By default to the model's own device; with `step`, they are left
         where they are.
@@ -100,6 +101,11 @@ def sweep(
         For invalid arguments, before anything is touched.
     BaseException
         From ``next``: whatever your model, loss or data raised, once everything is put back.
+
+    Warns
+    -----
+    RuntimeWarning
+        If something is seen to differ afterwards that could not be put back: one sentence each.
 
     References
     ----------
@@ -128,7 +134,7 @@ def sweep(
         preserve=preserve,
         device=device,
     )
-    points = SweepRun(task, plan.lrs, stop=task.stop).points()
+    points = SweepRun(task, plan.lrs, stop=task.stop, warns=2).points()
     return cast(Points, points)  # a single run has nothing between its points
 
 
@@ -179,6 +185,11 @@ def range_test(
     BaseException
         Whatever your model, loss or data raised, or an interrupt, once everything is put back.
 
+    Warns
+    -----
+    RuntimeWarning
+        If something is seen to differ afterwards that could not be put back: one sentence each.
+
     Examples
     --------
     >>> import torch
@@ -208,6 +219,7 @@ def range_test(
         stop=task.stop,
         repeats=plan.repeats,
         thread_state=task.thread_state(shared=False),
+        warns=3,
     )
     run.baseline.asked_for = True
     recorder, items = Recorder(), run.items()

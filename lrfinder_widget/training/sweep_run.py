@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.loss_curve import Reason
-from lrfinder_widget.curve.points import Item, Items, Points
+from lrfinder_widget.curve.points import Items, Points, unrestored_text
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 
 from .baseline import Baseline, forward_only, untrained_step
@@ -26,6 +27,7 @@ from .snapshot import Snapshot
 from .step import TrainingStep, as_loss
 from .task import Stop, TrainingTask
 from .thread_state import ThreadState
+from .uses import Uses
 
 
 class SweepRun:
@@ -66,8 +68,10 @@ class SweepRun:
         train: bool = True,
         thread_state: ThreadState | None = None,
         opened: threading.Event | None = None,
+        warns: int = 0,
     ) -> None:
         self.task = task
+        self.unrestored: list[str] = []
         self.baseline = Baseline(possible=train and task.has_batch_losses)
         self._lrs = lrs
         self._stop = stop
@@ -75,10 +79,11 @@ class SweepRun:
         self._trains = train
         self._thread_state = thread_state or task.thread_state()
         self._opened = opened
+        self.warns = warns
 
     def points(self) -> SweepPoints:
         """Return the points as a generator that can also measure a baseline on request."""
-        return SweepPoints(self.items(), self.baseline)
+        return SweepPoints(self)
 
     def items(self) -> Items:
         """Run, and yield the points.
@@ -89,16 +94,24 @@ class SweepRun:
         try:
             self._ranks = Ranks() if several_ranks() else None
             with self._ranks or nullcontext():  # announces the end, once all is put back
-                objects = self.task.preserved()
-                optimizers = [thing for thing in objects if isinstance(thing, Optimizer)]
+                objects, uses = self.task.preserved(), self.task.uses()
+                both = (*objects, *uses.objects)
+                optimizers = [thing for thing in both if isinstance(thing, Optimizer)]
                 with guarded(self.task.model, optimizers) as self._guard:
-                    return (yield from self._restored(objects))
+                    reason = yield from self._restored(objects, uses)
+            if self.warns:
+                warn_of(self.unrestored, stacklevel=self.warns)
+            return reason
+        except Exception as error:
+            if self.warns:
+                note_on(error, self.unrestored)
+            raise
         finally:
             if self._opened is not None:
                 self._opened.set()
 
-    def _restored(self, objects: list[Any]) -> Items:
-        snapshot = Snapshot(objects, data=[self.task.batches])
+    def _restored(self, objects: list[Any], uses: Uses) -> Items:
+        snapshot = Snapshot(objects, data=[self.task.batches], uses=uses)
         self._batches = Batches(self.task.batches, self.task.device)
         # Plain try and finally, not ExitStack: an interrupt may come at any line of Python, and
         # these restore wherever it comes.
@@ -132,6 +145,8 @@ class SweepRun:
                     snapshot.restore()
                     raise
                 finally:
+                    self.unrestored += snapshot.unrestored
+                    self.unrestored += getattr(self._batches, "unrestored", [])
                     del snapshot  # a kept traceback must not keep a copy of the model
                     self.baseline.forget()  # nor the batches
 
@@ -261,22 +276,30 @@ class SweepRun:
             yield lr, loss
 
 
-class SweepPoints(Generator[Item, None, Reason]):
-    """A generator of points; a baseline requested before the first point follows the last."""
+def note_on(error: Exception, unrestored: Sequence[str]) -> None:
+    """Note on an error what could not be put back, if there is anything."""
+    if unrestored:
+        error.add_note(unrestored_text(unrestored))
 
-    def __init__(self, items: Items, baseline: Baseline) -> None:
+
+def warn_of(unrestored: Sequence[str], *, stacklevel: int) -> None:
+    """Warn of what could not be put back, if there is anything."""
+    if unrestored:
+        warnings.warn(unrestored_text(unrestored), RuntimeWarning, stacklevel=stacklevel + 1)
+
+
+class RunPoints(Generator[Any, None, Any]):
+    """A generator of points that tells, once it has ended, what could not be put back."""
+
+    def __init__(self, items: Generator[Any, None, Any], unrestored: list[str]) -> None:
         self._items = items
-        self._baseline = baseline
+        self.unrestored = unrestored
 
-    def __iter__(self) -> Items:
+    def __iter__(self) -> Generator[Any, None, Any]:
         """Return the inner generator, so that a loop over it has no overhead."""
         return self._items
 
-    def ask_for_baseline(self) -> None:
-        """Request a baseline: the caller knows what the single numbers after the points are."""
-        self._baseline.asked_for = True
-
-    def send(self, value: None) -> Item:
+    def send(self, value: None) -> Any:
         """Continue, as with any generator."""
         return self._items.send(value)
 
@@ -287,3 +310,19 @@ class SweepPoints(Generator[Item, None, Reason]):
     def close(self) -> None:
         """End it, which puts everything back."""
         self._items.close()
+
+
+class SweepPoints(RunPoints):
+    """The points of a sweep; a baseline requested before the first point follows the last."""
+
+    def __init__(self, run: SweepRun) -> None:
+        super().__init__(run.items(), run.unrestored)
+        self._run = run
+
+    def ask_for_baseline(self) -> None:
+        """Request a baseline: the caller knows what the single numbers after the points are.
+
+        It also tells its user what could not be put back, so there is no warning.
+        """
+        self._run.baseline.asked_for = True
+        self._run.warns = 0

@@ -25,6 +25,7 @@ from .distributed import check_sharded, several_ranks
 from .param_groups import LearningRate
 from .step import TrainingStep, model_device
 from .thread_state import ThreadState
+from .uses import Uses, uses_of
 
 StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Stop: TypeAlias = Literal["divergence"] | StopRule | None
@@ -114,10 +115,14 @@ class TrainingTask:
             *self._preserve,
         ]
 
+    def uses(self) -> Uses:
+        """Find what the step uses besides; a run puts it back, too."""
+        return uses_of(self.step)
+
     def parameters(self) -> list[Tensor]:
         """Return the parameters of everything that a run changes and puts back."""
         parameters: list[Tensor] = []
-        for thing in self.preserved():
+        for thing in (*self.preserved(), *self.uses().objects):
             if isinstance(thing, nn.Module):
                 parameters += thing.parameters()
             elif isinstance(thing, Optimizer):

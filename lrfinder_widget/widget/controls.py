@@ -11,6 +11,7 @@ import ipywidgets
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.curve.points import unrestored_text
 from lrfinder_widget.curve.rules import RULES, Rule
 
 from .factory import WidgetFactory
@@ -172,7 +173,10 @@ def _state_sentence(
         )
     if test.state is State.FAILED:
         error = "".join(traceback.format_exception_only(test.exception)).strip()
-        return f"Failed after {done} steps; everything has been restored. {error}"
+        restored = "; everything has been restored."
+        if test.unrestored:
+            restored = f". {unrestored_text(test.unrestored)}"
+        return f"Failed after {done} steps{restored} {error}"
     at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
         "completed": f"All {total} steps done.",
@@ -182,7 +186,7 @@ def _state_sentence(
         "stop-rule": f"Your stop rule ended the test{at}.",
         "stopped": f"Stopped after {done} of {total} steps.",
     }
-    return f"{ended[test.reason or 'stopped']} Everything has been restored."
+    return f"{ended[test.reason or 'stopped']} {unrestored_text(test.unrestored)}"
 
 
 def status_text(sentence: str, exception: BaseException | None = None) -> str:

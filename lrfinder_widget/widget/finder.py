@@ -154,6 +154,11 @@ class LRFinder(ipywidgets.VBox):
         return self._session.test.exception
 
     @property
+    def unrestored(self) -> tuple[str, ...]:
+        """What the latest run could not put back, one sentence each; empty if all is as it was."""
+        return self._session.unrestored
+
+    @property
     def curve(self) -> LossCurve:
         """The curve of the latest test so far."""
         return self._session.test.curve
@@ -303,8 +308,6 @@ class LRFinder(ipywidgets.VBox):
         """
         self._presenter.apply(optimizer, scheduler)
 
-    # -- in and out -------------------------------------------------------------------------------
-
     def add(self, curve: LossCurve, name: str | None = None) -> None:
         """Show another curve on the chart, such as another finder's; its `name` can be edited."""
         if not isinstance(curve, LossCurve):
@@ -332,8 +335,5 @@ class LRFinder(ipywidgets.VBox):
         return self._presenter.to_json()
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas data frame of `curves`.
-
-        Columns: ``run`` (from 1), ``lr``, ``loss``, ``smoothed``, ``baseline`` (nan if missing).
-        """
+        """Return `curves`: ``run`` (from 1), ``lr``, ``loss``, ``smoothed`` and ``baseline``."""
         return tables.to_dataframe(self.curves)

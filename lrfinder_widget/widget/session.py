@@ -61,6 +61,11 @@ class Session:
         return [*self._earlier, test.curve] if len(test) else list(self._earlier)
 
     @property
+    def unrestored(self) -> tuple[str, ...]:
+        """What the run that was started last could not put back, one sentence each."""
+        return self._latest.unrestored
+
+    @property
     def comparison(self) -> Comparison | None:
         """The results of the latest trial runs so far; `None` before the first."""
         trials = self.trials

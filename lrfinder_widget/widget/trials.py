@@ -13,6 +13,7 @@ from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.comparison import Comparison
+from lrfinder_widget.curve.points import unrestored_text
 from lrfinder_widget.curve.smoothing import moving_average
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
@@ -178,7 +179,10 @@ def _smoothed(losses: Array, steps: int) -> Array:
 
 def _sentence(run: RangeTest, comparison: Comparison, steps: int) -> str:
     if run.state is State.FAILED:
-        return f"The trial runs failed; everything has been restored. {run.exception!r}"
+        restored = "; everything has been restored."
+        if run.unrestored:
+            restored = f". {unrestored_text(run.unrestored)}"
+        return f"The trial runs failed{restored} {run.exception!r}"
     if not run.state.ended:
         return (
             f"Trial runs of {steps} steps each, from the same weights on the same batches: "
@@ -186,4 +190,4 @@ def _sentence(run: RangeTest, comparison: Comparison, steps: int) -> str:
         )
     stopped = "Stopped: " if run.state is State.STOPPED else ""
     text = f"{stopped}{comparison.reason}"
-    return f"{text[0].upper()}{text[1:]} Everything has been restored."
+    return f"{text[0].upper()}{text[1:]} {unrestored_text(run.unrestored)}"

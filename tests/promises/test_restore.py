@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.training.snapshot import _place_for
+from lrfinder_widget.training.tensors import place_for
 
 AT = 5  # the step at which something happens
 
@@ -463,8 +463,8 @@ def test_copies_stay_on_the_device_only_if_it_keeps_a_tenth_free(
     device = SimpleNamespace(mem_get_info=lambda _: (free, 1000))
     monkeypatch.setattr(torch, "get_device_module", lambda _: device)
     tensors = [torch.empty(10), torch.empty(3, 2, dtype=torch.float16)]  # 40 and 12 bytes
-    assert _place_for(tensors, torch.device("cuda")) == torch.device(expected)
-    assert _place_for(tensors, torch.device("cpu")) == torch.device("cpu")
+    assert place_for(tensors, torch.device("cuda")) == torch.device(expected)
+    assert place_for(tensors, torch.device("cpu")) == torch.device("cpu")
 
 
 def test_copies_stay_on_a_device_that_does_not_say_how_much_is_free(
@@ -475,4 +475,4 @@ def test_copies_stay_on_a_device_that_does_not_say_how_much_is_free(
 
     device = SimpleNamespace(mem_get_info=mem_get_info)
     monkeypatch.setattr(torch, "get_device_module", lambda _: device)
-    assert _place_for([torch.empty(10)], torch.device("xpu")) == torch.device("xpu")
+    assert place_for([torch.empty(10)], torch.device("xpu")) == torch.device("xpu")

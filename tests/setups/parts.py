@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import support
@@ -25,23 +26,58 @@ class Probe:
 
     The phases are "load" (a batch), "forward", "backward" (at its start, and before the gradient of
     the first parameter is stored), "step" (of an optimizer, before it) and "stepped" (after it).
+
+    What it has counted is kept outside of it: as a part of loaders and criterions, it would be put
+    back with them.
     """
 
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.factor = 1.0  # every loss is multiplied by it
-        self.offset = 0.0  # and stands higher by this, which doubles each time
-        self._armed: tuple[str, int, Callable[[], object]] | None = None
+    @property
+    def _notes(self) -> _Notes:
+        return _NOTES.setdefault(self, _Notes())
+
+    @property
+    def calls(self) -> Counter[str]:
+        return self._notes.calls
+
+    @property
+    def factor(self) -> float:
+        """Every loss is multiplied by it."""
+        return self._notes.factor
+
+    @factor.setter
+    def factor(self, factor: float) -> None:
+        self._notes.factor = factor
+
+    @property
+    def offset(self) -> float:
+        """Every loss stands higher by this, which doubles each time."""
+        return self._notes.offset
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        self._notes.offset = offset
 
     def arm(self, phase: str, at: int, act: Callable[[], object]) -> None:
         """Act at the `at`-th call of `phase` from now on."""
         self.calls.clear()
-        self._armed = phase, at, act
+        self._notes.armed = phase, at, act
 
     def __call__(self, phase: str) -> None:
-        self.calls[phase] += 1
-        if self._armed is not None and self._armed[:2] == (phase, self.calls[phase]):
-            self._armed[2]()
+        notes = self._notes
+        notes.calls[phase] += 1
+        if notes.armed is not None and notes.armed[:2] == (phase, notes.calls[phase]):
+            notes.armed[2]()
+
+
+@dataclass
+class _Notes:
+    calls: Counter[str] = field(default_factory=Counter)
+    factor: float = 1.0
+    offset: float = 0.0
+    armed: tuple[str, int, Callable[[], object]] | None = None
+
+
+_NOTES: WeakKeyDictionary[Probe, _Notes] = WeakKeyDictionary()
 
 
 @dataclass

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.training.snapshot import _Values
+from lrfinder_widget.training.tensors import Values
 
 CE = nn.CrossEntropyLoss()
 OURS = "an LR range test is training this"
@@ -253,14 +253,14 @@ def test_the_guard_stays_until_everything_is_put_back(
     monkeypatch: pytest.MonkeyPatch, phase: str, name: str
 ) -> None:
     slow = Slow()
-    copy_back = _Values.restore
+    copy_back = Values.restore
 
-    def slow_copy_back(values: _Values) -> None:
+    def slow_copy_back(values: Values) -> None:
         slow.take_time()
         copy_back(values)
 
     if phase == "tensors":
-        monkeypatch.setattr(_Values, "restore", slow_copy_back)
+        monkeypatch.setattr(Values, "restore", slow_copy_back)
     model, optimizer = fresh()
     before = picture(model, optimizer)
     batches = slow if phase == "loader" else data()

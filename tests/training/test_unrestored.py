@@ -1,0 +1,188 @@
+"""What could not be put back is said: in a warning, in the status line, and as `unrestored`."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import closing
+from typing import Any
+
+import pytest
+import torch
+from support import linear, loader, sgd_momentum
+from torch import nn
+
+from lrfinder_widget import LRFinder, RangeTest, State, compare, range_test, sweep
+
+WAIT_S = 20.0
+CE = nn.CrossEntropyLoss()
+NOT_ALL = "Not everything has been restored. "
+
+
+class Native:
+    """Keeps its position where no walk can reach, like an object written in C++."""
+
+    def __init__(self) -> None:
+        position = 0
+
+        def move() -> int:
+            nonlocal position
+            position += 1
+            return position
+
+        def tell() -> int:
+            return position
+
+        self.move, self.tell = move, tell
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.tell(), "scores": torch.tensor([float("nan")])}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+DIFFERS = "After its own load_state_dict(), the Native in preserve still differs from what it was."
+
+
+def setup() -> dict[str, Any]:
+    model, native = linear(), Native()
+    optimizer = sgd_momentum(model)
+
+    def step(batch: Any) -> Any:
+        native.move()
+        optimizer.zero_grad()
+        loss = CE(model(batch[0]), batch[1])
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return {
+        "model": model,
+        "optimizer": optimizer,
+        "batches": loader(),
+        "step": step,
+        "preserve": [native],
+    }
+
+
+RUN = {"num_iter": 5, "end_lr": 1e-3}
+
+
+def test_what_differs_after_a_range_test_is_warned_of_where_it_was_called() -> None:
+    with pytest.warns(RuntimeWarning) as caught:
+        range_test(**setup(), **RUN)
+    assert [str(w.message) for w in caught] == [NOT_ALL + DIFFERS]
+    assert caught[0].filename == __file__
+
+
+def test_so_it_is_after_a_sweep() -> None:
+    with pytest.warns(RuntimeWarning) as caught:
+        for _ in sweep(**setup(), **RUN):
+            pass
+    assert [str(w.message) for w in caught] == [NOT_ALL + DIFFERS]
+    assert caught[0].filename == __file__
+
+
+def test_so_it_is_once_after_trials() -> None:
+    with pytest.warns(RuntimeWarning) as caught:
+        compare(**setup(), lrs=[1e-3, 1e-2], steps=10)
+    assert [str(w.message) for w in caught] == [NOT_ALL + DIFFERS]
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.timeout(60)
+def test_a_run_in_the_background_tells_it_without_a_warning() -> None:
+    test = RangeTest(sweep(**setup(), **RUN)).start().wait(WAIT_S)
+    assert test.state is State.FINISHED
+    assert test.unrestored == (DIFFERS,)
+
+
+@pytest.mark.timeout(60)
+def test_the_finder_and_its_status_line_say_it() -> None:
+    finder = LRFinder(**setup(), **RUN, variable=None)
+    assert finder.unrestored == ()
+    finder.start().wait(WAIT_S)
+    status = finder._presenter.view.controls.status.value
+    assert finder.unrestored == (DIFFERS,)
+    assert NOT_ALL + DIFFERS in status
+    assert "Everything has been restored." not in status
+    finder.compare([1e-3, 1e-2], steps=10).wait(WAIT_S)
+    assert finder.unrestored == (DIFFERS,)
+    assert NOT_ALL + DIFFERS in finder._presenter.view.trials.text.value
+    finder.close()
+    assert finder.unrestored == (DIFFERS,)
+
+
+@pytest.mark.timeout(60)
+def test_nothing_is_said_if_all_is_as_it_was() -> None:
+    model = linear()
+    finder = LRFinder(model, sgd_momentum(model), loader(), CE, **RUN, variable=None)
+    finder.start().wait(WAIT_S)
+    assert finder.unrestored == ()
+    assert "Everything has been restored." in finder._presenter.view.controls.status.value
+    finder.close()
+
+
+class Broken(Native):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        raise OSError("the disk is full")
+
+
+FAILED = "The state of the Broken in preserve could not be put back: OSError: the disk is full."
+
+
+@pytest.mark.timeout(60)
+def test_a_restore_that_fails_is_not_called_a_restore() -> None:
+    finder = LRFinder(**{**setup(), "preserve": [Broken()]}, **RUN, variable=None).start()
+    with pytest.raises(OSError, match="disk is full"):
+        finder.wait(WAIT_S)
+    status = finder._presenter.view.controls.status.value
+    assert finder.unrestored == (FAILED,)
+    assert f"Failed after 5 steps. {NOT_ALL}{FAILED}" in status
+    assert "; everything has been restored" not in status
+    finder.close()
+
+
+def test_the_error_of_a_restore_carries_a_note_of_what_is_left() -> None:
+    with pytest.raises(OSError, match="disk is full") as caught:
+        range_test(**{**setup(), "preserve": [Broken()]}, **RUN)
+    assert NOT_ALL + FAILED in caught.value.__notes__
+
+
+def test_a_sweep_closed_early_is_as_quiet_as_one_that_is_whole() -> None:
+    model = linear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with closing(sweep(model, sgd_momentum(model), loader(), CE, **RUN)) as points:
+            next(iter(points))
+
+
+def test_a_large_tensor_that_the_step_changes_is_said_by_name() -> None:
+    given, table = setup(), torch.zeros(2_000_000)
+    train = given["step"]
+
+    def step(batch: Any) -> Any:
+        table.add_(1)
+        return train(batch)
+
+    del given["preserve"]
+    with pytest.warns(RuntimeWarning, match=r"large tensor table in place.*preserve=\[table\]"):
+        range_test(**{**given, "step": step}, **RUN)
+    assert table[0] == 5
+    range_test(**{**given, "step": step, "preserve": [table]}, **RUN)
+    assert table[0] == 5
+
+
+@pytest.mark.parametrize("kind", ["generator", "loader"])
+def test_an_iterator_that_the_step_advances_is_said_by_name(kind: str) -> None:
+    given = setup()
+    train = given["step"]
+    real: Any = (i for i in range(100)) if kind == "generator" else iter(loader())
+
+    def step(batch: Any) -> Any:
+        next(real)
+        return train(batch)
+
+    del given["preserve"]
+    with pytest.warns(RuntimeWarning, match="The iterator real that the step uses has moved on"):
+        range_test(**{**given, "step": step}, **RUN)
