@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from widget_support import WAIT_S, Gate, finished, in_thread, status
+from widget_support import RISE, WAIT_S, Gate, finished, in_thread, status
 
 from lrfinder_widget import LRFinder, State
+from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.widget.trials import _smoothed
 
 
@@ -58,8 +59,45 @@ def test_trial_runs_by_code_default_to_what_the_curve_suggests(make: Any) -> Non
     assert finder.compare(steps=12).wait(WAIT_S) is finder
     assert finder.comparison is not None
     assert finder.comparison.lrs == finder.curve.trial_candidates()
-    with pytest.raises(RuntimeError, match=r"pass lrs=\[…\]"):
-        make(namespace={}).compare()
+
+
+def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make: Any) -> None:
+    finder = finished(make(RISE, namespace={}))
+    assert finder.suggestion.lr is None
+    view = finder._presenter.view.trials
+    rungs = ladder(finder._session.task.model, finder._session.task.optimizer)
+    assert view.lrs.value == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
+    assert "Try compares a ladder of 5 learning rates" in html.unescape(status(finder))
+    told: list[str] = []
+    view.text.observe(lambda change: told.append(html.unescape(change["new"])), "value")
+    finder.compare(steps=50).wait(WAIT_S)
+    assert finder.comparison is not None
+    assert finder.comparison.lrs == list(rungs.lrs)
+    assert finder.comparison.scheduled
+    assert "A ladder of 5 learning rates around the optimizer's own 1.0e-01" in told[0]
+    assert "trial runs of 50 steps each, 250 in all" in told[0]
+    assert "A ladder of 5 learning rates" in told[-1]
+
+
+def test_before_any_test_there_is_the_ladder(make: Any) -> None:
+    finder = make(RISE, namespace={}).compare(steps=10).wait(WAIT_S)
+    assert finder.comparison.scheduled
+    assert len(finder.comparison.lrs) == 5
+
+
+def test_a_click_on_the_ladder_that_was_offered_runs_it_but_not_on_what_was_typed(
+    make: Any,
+) -> None:
+    finder = finished(make(RISE, namespace={}))
+    view = finder._presenter.view.trials
+    view.steps.value = "10"
+    view.try_button.click()
+    finder.wait(WAIT_S)
+    assert finder.comparison.scheduled
+    view.lrs.value = view.lrs.value.replace(",", " ,")
+    view.try_button.click()
+    finder.wait(WAIT_S)
+    assert not finder.comparison.scheduled
 
 
 def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate) -> None:
