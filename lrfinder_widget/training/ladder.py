@@ -20,7 +20,7 @@ MOST_STEPS = 2000
 """The steps of all trials of a ladder together."""
 
 _MOST = 5
-_CLOSEST, _WIDE, _RUNG = 1 / 3, 0.7, 0.5  # in decades
+_CLOSEST, _WIDE, _RUNG = 1 / 3, 0.69, 0.5  # in decades
 _OWN = ("max_lr", "initial_lr", "lr")  # the first of these that a group has
 _WARM_UP = 0.05
 _SGD, _MUON, _ANY = 0.1, 0.02, 1e-3

@@ -173,7 +173,7 @@ class TrialView:
         held_out = dict(enumerate(comparison.held_out_losses.values()))
         if not any(trial.held_out for trial in comparison.trials):
             held_out = {}
-        names |= {i: f"{names[i]}: {_last(found)}" for i, found in held_out.items() if found}
+        names |= {i: f"{names[i]}: {_last(found)}" for i, found in held_out.items() if len(found) > 1}
         if comparison.baseline is not None:
             names[START], lines[START] = "starting weights", comparison.baseline
         smooth = {i: _smoothed(losses, steps) for i, losses in lines.items()}
@@ -190,8 +190,7 @@ class TrialView:
             lowest = min(seen, key=lambda y: float(y.min()))
             beside = [y for _, y in dots.values()]
             low, high = loss_limits(
-                np.concatenate([longest[:1], lowest, *(y[:1] for y in beside)]),
-                np.concatenate([lowest, *beside]),
+                np.concatenate([longest[:1], lowest, *beside]), np.concatenate([lowest, *beside])
             )
             self._y.min, self._y.max = low, high
             self._axis.tick_values = round_ticks(low, high)
