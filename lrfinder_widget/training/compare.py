@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -18,10 +19,12 @@ from lrfinder_widget.curve.points import Points
 from lrfinder_widget.curve.trial import Rate, Trial
 
 from .checks import check_lrs
+from .held_out import Evaluate, Found, HeldOut, Rates, Train
 from .ladder import ladder, warm_up_and_decay
+from .param_groups import set_each
+from .sweep_run import SweepRun
 from .task import TrainingTask
 from .thread_state import ThreadState
-from .trial_run import Evaluate, HeldOut, Rates, TrialRun
 
 TrialPoints: TypeAlias = Generator[tuple[float, float] | float, None, None]
 """A point ``(lr, loss)``, or a loss at the starting weights."""
@@ -178,7 +181,7 @@ class Trials:
         self._held_out = None if held_out is None else HeldOut(task, held_out, evaluate)
         self._task = task
         self._trials: dict[Rate, Trial] = {}
-        self._running: tuple[TrialRun | None, Rate, list[float]] = (None, 0.0, [])
+        self._running: tuple[Rate, list[float], Found] = (0.0, [], {})
         self._baseline: NDArray[np.float64] | None = None
         self._start: NDArray[np.float64] | None = None  # on the held-out batches
         self._done, self._seconds = 0, 0.0  # of trials that have ended
@@ -187,9 +190,9 @@ class Trials:
     def comparison(self) -> Comparison:
         """The results of the trials so far; may be read from any thread."""
         trials = dict(self._trials)
-        run, lr, losses = self._running
-        if run is not None and losses:
-            trials[lr] = _trial(run, lr, losses.copy(), completed=False)
+        lr, losses, found = self._running
+        if losses:
+            trials[lr] = _trial(lr, losses.copy(), found, completed=False)
         return Comparison(list(trials.values()), self._baseline, self._start, self._scheduled)
 
     @property
@@ -234,18 +237,22 @@ class Trials:
     def _run(self, lr: Rate, steps: int, thread_state: ThreadState) -> TrialPoints:
         # In the middle of a decay, the loss says little about its end.
         after = {steps} if self._scheduled else {steps // 4, steps // 2, steps}
-        run = TrialRun(
-            self._task,
-            lr,
-            self._factors[:steps],
-            stop=_has_exploded,
-            thread_state=thread_state,
-            held_out=self._held_out,
-            after=after,
-        )
         losses: list[float] = []
+        found: Found = {}
+
+        def around(train: Train, device: torch.device | None) -> Train:
+            if isinstance(lr, tuple):
+                set_each(self._task.optimizer, lr)
+            if self._held_out is None:
+                return train
+            return self._held_out.watch(train, device, after, found)
+
+        lrs = [(max(lr) if isinstance(lr, tuple) else lr) * f for f in self._factors[:steps]]
+        run = SweepRun(
+            self._task, lrs, stop=_has_exploded, around=around, thread_state=thread_state
+        )
         reason, began = "stopped", time.monotonic()
-        self._running = (run, lr, losses)
+        self._running = (lr, losses, found)
         try:
             with closing(cast(Points, run.items())) as points:
                 while True:
@@ -257,35 +264,32 @@ class Trials:
                     losses.append(point[1])
                     yield point
         finally:
-            self._trials[lr] = _trial(run, lr, losses, completed=reason == "completed")
-            self._running = (None, 0.0, [])
+            self._trials[lr] = _trial(lr, losses, found, completed=reason == "completed")
+            self._running = (0.0, [], {})
             self._done += len(losses)
             self._seconds += time.monotonic() - began
 
     def _judge_the_start(self, thread_state: ThreadState) -> None:
         """Evaluate the starting weights; lazy layers get those of the trials, as there."""
-        if self._held_out is None:
+        held_out = self._held_out
+        if held_out is None:
             return
-        run = TrialRun(
-            self._task,
-            self.lrs[0],
-            [1.0],
-            stop=None,
-            thread_state=thread_state,
-            held_out=self._held_out,
-            train=False,
-        )
+        found: Found = {}
+
+        def around(_: Train, device: torch.device | None) -> Train:
+            return held_out.watch(lambda batch: 0.0, device, {1}, found)
+
+        run = SweepRun(self._task, [1.0], stop=None, around=around, thread_state=thread_state)
         with closing(run.items()) as points:
             for _ in points:
                 pass
-        self._start = run.evaluations[0]
+        self._start = found[1]
 
     def _at_the_start(self, thread_state: ThreadState) -> TrialPoints:
         if not self._task.has_batch_losses:
             return
-        lr = self.lrs[0]  # nothing is trained, so any learning rate will do
-        factors = [1.0] * self.steps
-        run = TrialRun(self._task, lr, factors, stop=None, train=False, thread_state=thread_state)
+        lrs = [1.0] * self.steps  # nothing is trained, so any learning rate will do
+        run = SweepRun(self._task, lrs, stop=None, train=False, thread_state=thread_state)
         losses: list[float] = []
         with closing(cast(Points, run.items())) as points:
             for _, loss in points:
@@ -295,10 +299,10 @@ class Trials:
             self._baseline = np.array(losses)
 
 
-def _trial(run: TrialRun, lr: Rate, losses: list[float], *, completed: bool) -> Trial:
+def _trial(lr: Rate, losses: list[float], found: Found, *, completed: bool) -> Trial:
     # On an accelerator, steps run ahead of their losses; what came after the end does not count.
-    found = {steps: each for steps, each in dict(run.evaluations).items() if steps <= len(losses)}
-    return Trial(lr, np.array(losses), completed, found)
+    held_out = {steps: each for steps, each in dict(found).items() if steps <= len(losses)}
+    return Trial(lr, np.array(losses), completed, held_out)
 
 
 def _has_exploded(losses: NDArray[np.float64]) -> bool:

@@ -15,8 +15,8 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
+from lrfinder_widget.training.held_out import Evaluate, Rates
 from lrfinder_widget.training.task import Stop, TrainingTask
-from lrfinder_widget.training.trial_run import Evaluate, Rates
 
 from . import tables
 from .clicks import Clicks

@@ -14,9 +14,9 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.training.compare import Trials
+from lrfinder_widget.training.held_out import Rates
 from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
-from lrfinder_widget.training.trial_run import Rates
 
 _CLOSED = "this LRFinder is closed; make a new one."
 _OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway

@@ -173,7 +173,9 @@ class TrialView:
         held_out = dict(enumerate(comparison.held_out_losses.values()))
         if not any(trial.held_out for trial in comparison.trials):
             held_out = {}
-        names |= {i: f"{names[i]}: {_last(found)}" for i, found in held_out.items() if len(found) > 1}
+        names |= {
+            i: f"{names[i]}: {_last(found)}" for i, found in held_out.items() if len(found) > 1
+        }
         if comparison.baseline is not None:
             names[START], lines[START] = "starting weights", comparison.baseline
         smooth = {i: _smoothed(losses, steps) for i, losses in lines.items()}

@@ -339,7 +339,7 @@ def test_an_evaluation_that_gives_no_number_is_told(bad: Any) -> None:
 
 
 def test_several_processes_could_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrfinder_widget.training.trial_run.several_ranks", lambda: True)
+    monkeypatch.setattr("lrfinder_widget.training.held_out.several_ranks", lambda: True)
     with pytest.raises(ValueError, match="held_out works in a single process only"):
         compare(*fresh(), loader(), CE, lrs=[0.1], held_out=HELD_OUT)
 

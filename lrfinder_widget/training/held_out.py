@@ -1,4 +1,4 @@
-"""One trial run: a run with one learning rate that is also evaluated on held-out batches."""
+"""Evaluates a model on held-out batches in the middle of a run, without changing anything."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from lrfinder_widget.curve.trial import Rate
+from torch import nn
 
 from .baseline import eager
 from .batches import move
@@ -18,10 +16,10 @@ from .checks import check_val_batches
 from .distributed import several_ranks
 from .snapshot import Snapshot
 from .step import TrainingStep, describe
-from .sweep_run import SweepRun
-from .task import Stop, TrainingTask
-from .thread_state import ThreadState
+from .task import TrainingTask
 
+Train: TypeAlias = Callable[[Any], Any]
+Found: TypeAlias = dict[int, NDArray[np.float64]]
 Evaluate: TypeAlias = Callable[[nn.Module, Sequence[Any]], float]
 Rates: TypeAlias = Iterable[float | Sequence[float]] | Literal["ladder"]
 """What to try: numbers, one number for each parameter group, or what is known of the optimizer."""
@@ -65,11 +63,36 @@ class HeldOut:
         self._task = task
         self._evaluate = evaluate
 
-    def on(self, device: torch.device | None) -> Callable[[], NDArray[np.float64]]:
-        """Move the batches to `device`, and return the function that evaluates on them.
+    def watch(
+        self, train: Train, device: torch.device | None, after: Collection[int], found: Found
+    ) -> Train:
+        """Return a function that trains, and that evaluates after some numbers of steps.
 
-        It returns the loss of each batch, or the single number of `evaluate`.
+        Parameters
+        ----------
+        train : callable
+            Trains on a batch and returns the loss.
+        device : torch.device or None
+            Where to move the held-out batches; None leaves them where they are.
+        after : collection of int
+            The numbers of steps.
+        found : dict
+            Gets the losses of the held-out batches, or the single number of `evaluate`, by the
+            number of steps.
         """
+        evaluate, taken = self._on(device), 0
+
+        def train_and_evaluate(batch: Any) -> Any:
+            nonlocal taken
+            loss = train(batch)
+            taken += 1
+            if taken in after:
+                found[taken] = evaluate()
+            return loss
+
+        return train_and_evaluate
+
+    def _on(self, device: torch.device | None) -> Callable[[], NDArray[np.float64]]:
         batches = [b if device is None else move(b, device) for b in self._batches]
 
         def losses() -> NDArray[np.float64]:
@@ -94,82 +117,6 @@ class HeldOut:
             each = torch.stack([step.validate([batch]) for batch in batches])
             return np.array(each.tolist())
         return np.array([_as_number(self._evaluate(self._task.model, batches))])
-
-
-class TrialRun(SweepRun):
-    """One trial run; without training, it only evaluates the starting weights, once.
-
-    Parameters
-    ----------
-    task : TrainingTask
-        What to train and put back.
-    lr : float or tuple of float
-        The learning rate, or those of the parameter groups.
-    factors : sequence of float
-        What to multiply it by at each step.
-    stop : callable or None
-        When to end early.
-    thread_state : ThreadState
-        The state in which to run the steps.
-    held_out : HeldOut, optional
-        What to evaluate on.
-    after : collection of int
-        The numbers of steps after which to evaluate.
-    train : bool
-        As for `SweepRun`, without held-out batches.
-
-    Attributes
-    ----------
-    evaluations : dict of int to ndarray of float64
-        The losses of the held-out batches, by the number of steps.
-    """
-
-    def __init__(
-        self,
-        task: TrainingTask,
-        lr: Rate,
-        factors: Sequence[float],
-        *,
-        stop: Stop,
-        thread_state: ThreadState,
-        held_out: HeldOut | None = None,
-        after: Collection[int] = (),
-        train: bool = True,
-    ) -> None:
-        largest = max(lr) if isinstance(lr, tuple) else lr
-        lrs = [largest * factor for factor in factors]
-        super().__init__(task, lrs, stop=stop, train=train, thread_state=thread_state)
-        self._of_groups = lr if isinstance(lr, tuple) else None
-        self._held_out = held_out
-        self._after = after
-        self.evaluations: dict[int, NDArray[np.float64]] = {}
-
-    def _steps(self) -> Any:
-        # Here everything has been saved, and the ratios of the groups have not been read yet.
-        for group, lr in zip(self.task.optimizer.param_groups, self._of_groups or (), strict=False):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].detach().fill_(lr)
-            else:
-                group["lr"] = lr
-        return super()._steps()
-
-    def _training(self) -> Callable[[Any], Any]:
-        if self._held_out is None:
-            return super()._training()
-        evaluate, taken = self._held_out.on(self._batches.device), 0
-        if not self._trains:
-            return lambda _: float(self.evaluations.setdefault(0, evaluate()).mean())
-        train = super()._training()
-
-        def train_and_evaluate(batch: Any) -> Any:
-            nonlocal taken
-            loss = train(batch)
-            taken += 1
-            if taken in self._after:
-                self.evaluations[taken] = evaluate()
-            return loss
-
-        return train_and_evaluate
 
 
 def _as_number(value: Any) -> float:
