@@ -97,10 +97,17 @@ class HeldOut:
 
         def losses() -> NDArray[np.float64]:
             model = self._task.model
-            modules = [thing for thing in self._task.preserved() if isinstance(thing, nn.Module)]
+            optimizer: Any = self._task.optimizer
+            # Schedule-free optimizers train at one point and evaluate at another.
+            averages = hasattr(optimizer, "eval") and hasattr(optimizer, "train")
+            objects = [thing for thing in self._task.preserved() if isinstance(thing, nn.Module)]
             # Flags, buffers, plain attributes, generators: whatever a forward pass may change.
-            snapshot = Snapshot(modules, data=[self._task.batches])
+            snapshot = Snapshot(
+                [*objects, *([optimizer] if averages else [])], data=[self._task.batches]
+            )
             try:
+                if averages:
+                    optimizer.eval()
                 model.eval()
                 torch.clear_autocast_cache()  # the last step has changed the weights
                 with eager(model), torch.no_grad():

@@ -147,6 +147,68 @@ def test_an_evaluation_of_ones_own_gets_the_model_and_the_batches() -> None:
     assert found.held_out_losses == {0.1: {0: 1.0, 3: 2.0, 6: 3.0, 12: 4.0}}
 
 
+class Averaging(torch.optim.SGD):
+    """Keeps an average of the weights aside, and swaps it in for evaluation; no exact way back."""
+
+    mode = "train"
+
+    def step(self, closure: Any = None) -> Any:
+        assert self.mode == "train"
+        result = super().step(closure)
+        for p in self.param_groups[0]["params"]:
+            state = self.state[p]
+            state["mean"] = (state.get("mean", p.detach()) + p.detach()) / 2
+        return result
+
+    def eval(self) -> None:
+        self.mode = "eval"
+        for p in self.param_groups[0]["params"]:
+            if p in self.state:
+                p.data.mul_(1e-3).add_(self.state[p]["mean"] - p.data)
+
+    def train(self) -> None:
+        self.mode = "train"
+
+
+def test_an_optimizer_that_averages_weights_is_evaluated_with_them_and_trains_on_without() -> None:
+    def run(**options: Any) -> Any:
+        model, _ = fresh()
+        optimizer = Averaging(model.parameters(), lr=0.1)
+        before = picture(model, optimizer)
+        found = compare(model, optimizer, loader(), CE, lrs=[0.1], steps=12, **options)
+        assert picture(model, optimizer) == before
+        return found.trials[0]
+
+    judged = run(held_out=HELD_OUT)
+    assert judged.losses.tolist() == run().losses.tolist()
+    model, _ = fresh()
+    optimizer = Averaging(model.parameters(), lr=0.1)
+    train(model, optimizer, loader(), 12)
+    optimizer.eval()
+    assert judged.held_out[12].tolist() == evaluated(model)
+
+
+def test_a_compiled_model_is_evaluated_without_compiling_it_again() -> None:
+    def run(**options: Any) -> Any:
+        model, optimizer = fresh()
+        compiled = torch.compile(model, backend=backend)
+        return compare(compiled, optimizer, loader(), CE, lrs=[0.1], steps=12, **options)
+
+    compilations: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        compilations.append(graph)
+        return graph.forward
+
+    plain, counted = run(), len(compilations)
+    torch.compiler.reset()
+    compilations.clear()
+    judged = run(held_out=HELD_OUT)
+    assert len(compilations) == counted > 0
+    assert judged.trials[0].losses.tolist() == plain.trials[0].losses.tolist()
+    torch.compiler.reset()
+
+
 def test_a_trial_that_explodes_has_only_what_it_reached() -> None:
     model, optimizer = fresh()
     count = iter(range(1000))
