@@ -113,6 +113,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
         "criterion": nn.CrossEntropyLoss(),
         "loader": loader,
         "train_loader": loader,
+        "val_loader": loader,
     }
     torch.set_num_threads(threads)
 

@@ -10,7 +10,11 @@ import numpy as np
 
 from .arrays import Array
 from .control_variate import spread
+from .extrapolate import Schedule, suggest_longer
+from .plan import check_count
 from .plots import draw_trials
+from .suggest import Suggestion
+from .trial import Rate, Trial, clearly_above, format_rate, held_out_margin, margin, tail
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,33 +25,14 @@ CLEAR = 2.0
 LEAST_GAIN = 0.18
 """The least gain that counts, as a share of the `spread` of the baseline. A low learning rate gains
 less than that for a trained model, too. Chosen by `tests/benchmarks/regret.py`."""
-_BLOCKS = 5
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial run.
-
-    Attributes
-    ----------
-    lr : float
-        Its learning rate; with a schedule, what its factors multiply.
-    losses : ndarray of float64, shape (steps,)
-        The loss of each step, before the update.
-    completed : bool
-        Whether it took all its steps: its loss did not explode, and it was not stopped.
-    """
-
-    lr: float
-    losses: Array
-    completed: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """The trial runs of `compare`.
 
-    The result of a trial is its mean loss over the last fifth of its steps. All trials see the same
+    If there were held-out batches, the result of a trial is its mean loss on them at the end.
+    Otherwise it is its mean training loss over the last fifth of its steps. All trials see the same
     batches, so they are compared by the differences of their losses batch by batch, which vary much
     less than the losses do.
 
@@ -56,153 +41,271 @@ class Comparison:
     trials : list of Trial
         One for each learning rate.
     baseline : ndarray of float64, shape (steps,), optional
-        The losses of the starting weights on the same batches, step by step.
+        The losses of the starting weights on the training batches, step by step.
+    held_out : ndarray of float64, shape (n_batches,), optional
+        The losses of the starting weights on the held-out batches.
+    scheduled : bool, default False
+        Whether the trials had a schedule, rather than a constant learning rate.
+    family : str, optional
+        The optimizer's family, for `suggest`.
     """
 
     trials: list[Trial]
     baseline: Array | None = None
+    held_out: Array | None = None
+    scheduled: bool = False
+    family: str | None = None
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.trials)} learning rates: {self.reason}>"
 
     @property
-    def lrs(self) -> list[float]:
-        """The learning rates, in the order they were tried."""
+    def lrs(self) -> list[Rate]:
+        """The learning rates, in the order they were tried: numbers, or a tuple of the groups'."""
         return [trial.lr for trial in self.trials]
 
     @property
-    def losses(self) -> dict[float, Array]:
-        """The losses of each learning rate, step by step."""
+    def losses(self) -> dict[Rate, Array]:
+        """The training losses of each learning rate, step by step."""
         return {trial.lr: trial.losses for trial in self.trials}
 
     @property
-    def results(self) -> dict[float, float]:
-        """The mean loss at the end of each trial; nan for a trial that did not complete."""
-        return {trial.lr: _result(trial) for trial in self.trials}
+    def results(self) -> dict[Rate, float]:
+        """The mean training loss at the end of each trial; nan for one that did not complete."""
+        return {trial.lr: trial.result for trial in self.trials}
 
     @property
-    def ranking(self) -> list[float]:
+    def held_out_losses(self) -> dict[Rate, dict[int, float]]:
+        """The mean held-out loss of each learning rate, by the number of steps taken.
+
+        The loss of the starting weights is at 0. Without held-out batches, all are empty.
+        """
+        start = {} if self.held_out is None else {0: float(self.held_out.mean())}
+        return {
+            trial.lr: start | {n: float(losses.mean()) for n, losses in trial.held_out.items()}
+            for trial in self.trials
+        }
+
+    @property
+    def ranking(self) -> list[Rate]:
         """The learning rates, the lowest loss first.
 
-        Longer trials rank before shorter ones, which were not continued. Trials that did not
-        complete come last, those that lasted longest first.
+        By the held-out loss at the end, or without it by the training loss. Longer trials rank
+        before shorter ones, which were not continued. Trials that did not complete come last, those
+        that lasted longest first.
         """
         return [trial.lr for trial in self._ranked]
 
     @cached_property
     def _ranked(self) -> list[Trial]:
         def place(trial: Trial) -> tuple[bool, int, float, float]:
-            return (not trial.completed, -len(trial.losses), _result(trial), trial.lr)
+            loss = self._loss(trial)
+            loss = loss if np.isfinite(loss) else float("inf")
+            return (not trial.completed, -len(trial.losses), loss, trial.largest)
 
         return sorted(self.trials, key=place)
 
+    def _loss(self, trial: Trial) -> float:
+        """Return what the trial is judged by."""
+        if not self._is_judged:
+            return trial.result
+        return float("nan") if trial.judged is None else float(trial.judged.mean())
+
+    @cached_property
+    def _is_judged(self) -> bool:
+        return any(trial.judged is not None for trial in self.trials)
+
     @property
-    def winner(self) -> float | None:
+    def winner(self) -> Rate | None:
         """The first of the ranking; None if no trial completed."""
         return None if self._winner is None else self._winner.lr
 
     @cached_property
     def _winner(self) -> Trial | None:
         first = self._ranked[0] if self.trials else None
-        return first if first is not None and np.isfinite(_result(first)) else None
+        return first if first is not None and np.isfinite(self._loss(first)) else None
 
     @property
-    def margins(self) -> dict[float, float]:
+    def margins(self) -> dict[Rate, float]:
         """How far each is behind the winner, in standard errors of the difference.
 
-        The standard error is that of the means of five blocks of steps, since neighbouring steps
-        are not independent. Infinite for a trial that is shorter than the winner's, or did not
-        complete.
+        With held-out batches, those of the mean difference over the batches; nan if the evaluation
+        gave a single number. Without, those of the means of five blocks of steps, since
+        neighbouring steps are not independent. Infinite for a trial that is shorter than the
+        winner's, or did not complete.
         """
         winner = self._winner
         if winner is None:
             return {}
         return {
-            trial.lr: 0.0 if trial is winner else _margin(winner.losses, trial.losses)
+            trial.lr: 0.0 if trial is winner else self._margin(winner, trial)
             for trial in self.trials
         }
 
+    def _margin(self, winner: Trial, other: Trial) -> float:
+        if winner.judged is None:
+            return margin(winner.losses, other.losses)
+        if other.judged is None or len(other.losses) != len(winner.losses):
+            return float("inf")
+        return held_out_margin(winner.judged, other.judged)
+
+    def _is_close(self, winner: Trial, other: Trial) -> bool:
+        """Return whether a trial can hardly be distinguished from the winner."""
+        if winner.judged is None:
+            return self._margin(winner, other) < CLEAR
+        if other.judged is None or len(other.losses) != len(winner.losses):
+            return False
+        return not clearly_above(winner.judged, other.judged)
+
     @property
     def improves(self) -> bool | None:
-        """Whether the winner's loss ends clearly below that of the starting weights.
+        """Whether the winner's loss ends below that of the starting weights, by more than noise.
 
-        That is by at least 0.18 of the 10th-to-90th percentile range of the baseline. None without
-        a winner or a baseline.
+        With held-out batches: whether a paired t-test over these batches finds the winner's losses
+        below those of the starting weights, where noise alone passes once in forty times (with two
+        batches, the mean difference must be 12.7 standard errors, with eight 2.4). If there is one
+        batch, or the evaluation gave a single number, it must be lower by a hundredth. Without
+        held-out batches: by at least 0.18 of the 10th-to-90th percentile range of the baseline.
+        None without a winner, or if the starting weights were not measured.
         """
-        if self._winner is None or self.baseline is None:
+        winner = self._winner
+        if winner is None:
             return None
-        gain = _start(self._winner, self.baseline) - _result(self._winner)
-        return gain > LEAST_GAIN * spread(self.baseline)
+        if winner.judged is not None:
+            return None if self.held_out is None else clearly_above(winner.judged, self.held_out)
+        if self.baseline is None:
+            return None
+        return _start(winner, self.baseline) - winner.result > LEAST_GAIN * spread(self.baseline)
 
     @property
     def reason(self) -> str:
         """What the trials show, in a sentence or two."""
-        winner, margins = self._winner, self.margins
+        winner = self._winner
         if winner is None:
             return "no trial completed: try smaller learning rates."
-        text = (
-            f"after {len(winner.losses)} steps, {winner.lr:.2e} has the lowest loss, "
-            f"{_result(winner):.4g}"
-        )
-        close = [f"{lr:.2e}" for lr in self.ranking[1:] if margins[lr] < CLEAR]
-        if len(self.trials) == 1:
+        steps, loss, lr = len(winner.losses), self._loss(winner), format_rate(winner.lr)
+        if winner.judged is None:
+            text = f"after {steps} steps, {lr} has the lowest loss, {loss:.4g}"
+        elif self.improves is False and self.held_out is not None:
+            return _NO_USE.format(steps=steps, lr=lr, loss=loss, start=self.held_out.mean())
+        else:
+            text = f"after {steps} steps, {lr} has the lowest loss on the held-out batches, "
+            text += f"{loss:.4g}"
+            if self.held_out is not None:
+                text += f" ({self.held_out.mean():.4g} at the starting weights)"
+        others = self._ranked[1:]
+        close = [format_rate(t.lr) for t in others if self._is_close(winner, t)]
+        if not others:
             text += "; no other learning rate was tried."
         elif not close:
             text += ", clearly below the others."
         else:
             text += f"; {', '.join(close)} can hardly be distinguished from it."
-        if self.baseline is not None and not self.improves:
-            text += _NO_GAIN.format(_start(winner, self.baseline))
+        if winner.judged is None and self.baseline is not None and not self.improves:
+            text += _NO_GAIN.format(_start(winner, self.baseline), steps=steps)
         return text
 
+    def suggest(
+        self,
+        train_steps: int | None = None,
+        schedule: Schedule | None = None,
+        family: str | None = None,
+    ) -> Suggestion:
+        """Suggest the learning rate of a longer training from the held-out losses of the trials.
+
+        At each number of steps at which the trials were evaluated, the best learning rate is
+        interpolated between those tried. A line through these, of log10 of the learning rate over
+        log10 of the steps, leads to `train_steps`. Short trials show its slope with a large error,
+        so it is combined with the slopes that other trainings have had, each weighted by its
+        precision.
+
+        Parameters
+        ----------
+        train_steps : int, optional
+            The length of the planned training, in optimizer steps; by default that of the trials.
+        schedule : {"constant", "decay"}, optional
+            The schedule of the planned training; by default that of the trials.
+        family : str, optional
+            The optimizer's family; by default that of the trials.
+
+        Returns
+        -------
+        Suggestion
+            With the interval that the learning rate should lie in four times out of five, for
+            groups with different learning rates that of the largest; or a refusal, if no trial
+            improves on the starting weights, none completed, or there are no held-out losses.
+
+        Raises
+        ------
+        ValueError
+            If an argument is invalid.
+        """
+        if schedule not in (None, "constant", "decay"):
+            raise ValueError(f'schedule must be "constant" or "decay"; got {schedule!r}.')
+        tried: Schedule = "decay" if self.scheduled else "constant"
+        if train_steps is not None:
+            train_steps = check_count("train_steps", train_steps, at_least=1)
+        winner = self._winner
+        if winner is None or winner.judged is None or self.improves is False:
+            told = self.reason if winner is None or winner.judged is not None else _NOT_JUDGED
+            return Suggestion(None, None, None, "trials", f"{told[0].upper()}{told[1:]}")
+        return suggest_longer(
+            self.trials,
+            winner,
+            steps=train_steps or len(winner.losses),
+            planned=schedule or tried,
+            tried=tried,
+            family=family or self.family,
+        )
+
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame with the columns ``lr``, ``step`` (from 0) and ``loss``."""
+        """Return a pandas frame with the columns ``lr``, ``step`` (from 0) and ``loss``.
+
+        With held-out batches, also ``held_out``: their mean loss after the update of that step, nan
+        where it was not measured.
+        """
         import pandas as pd
 
+        judged = any(trial.held_out for trial in self.trials)
         parts = [
-            {"lr": trial.lr, "step": step, "loss": loss}
-            for trial in self.trials
+            {"lr": trial.lr, "step": step, "loss": loss, "held_out": held_out.get(step + 1)}
+            for trial, held_out in zip(self.trials, self.held_out_losses.values(), strict=True)
             for step, loss in enumerate(trial.losses.tolist())
         ]
-        return pd.DataFrame(parts, columns=["lr", "step", "loss"])
+        columns = ["lr", "step", "loss", *(["held_out"] if judged else [])]
+        return pd.DataFrame(parts, columns=columns).astype({"held_out": float} if judged else {})
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the losses of each trial with Matplotlib, averaged over a twentieth of its steps.
 
-        Also draws the losses of the starting weights, if they were taken.
+        Also draws the losses of the starting weights, if they were taken, and as dots the mean
+        held-out losses, if there are any.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; by default, in a new figure.
         """
-        return draw_trials(ax, [(trial.lr, trial.losses) for trial in self._ranked], self.baseline)
+        held_out = self.held_out_losses if any(trial.held_out for trial in self.trials) else {}
+        lines = [(format_rate(t.lr), t.losses, held_out.get(t.lr, {})) for t in self._ranked]
+        return draw_trials(ax, lines, self.baseline)
 
 
 _NO_GAIN = (
     " But the starting weights have a loss of {:.4g} on the same batches: in this many steps, none "
-    "of these learning rates lowers the loss clearly, as is common for a trained model."
+    "of these learning rates lowers the loss clearly, as is common for a trained model. As far as "
+    "{steps} steps show, training on does not help."
 )
-
-
-def _tail(losses: Array) -> Array:
-    return losses[-max(_BLOCKS, len(losses) // 5) :]
-
-
-def _result(trial: Trial) -> float:
-    return float(_tail(trial.losses).mean()) if trial.completed else float("nan")
+_NO_USE = (
+    "training on does not help: after {steps} steps, {lr} has the lowest loss on the held-out "
+    "batches, {loss:.4g}, which is not clearly below the {start:.4g} of the starting weights."
+)
+_NOT_JUDGED = (
+    "the trials were not evaluated on held-out batches, so they say nothing about a longer "
+    "training: pass held_out=[…] to compare."
+)
 
 
 def _start(winner: Trial, baseline: Array) -> float:
     """Return the mean loss of the starting weights on the batches of the winner's result."""
-    return float(_tail(baseline[: len(winner.losses)]).mean())
-
-
-def _margin(best: Array, other: Array) -> float:
-    if len(best) != len(other):
-        return float("inf")
-    differences = _tail(other) - _tail(best)
-    blocks = np.array([block.mean() for block in np.array_split(differences, _BLOCKS)])
-    error = float(blocks.std(ddof=1)) / _BLOCKS**0.5
-    mean = float(blocks.mean())
-    return mean / error if error > 0 else float("inf" if mean > 0 else 0)
+    return float(tail(baseline[: len(winner.losses)]).mean())

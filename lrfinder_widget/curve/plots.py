@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +54,9 @@ def draw_curve(
 
 
 def draw_trials(
-    ax: Axes | None, trials: Iterable[tuple[float, Array]], baseline: Array | None
+    ax: Axes | None,
+    trials: Iterable[tuple[str, Array, Mapping[int, float]]],
+    baseline: Array | None,
 ) -> Axes:
     """Draw the losses of trial runs, each averaged over a twentieth of its steps.
 
@@ -62,29 +64,36 @@ def draw_trials(
     ----------
     ax : matplotlib Axes or None
         Where to draw; None draws in a new figure.
-    trials : iterable of (float, ndarray of float64)
-        Learning rates and losses, in the order of the legend.
+    trials : iterable of (str, ndarray of float64, mapping of int to float)
+        Learning rates, losses, and held-out losses by the number of steps taken, which may be
+        missing; in the order of the legend.
     baseline : ndarray of float64 or None
         The losses of the starting weights, if they were taken; drawn as a dotted line.
     """
     ax = ax or _new_axes()
-    starts, shown = [], [np.zeros(0)]
+    starts, shown, title = [], [np.zeros(0)], "learning rate"
 
-    def draw(losses: Array, **style: Any) -> None:
-        ax.plot(moving_average(losses, max(1, len(losses) // 20)), **style)
+    def draw(losses: Array, **style: Any) -> Any:
+        return ax.plot(moving_average(losses, max(1, len(losses) // 20)), **style)[0]
 
     if baseline is not None:
         draw(baseline, label="starting weights", color="0.5", linestyle=":")
-    for lr, losses in trials:
-        draw(losses, label=f"{lr:.2e}")
+    for name, losses, held_out in trials:
+        line = draw(losses, label=name)
         starts += losses[:1].tolist()
         shown.append(losses[np.isfinite(losses)])
+        if held_out:
+            steps, means = list(held_out), np.array(list(held_out.values()))
+            ax.plot(steps, means, "o:", color=line.get_color(), label=f"_{name}, held out")
+            shown.append(means[np.isfinite(means)])
+            starts += means[:1].tolist()
+            title = "learning rate (dots: held out)"
     everything = np.concatenate(shown)
     if len(everything):  # an explosion may leave the plot
         start, low = float(np.median(starts)), float(everything.min())
         ax.set_ylim(low - 0.05 * (start - low), start + 0.3 * (start - low))
     ax.set(xlabel="step", ylabel="loss")
-    ax.legend(title="learning rate")
+    ax.legend(title=title)
     return ax
 
 

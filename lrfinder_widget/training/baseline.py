@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -86,14 +87,22 @@ class Baseline:
 
 def forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any]], Tensor]:
     """Return a function that computes the mean loss of batches as in training, without training."""
-    if not (hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)):
-        return step.loss
 
-    def in_eager_mode(batches: Sequence[Any]) -> Tensor:
-        with torch.compiler.set_stance("force_eager"):  # without gradients, it would recompile
+    def loss_of(batches: Sequence[Any]) -> Tensor:
+        with eager(model):
             return step.loss(batches)
 
-    return in_eager_mode
+    return loss_of if _is_compiled(model) else step.loss
+
+
+def eager(model: nn.Module) -> AbstractContextManager[object]:
+    """Return a context in which a compiled model is not compiled again, as without gradients."""
+    stance = torch.compiler.set_stance
+    return stance("force_eager") if _is_compiled(model) else nullcontext()  # set when created
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    return hasattr(model, "_orig_mod") or bool(getattr(model, "_compiled_call_impl", None))
 
 
 def untrained_step(model: nn.Module, step: TrainingStep) -> Callable[[Any], Tensor | float]:

@@ -11,6 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lrfinder_widget.curve.trial import Rate
+
 from .contents import ATOMS, attributes_of, slots_state
 from .random_state import state_of
 
@@ -140,8 +142,8 @@ def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
         )
 
 
-def check_val_batches(val_batches: Any) -> list[Any] | None:
-    """Return the validation batches as a list, without iterating over a loader.
+def check_val_batches(val_batches: Any, name: str = "val_batches") -> list[Any] | None:
+    """Return a few fixed batches as a list, without iterating over a loader.
 
     Raises
     ------
@@ -154,9 +156,47 @@ def check_val_batches(val_batches: Any) -> list[Any] | None:
         return None
     if not isinstance(val_batches, (list, tuple)):
         raise TypeError(
-            "val_batches must be a list of a few fixed batches, such as "
+            f"{name} must be a list of a few fixed batches, such as "
             f"list(itertools.islice(val_loader, 4)); got {type(val_batches).__name__}."
         )
     if not val_batches:
-        raise ValueError("val_batches must contain at least one batch; got none.")
+        raise ValueError(f"{name} must contain at least one batch; got none.")
     return list(val_batches)
+
+
+def check_lrs(lrs: Any, optimizer: Optimizer) -> list[Rate]:
+    """Return the learning rates of trial runs: numbers, or tuples with one for each group.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be used.
+    """
+    try:
+        checked = [
+            tuple(map(float, lr)) if isinstance(lr, (tuple, list)) else float(lr) for lr in lrs
+        ]
+    except (TypeError, ValueError):
+        checked = []
+    each = [lr for rate in checked for lr in (rate if isinstance(rate, tuple) else [rate])]
+    positive = all(np.isfinite(lr) and lr > 0 for lr in each)
+    if not checked or not positive or len(set(checked)) < len(checked):
+        raise ValueError(
+            "lrs must be a list of positive learning rates, each once (a tuple has one for each "
+            f'parameter group), or "ladder"; got {lrs!r}.'
+        )
+    groups = optimizer.param_groups
+    tuples = [rate for rate in checked if isinstance(rate, tuple)]
+    for rate in tuples:
+        if len(rate) != len(groups):
+            raise ValueError(
+                "a tuple in lrs must have one learning rate for each parameter group of the "
+                f"optimizer, which has {len(groups)}; got {rate!r}."
+            )
+    tensors = [id(group["lr"]) for group in groups if isinstance(group["lr"], Tensor)]
+    if tuples and len(set(tensors)) < len(tensors):
+        raise ValueError(
+            "parameter groups of the optimizer share one tensor as their learning rate, so lrs "
+            "cannot have a number for each: give each group a tensor of its own, or a number."
+        )
+    return checked

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lrfinder_widget.curve.comparison import Comparison, Trial
+from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
+from lrfinder_widget.curve.trial import Rate, Trial
 
+from .checks import check_lrs
+from .held_out import Evaluate, Found, HeldOut, Rates, Train
+from .ladder import ladder, warm_up_and_decay
+from .param_groups import set_each
 from .sweep_run import RunPoints, SweepRun, note_on, warn_of
 from .task import TrainingTask
 from .thread_state import ThreadState
@@ -29,27 +36,35 @@ def compare(
     batches: Iterable[Any],
     criterion: Callable[..., Tensor] | None = None,
     *,
-    lrs: Iterable[float],
+    lrs: Rates,
     steps: int = 500,
     schedule: Callable[[int], float] | None = None,
     halving: bool = False,
+    held_out: Sequence[Any] | None = None,
+    evaluate: Evaluate | None = None,
     **options: Any,
 ) -> Comparison:
     """Train for a few hundred steps with each of a few learning rates, and rank them.
 
     Each trial starts from the same weights and uses the same batches, in the same order, with the
-    same random numbers; only the learning rate differs. At the end the losses of the starting
-    weights on these batches are measured, without training, to show whether training helped. That
-    takes about a third of a trial's time, and is skipped with a custom ``step``, with
-    ``val_batches`` and with several processes. Everything is put back, as by `sweep`. Blocks until
-    all trials have ended.
+    same random numbers; only the learning rate differs. Everything is put back, as by `sweep`.
+    Blocks until all trials have ended.
+
+    With `held_out`, the trials are judged by their losses on these batches, and compared with those
+    of the starting weights. Without it, they are judged by their training losses, and the losses of
+    the starting weights on the training batches are measured at the end. That takes about a third
+    of a trial's time, and is skipped with a custom ``step``, with ``val_batches`` and with several
+    processes.
 
     Parameters
     ----------
     model, optimizer, batches, criterion
         As for `sweep`, but `batches` must be iterable more than once.
-    lrs : iterable of float
-        The learning rates to try: positive, finite and each given once.
+    lrs : iterable of float, or "ladder"
+        The learning rates to try: positive, finite and each given once. Each may also be a tuple
+        with one number for each parameter group; otherwise the groups keep their ratios.
+        ``"ladder"``, for a trained model: up to five around the optimizer's own and those that are
+        usual, with a short warm-up and a linear decay, and at most 2,000 steps in all.
     steps : int, default 500
         Optimizer steps of each trial, at least 10; `LRFinder.compare` takes 200 by default.
     schedule : callable, optional
@@ -59,6 +74,14 @@ def compare(
         Start with short trials of all learning rates, then restart the better half from the
         beginning with twice as many steps, until the last two run all `steps` (successive halving,
         Jamieson and Talwalkar, arXiv:1502.07943). Worth it for half a dozen learning rates or more.
+    held_out : sequence, optional
+        A few batches that are not trained on. The model is evaluated on them at the start and after
+        a quarter, half and all of the steps of each trial (with a schedule only after all), in eval
+        mode and without gradients. That changes nothing: the training losses are the same, to the
+        bit, without it.
+    evaluate : callable, optional
+        ``evaluate(model, held_out) -> loss``, a number that is better if it is lower, instead of
+        the mean of `criterion`. Needed with a custom ``step``.
     **options
         As for `sweep`: ``step``, ``accumulate``, ``val_batches``, ``preserve``, ``device``.
 
@@ -95,7 +118,15 @@ def compare(
                 f"compare takes no {name}: it takes lrs and the steps for each of them."
             )
     task = TrainingTask(model, optimizer, batches, criterion, **options)
-    trials = Trials(task, lrs, steps, schedule=schedule, halving=halving)
+    trials = Trials(
+        task,
+        lrs,
+        steps,
+        schedule=schedule,
+        halving=halving,
+        held_out=held_out,
+        evaluate=evaluate,
+    )
     try:
         with closing(trials.points()) as points:
             for _ in points:
@@ -114,11 +145,17 @@ class Trials:
     ----------
     task : TrainingTask
         What to train, on which batches, and what to put back.
-    lrs, steps, schedule, halving
+    lrs, steps, schedule, halving, held_out, evaluate
         As for `compare`, with the same errors.
 
     Attributes
     ----------
+    lrs : list of (float or tuple of float)
+        The learning rates to try.
+    steps : int
+        The steps of each trial.
+    about : str
+        What the learning rates are, if they are a ladder.
     unrestored : list of str
         One sentence for each thing that could not be put back after a trial.
     """
@@ -126,54 +163,81 @@ class Trials:
     def __init__(
         self,
         task: TrainingTask,
-        lrs: Iterable[float],
+        lrs: Rates,
         steps: int,
         *,
         schedule: Callable[[int], float] | None = None,
         halving: bool = False,
+        held_out: Sequence[Any] | None = None,
+        evaluate: Evaluate | None = None,
     ) -> None:
-        self.lrs = _check_lrs(lrs)
-        self.steps = check_count("steps", steps, at_least=10)
+        self.steps, self.about = check_count("steps", steps, at_least=10), ""
+        if isinstance(lrs, str) and lrs == "ladder":
+            rungs = ladder(task.model, task.optimizer)
+            lrs, self.about, self.steps = rungs.lrs, rungs.reason, rungs.steps(self.steps)
+            schedule = schedule or warm_up_and_decay(self.steps)
+        self.lrs = check_lrs(lrs, task.optimizer)
         if schedule is not None and not callable(schedule):
             raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
+        if evaluate is not None and held_out is None:
+            raise ValueError("evaluate needs held_out=[…], the batches to evaluate on.")
         if isinstance(task.batches, Iterator):
             raise ValueError(
                 "trial runs train with each learning rate on the same batches, so batches must be "
                 f"iterable more than once; got a {type(task.batches).__name__}, which the first "
                 "trial would use up. Pass a DataLoader or a list."
             )
+        self._scheduled = schedule is not None
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
+        self._held_out = None if held_out is None else HeldOut(task, held_out, evaluate)
         self._task = task
         self.unrestored: list[str] = []
-        self._trials: dict[float, Trial] = {}
-        self._running: tuple[float, list[float]] = (0.0, [])
+        self._trials: dict[Rate, Trial] = {}
+        self._running: tuple[Rate, list[float], Found] = (0.0, [], {})
         self._baseline: NDArray[np.float64] | None = None
+        self._start: NDArray[np.float64] | None = None  # on the held-out batches
+        self._done, self._seconds = 0, 0.0  # of trials that have ended
 
     @property
     def comparison(self) -> Comparison:
         """The results of the trials so far; may be read from any thread."""
         trials = dict(self._trials)
-        lr, losses = self._running
+        lr, losses, found = self._running
         if losses:
-            trials[lr] = Trial(lr, np.array(losses.copy()), completed=False)
-        return Comparison(list(trials.values()), self._baseline)
+            trials[lr] = _trial(lr, losses.copy(), found, completed=False)
+        return Comparison(list(trials.values()), self._baseline, self._start, self._scheduled)
+
+    @property
+    def steps_in_all(self) -> int:
+        """The steps of all trials together, unless some of them explode."""
+        left, steps = len(self.lrs), 0
+        for each in self._rounds():
+            steps += left * each
+            left = max(2, (left + 1) // 2)
+        return steps
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """How long a step takes, with its share of evaluations; None before a trial has ended."""
+        return self._seconds / self._done if self._done else None
 
     def points(self) -> TrialPoints:
         """Run the trials and yield each loss together with its learning rate.
 
-        The losses at the starting weights follow, as single numbers.
+        Without held-out batches, the losses at the starting weights follow, as single numbers.
         """
         return RunPoints(self._points(self._task.thread_state()), self.unrestored)
 
     def _points(self, thread_state: ThreadState) -> TrialPoints:
+        self._judge_the_start(thread_state)
         left = list(self.lrs)
         for steps in self._rounds():
             for lr in left:
                 yield from self._run(lr, steps, thread_state)
             better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
             left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
-        if self.comparison.winner is not None:
+        if self._held_out is None and self.comparison.winner is not None:
             yield from self._at_the_start(thread_state)
 
     def _rounds(self) -> list[int]:
@@ -183,31 +247,65 @@ class Trials:
             halvings += 1
         return [max(10, self.steps >> left) for left in reversed(range(halvings + 1))]
 
-    def _run(self, lr: float, steps: int, thread_state: ThreadState) -> TrialPoints:
-        lrs = [lr * factor for factor in self._factors[:steps]]
-        run = SweepRun(self._task, lrs, stop=_has_exploded, thread_state=thread_state)
+    def _run(self, lr: Rate, steps: int, thread_state: ThreadState) -> TrialPoints:
+        # In the middle of a decay, the loss says little about its end.
+        after = {steps} if self._scheduled else {steps // 4, steps // 2, steps}
         losses: list[float] = []
-        reason = "stopped"
-        self._running = (lr, losses)
+        found: Found = {}
+
+        def around(train: Train, device: torch.device | None) -> Train:
+            if isinstance(lr, tuple):
+                set_each(self._task.optimizer, lr)
+            if self._held_out is None:
+                return train
+            return self._held_out.watch(train, device, after, found)
+
+        lrs = [(max(lr) if isinstance(lr, tuple) else lr) * f for f in self._factors[:steps]]
+        run = SweepRun(
+            self._task, lrs, stop=_has_exploded, around=around, thread_state=thread_state
+        )
+        reason, began = "stopped", time.monotonic()
+        self._running = (lr, losses, found)
         try:
             with closing(cast(Points, run.items())) as points:
                 while True:
                     try:
-                        _, loss = next(points)
+                        point = next(points)
                     except StopIteration as end:
                         reason = end.value
                         return
-                    losses.append(loss)
-                    yield lr, loss
+                    losses.append(point[1])
+                    yield point
         finally:
             self._note(run)
-            self._trials[lr] = Trial(lr, np.array(losses), reason == "completed")
-            self._running = (lr, [])
+            self._trials[lr] = _trial(lr, losses, found, completed=reason == "completed")
+            self._running = (0.0, [], {})
+            self._done += len(losses)
+            self._seconds += time.monotonic() - began
+
+    def _judge_the_start(self, thread_state: ThreadState) -> None:
+        """Evaluate the starting weights; lazy layers get those of the trials, as there."""
+        held_out = self._held_out
+        if held_out is None:
+            return
+        found: Found = {}
+
+        def around(_: Train, device: torch.device | None) -> Train:
+            return held_out.watch(lambda batch: 0.0, device, {1}, found)
+
+        run = SweepRun(self._task, [1.0], stop=None, around=around, thread_state=thread_state)
+        try:
+            with closing(run.items()) as points:
+                for _ in points:
+                    pass
+        finally:
+            self._note(run)
+        self._start = found[1]
 
     def _at_the_start(self, thread_state: ThreadState) -> TrialPoints:
         if not self._task.has_batch_losses:
             return
-        lrs = self.lrs[:1] * self.steps  # nothing is trained, so any learning rate will do
+        lrs = [1.0] * self.steps  # nothing is trained, so any learning rate will do
         run = SweepRun(self._task, lrs, stop=None, train=False, thread_state=thread_state)
         losses: list[float] = []
         try:
@@ -225,20 +323,15 @@ class Trials:
         self.unrestored += [said for said in run.unrestored if said not in self.unrestored]
 
 
+def _trial(lr: Rate, losses: list[float], found: Found, *, completed: bool) -> Trial:
+    # On an accelerator, steps run ahead of their losses; what came after the end does not count.
+    held_out = {steps: each for steps, each in dict(found).items() if steps <= len(losses)}
+    return Trial(lr, np.array(losses), completed, held_out)
+
+
 def _has_exploded(losses: NDArray[np.float64]) -> bool:
     """Return whether a trial is so far above its start that it will not recover in time."""
     if len(losses) < 25 or len(losses) % 5:
         return False
     noise = float(np.median(np.abs(np.diff(losses[:20]))))
     return bool(np.median(losses[-5:]) > np.median(losses[:5]) + 100 * noise)
-
-
-def _check_lrs(lrs: Any) -> list[float]:
-    try:
-        checked = [float(lr) for lr in lrs]
-    except (TypeError, ValueError):
-        checked = []
-    positive = all(np.isfinite(lr) and lr > 0 for lr in checked)
-    if not checked or not positive or len(set(checked)) < len(checked):
-        raise ValueError(f"lrs must be a list of positive learning rates, each once; got {lrs!r}.")
-    return checked

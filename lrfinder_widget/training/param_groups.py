@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -59,6 +59,15 @@ class LearningRate:
             if id(tensor) not in filled:
                 filled.add(id(tensor))
                 tensor.detach().fill_(lr * ratio)
+
+
+def set_each(optimizer: Optimizer, lrs: Sequence[float]) -> None:
+    """Set a learning rate on each group; a tensor is filled in place."""
+    for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].detach().fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable[[], None]:

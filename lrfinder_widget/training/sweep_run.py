@@ -7,8 +7,9 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -29,6 +30,8 @@ from .task import Stop, TrainingTask
 from .thread_state import ThreadState
 from .uses import Uses
 
+Around: TypeAlias = Callable[[Callable[[Any], Any], "torch.device | None"], Callable[[Any], Any]]
+
 
 class SweepRun:
     """One run of a task over some learning rates; it starts when the first point is requested.
@@ -46,6 +49,9 @@ class SweepRun:
     train : bool
         Whether to train; otherwise the losses are measured at the starting weights only. An
         exception in the user's code then ends the run, as a loss that is not finite does.
+    around : callable, optional
+        ``around(train, device) -> train`` returns what to call on each batch, on `device`, instead
+        of the function that trains; called before the optimizer's learning rates are read.
     thread_state : ThreadState, optional
         The state in which to run the steps; by default that of the thread that creates the run.
     opened : threading.Event, optional
@@ -66,6 +72,7 @@ class SweepRun:
         stop: Stop,
         repeats: int = 1,
         train: bool = True,
+        around: Around | None = None,
         thread_state: ThreadState | None = None,
         opened: threading.Event | None = None,
         warns: int = 0,
@@ -77,6 +84,7 @@ class SweepRun:
         self._stop = stop
         self._repeats = repeats
         self._trains = train
+        self._around = around
         self._thread_state = thread_state or task.thread_state()
         self._opened = opened
         self.warns = warns
@@ -185,8 +193,10 @@ class SweepRun:
         task, guard, state = self.task, self._guard, self._thread_state
         if isinstance(task.step, TrainingStep) and not task.model.training:
             task.model.train()
-        set_lr = LearningRate(task.optimizer)
         load, train = self._loading(), self._training()
+        if self._around is not None:
+            train = self._around(train, self._batches.device)
+        set_lr = LearningRate(task.optimizer)
         if self._ranks is not None:
             load, train = self._ranks.loading(load), self._ranks.training(train)
         trained = False

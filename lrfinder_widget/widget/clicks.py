@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from lrfinder_widget.background.state import State
 
@@ -21,7 +21,7 @@ class Finder(Protocol):
     def start(self) -> object:
         """Run the test in the background."""
 
-    def compare(self, lrs: list[float], steps: int) -> object:
+    def compare(self, lrs: list[float] | Literal["ladder"], steps: int) -> object:
         """Try a few learning rates in the background."""
 
 
@@ -86,5 +86,5 @@ class Clicks:
     def _take(self) -> None:
         comparison = self._session.comparison
         winner = None if comparison is None else comparison.winner
-        if winner is not None:
+        if isinstance(winner, float):  # those of several groups are not one number
             self._presenter.picker.pick(winner)

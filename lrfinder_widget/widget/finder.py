@@ -15,12 +15,12 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
+from lrfinder_widget.training.held_out import Evaluate, Rates
 from lrfinder_widget.training.task import Stop, TrainingTask
 
 from . import tables
 from .clicks import Clicks
 from .controls import MISSING
-from .number import format_lr
 from .picture import Picture
 from .presenter import Presenter
 from .session import Session
@@ -213,22 +213,27 @@ class LRFinder(ipywidgets.VBox):
         self._session.wait_until_open()
         return self
 
-    def compare(self, lrs: Iterable[float] | None = None, steps: int = 200) -> Self:
+    def compare(
+        self,
+        lrs: Rates | None = None,
+        steps: int = 200,
+        *,
+        held_out: Sequence[Any] | None = None,
+        evaluate: Evaluate | None = None,
+    ) -> Self:
         """Try a few learning rates in the background, as `lrfinder_widget.compare` does.
 
         Parameters
         ----------
-        lrs : iterable of float, optional
-            By default the candidates of the latest curve; a `RuntimeError` if it has none.
-        steps : int, default 200
-            Optimizer steps of each trial; `lrfinder_widget.compare` takes 500 by default.
+        lrs : iterable of float, or "ladder", optional
+            By default those around the candidate of the latest curve; the ladder if it has none.
+        steps, held_out, evaluate : optional
+            As there, but with 200 steps by default.
         """
         self._session.check_idle()
-        if lrs is None and not (lrs := self.curve.trial_candidates()):
-            raise RuntimeError("the curve has no candidates that are worth a trial; pass lrs=[…].")
         with starting:
             stop_others(self)
-            trials = self._session.begin_trials(lrs, steps)
+            trials = self._session.begin_trials(lrs, steps, held_out=held_out, evaluate=evaluate)
             self._session.launch(trials, self._presenter.show_trials)
         return self
 
@@ -320,11 +325,7 @@ class LRFinder(ipywidgets.VBox):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the latest test and the pick with Matplotlib, on `ax` or in a new figure."""
-        ax = self.curve.plot(ax)
-        if self.lr is not None:
-            ax.axvline(self.lr, color="black", label=f"lr = {format_lr(self.lr)}")
-            ax.legend()
-        return ax
+        return self._presenter.plot(ax)
 
     def to_csv(self) -> str:
         """Return the runs on the chart as CSV; columns as `to_dataframe`, but ``run`` is a name."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.training.param_groups import apply_lr
 from lrfinder_widget.training.task import TrainingTask
 
@@ -22,6 +23,9 @@ from .picture import Picture
 from .session import Session
 from .variable import Variable
 from .view import View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Presenter:
@@ -58,6 +62,7 @@ class Presenter:
             about=self.about,
             contents=self._contents,
             redraw=self.redraw,
+            ladder=lambda: ladder(session.task.model, session.task.optimizer),
         )
         self._lock, self._legend = self.view.lock, self.view.legend  # they outlive the view
         self.picker = Picker(self.view, target, self._picked)
@@ -112,7 +117,7 @@ class Presenter:
         with self._lock:
             trials = self._session.trials
             if not self._session.closed and trials is not None and run is self._session.trial_test:
-                self.view.trials.show(run, trials.comparison, trials.steps)
+                self.view.trials.show(run, trials)
 
     # -- the pick ---------------------------------------------------------------------------------
 
@@ -175,6 +180,14 @@ class Presenter:
         with self._lock:
             run, beside = self._legend.current, self._legend.others
         return Picture(run, self.picker.lr, log=self._session.plan.log, beside=beside)
+
+    def plot(self, ax: Axes | None) -> Axes:
+        """Draw the latest curve and the pick with Matplotlib."""
+        ax = self._session.test.curve.plot(ax)
+        if (lr := self.picker.lr) is not None:
+            ax.axvline(lr, color="black", label=f"lr = {format_lr(lr)}")
+            ax.legend()
+        return ax
 
     def runs(self) -> list[tuple[str, LossCurve]]:
         """Return the runs on the chart, with their names."""

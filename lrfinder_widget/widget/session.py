@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.training.compare import Trials
+from lrfinder_widget.training.held_out import Rates
 from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
 
@@ -131,18 +133,30 @@ class Session:
         self.test = self._latest = test
         return test
 
-    def begin_trials(self, lrs: Iterable[float], steps: int) -> RangeTest:
+    def begin_trials(self, lrs: Rates | None, steps: int, **judged: Any) -> RangeTest:
         """Create new trial runs, which become the latest; `launch` starts them.
+
+        Parameters
+        ----------
+        lrs : iterable of float, "ladder" or None
+            None stands for those around the candidate of the latest curve, if it has one, else for
+            the ladder.
+        steps, **judged
+            As for `compare`; the last are ``held_out`` and ``evaluate``.
 
         Raises
         ------
         RuntimeError
             As `check_idle`.
-        ValueError
+        TypeError, ValueError
             For invalid arguments.
         """
         self.check_idle()
-        trials = Trials(self.task, lrs, steps)
+        curve = self.test.curve
+        if lrs is None:
+            around = [] if curve.suggestion.lr is None else curve.trial_candidates()
+            lrs = around or "ladder"
+        trials = Trials(self.task, lrs, steps, **judged)
         run = RangeTest(trials.points())
         self.trials = trials
         self.trial_test = self._latest = run

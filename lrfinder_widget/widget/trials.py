@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import bqplot
 import ipywidgets
@@ -15,6 +16,9 @@ from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.points import unrestored_text
 from lrfinder_widget.curve.smoothing import moving_average
+from lrfinder_widget.curve.trial import format_rate
+from lrfinder_widget.training.compare import Trials
+from lrfinder_widget.training.ladder import Ladder
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
 from .factory import WidgetFactory, close_tree
@@ -25,9 +29,19 @@ MAX_TRIALS = 12
 
 
 class TrialView:
-    """The controls and the chart of trial runs, hidden until toggled; the finder connects them."""
+    """The controls and the chart of trial runs, hidden until toggled; the finder connects them.
 
-    def __init__(self, make: WidgetFactory) -> None:
+    Parameters
+    ----------
+    make : WidgetFactory
+        Makes the widgets.
+    ladder : callable
+        Returns what to try if the curve has no candidate.
+    """
+
+    def __init__(self, make: WidgetFactory, ladder: Callable[[], Ladder]) -> None:
+        self._ladder = ladder
+        self._is_ladder = False  # what was offered last
         self.toggle = make(
             ipywidgets.ToggleButton,
             description="Try",
@@ -73,6 +87,7 @@ class TrialView:
         )
         self.box = make(ipywidgets.VBox, [], layout={"width": "100%", "overflow": "hidden"})
         self._lines: dict[int, Any] = {}
+        self._dots: dict[int, Any] = {}  # of held-out losses
         self._offered = ""
         self.figure: Any = None  # until there is something to draw
         self.toggle.observe(lambda change: self._fold(), "value")
@@ -91,22 +106,31 @@ class TrialView:
 
     def _fold(self) -> None:
         # Removed rather than hidden: bqplot cannot draw a figure that has no size.
-        parts = [self._row, *([self.figure, self.legend, self.text] if self.figure else [])]
-        self.box.children = parts if self.toggle.value else []
+        parts = [self._row, *([self.figure, self.legend] if self.figure else [])]
+        self.box.children = [*parts, self.text] if self.toggle.value else []
 
     def close(self) -> None:
         """Close every widget, the hidden ones too."""
         for part in (self.box, self._row, self.figure, self.legend, self.text):
             close_tree(part)
 
-    def offer(self, lrs: list[float]) -> None:
-        """Suggest learning rates to try, unless the box has been edited."""
-        if self.lrs.value in ("", self._offered):
-            self._offered = ", ".join(map(format_lr, lrs))
-            self.lrs.value = self._offered
+    def offer(self, lrs: list[float]) -> str:
+        """Suggest what to try, unless the box has been edited; the ladder if there are no `lrs`.
 
-    def values(self) -> tuple[list[float], int]:
-        """Return the learning rates and the number of steps in the boxes.
+        Returns
+        -------
+        str
+            The sentence that names the ladder, or an empty string.
+        """
+        ladder = None if lrs else self._ladder()
+        if self.lrs.value in ("", self._offered):
+            self._is_ladder = ladder is not None
+            self._offered = ", ".join(map(format_lr, lrs if ladder is None else ladder.lrs))
+            self.lrs.value = self._offered
+        return "" if ladder is None else _WAY_ON.format(ladder.reason)
+
+    def values(self) -> tuple[list[float] | Literal["ladder"], int]:
+        """Return the learning rates, or the ladder that was offered, and the number of steps.
 
         Raises
         ------
@@ -124,51 +148,88 @@ class TrialView:
             raise ValueError(
                 f"enter at least one learning rate and at most {MAX_TRIALS}; got {len(lrs)}."
             )
-        return lrs, parse_number("steps", self.steps.value, int, at_most=1_000_000)
+        steps = parse_number("steps", self.steps.value, int, at_most=1_000_000)
+        return ("ladder" if self._is_ladder and self.lrs.value == self._offered else lrs), steps
 
-    def show(self, run: RangeTest, comparison: Comparison, steps: int) -> None:
+    def show(self, run: RangeTest, trials: Trials) -> None:
         """Draw the trials so far; under the view's lock."""
         active = run.state in (State.RUNNING, State.PAUSED)
+        comparison = trials.comparison
         self.try_button.description = "Stop" if active else "Run"
         self.try_button.icon = "stop" if active else "play"
         self.try_button.button_style = "" if active else "primary"
         self.lrs.disabled = self.steps.disabled = active
         if self.figure is None:
             self._begin()
-        self._draw(comparison, steps)
-        winner = comparison.winner if run.state.ended else None
+        self._draw(comparison, trials.steps)
+        winner = _to_take(comparison) if run.state.ended else None
         self.take.layout.display = "none" if winner is None else None
         self.take.description = "" if winner is None else f"Use {format_lr(winner)}"
         role = ' role="status"' if run.state.ended else ""  # announced once, not at each step
-        self.text.value = f"<div{role}>{html.escape(_sentence(run, comparison, steps))}</div>"
+        self.text.value = f"<div{role}>{html.escape(_sentence(run, trials, comparison))}</div>"
 
     def _draw(self, comparison: Comparison, steps: int) -> None:
-        names = {i: format_lr(lr) for i, lr in enumerate(comparison.losses)}
+        names = {i: format_rate(lr) for i, lr in enumerate(comparison.lrs)}
         lines = dict(enumerate(comparison.losses.values()))
+        held_out = dict(enumerate(comparison.held_out_losses.values()))
+        if not any(trial.held_out for trial in comparison.trials):
+            held_out = {}
+        names |= {
+            i: f"{names[i]}: {_last(found)}" for i, found in held_out.items() if len(found) > 1
+        }
         if comparison.baseline is not None:
             names[START], lines[START] = "starting weights", comparison.baseline
         smooth = {i: _smoothed(losses, steps) for i, losses in lines.items()}
+        dots = {i: _points(held_out.get(i, {})) for i in lines}
         for i in sorted(smooth.keys() - self._lines.keys()):
-            self._lines[i] = bqplot.Lines(
-                x=[], y=[], scales={"x": self._x, "y": self._y}, stroke_width=2, **line_style(i)
-            )
-            self.figure.marks = list(self._lines.values())
+            self._lines[i] = self._add(stroke_width=2, **line_style(i))
+        for i in sorted(held_out.keys() - self._dots.keys()):
+            style = line_style(i) | {"line_style": "dotted"}
+            self._dots[i] = self._add(stroke_width=1, marker="circle", marker_size=48, **style)
         self._x.max = steps
         seen = [y for y in smooth.values() if len(y)]
         if seen:
             longest = max(seen, key=len)
             lowest = min(seen, key=lambda y: float(y.min()))
-            low, high = loss_limits(np.concatenate([longest[:1], lowest]), lowest)
+            beside = [y for _, y in dots.values()]
+            low, high = loss_limits(
+                np.concatenate([longest[:1], lowest, *beside]), np.concatenate([lowest, *beside])
+            )
             self._y.min, self._y.max = low, high
             self._axis.tick_values = round_ticks(low, high)
         self._axis.visible = bool(seen)
         for i, line in self._lines.items():
             y = smooth.get(i, np.empty(0))
             put(line, np.arange(len(y), dtype=np.float64), y)
+        for i, line in self._dots.items():
+            put(line, *dots.get(i, (np.empty(0), np.empty(0))))
         self.legend.value = " ".join(
             f'<span style="white-space: nowrap; margin-right: 14px">{swatch(i)} {name}</span>'
             for i, name in names.items()
         )
+
+    def _add(self, **style: Any) -> Any:
+        line = bqplot.Lines(x=[], y=[], scales={"x": self._x, "y": self._y}, **style)
+        self.figure.marks = [*self.figure.marks, line]
+        return line
+
+
+def _to_take(comparison: Comparison) -> float | None:
+    """Return what a click can take: one number, which is not known to be of no use."""
+    of_no_use = comparison.held_out is not None and comparison.improves is False
+    winner = comparison.winner
+    return None if of_no_use or isinstance(winner, tuple) else winner
+
+
+def _last(held_out: dict[int, float]) -> str:
+    return f"{held_out[max(held_out)]:.4g} held out"
+
+
+def _points(held_out: dict[int, float]) -> tuple[Array, Array]:
+    """Return the finite held-out losses as x and y."""
+    found = [(n, loss) for n, loss in held_out.items() if abs(loss) < LARGEST]
+    points = np.array(found, dtype=np.float64).reshape(-1, 2)
+    return points[:, 0], points[:, 1]
 
 
 def _smoothed(losses: Array, steps: int) -> Array:
@@ -177,17 +238,24 @@ def _smoothed(losses: Array, steps: int) -> Array:
     return moving_average(finite, max(1, steps // 20))
 
 
-def _sentence(run: RangeTest, comparison: Comparison, steps: int) -> str:
+_WAY_ON = "Try compares {}, from the same start, by trial runs."
+
+
+def _sentence(run: RangeTest, trials: Trials, comparison: Comparison) -> str:
     if run.state is State.FAILED:
         restored = "; everything has been restored."
         if run.unrestored:
             restored = f". {unrestored_text(run.unrestored)}"
         return f"The trial runs failed{restored} {run.exception!r}"
+    what = f"{trials.about[0].upper()}{trials.about[1:]}: " if trials.about else ""
     if not run.state.ended:
-        return (
-            f"Trial runs of {steps} steps each, from the same weights on the same batches: "
-            f"{len(run)} steps done."
+        done, in_all, pace = len(run), trials.steps_in_all, trials.seconds_per_step
+        text = (
+            f"{what}{'t' if what else 'T'}rial runs of {trials.steps} steps each, {in_all:,} in "
+            f"all, from the same weights on the same batches: {done} steps done"
         )
+        left = max(0, in_all - done)
+        return f"{text}." if pace is None else f"{text}, about {pace * left:.0f} s left."
     stopped = "Stopped: " if run.state is State.STOPPED else ""
-    text = f"{stopped}{comparison.reason}"
+    text = f"{stopped}{what}{comparison.reason}"
     return f"{text[0].upper()}{text[1:]} {unrestored_text(run.unrestored)}"

@@ -14,6 +14,7 @@ from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
+from lrfinder_widget.training.ladder import Ladder
 
 from .chart import MARGIN, Chart, smooth_line
 from .controls import Controls, pace_text, sentence, status_text, written_text
@@ -56,6 +57,8 @@ class View:
         Returns the contents of a file with the given suffix.
     redraw : callable
         Calls `show` with the latest state.
+    ladder : callable
+        Returns what to try if a curve has no candidate.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class View:
         about: Callable[[], str],
         contents: Callable[[str], str],
         redraw: Callable[[], object],
+        ladder: Callable[[], Ladder],
     ) -> None:
         self.about = about
         self.redraw = redraw
@@ -84,6 +88,7 @@ class View:
         self._state: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
         self._candidates: dict[str, float] = {}
+        self._way_on = ""  # what to do if nothing is suggested
         self._pace_from = (0.0, 0)
         self.chart = Chart(plan.start_lr, plan.end_lr, log=plan.log)
         self._axes = (plan.log, False, plan.start_lr, plan.end_lr)
@@ -100,7 +105,7 @@ class View:
         self.controls = Controls(plan.steps, make)
         self.looks = DisplayOptions(self._look_again, make)
         self.setup = RunSettings(plan, self.looks.row, make)
-        self.trials = TrialView(make)
+        self.trials = TrialView(make, ladder)
         self.saving = Downloads(self.marker, contents, make)
         self.legend = Legend(self.lock, self._look_again, make)
         toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
@@ -225,7 +230,7 @@ class View:
             self._show_suggestion(curve, suggestion)
         self.controls.progress.value = done
         self.controls.pace.value = self._pace(state, done)
-        evidence = None if suggestion is None else suggestion.reason
+        evidence = None if suggestion is None else f"{suggestion.reason} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
         self.controls.status.value = status_text(
@@ -252,7 +257,8 @@ class View:
         self.chart.show_band(suggestion)
         self.setup.narrow.disabled = not by_rule
         if suggestion is not None:
-            self.trials.offer(curve.trial_candidates())
+            lrs = [] if suggestion.lr is None else curve.trial_candidates()
+            self._way_on = self.trials.offer(lrs)
 
     def _narrow(self) -> None:
         suggestion = self._suggested[1]

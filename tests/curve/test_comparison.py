@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lrfinder_widget import Comparison
 from lrfinder_widget.curve.comparison import Trial
@@ -84,3 +85,97 @@ def test_without_a_winner_or_a_baseline_a_gain_is_unknown() -> None:
 def test_the_baseline_counts_on_the_batches_of_the_result() -> None:
     baseline = np.append(np.linspace(1.9, 2.1, 50), np.full(50, 9.0))
     assert Comparison([Trial(0.1, np.full(50, 2.5), True)], baseline).improves is False
+
+
+# -- judged on held-out batches -------------------------------------------------------------------
+
+NOISE = np.array([0.3, -0.2, 0.1, -0.2, 0.05, -0.05])
+START = 1.0 + NOISE
+
+
+def held_out(lr: Any, loss: float, *, completed: bool = True, training: float = 1.0) -> Trial:
+    own = 0.002 * np.random.default_rng(round(1e6 * loss)).normal(0, 1, len(NOISE))
+    at_end = {n: loss + (20 - n) / 100 + NOISE + own for n in (5, 10, 20)}
+    return Trial(lr, np.full(20, training), completed, at_end)
+
+
+def test_held_out_losses_decide_whatever_the_training_losses_are() -> None:
+    low, high = held_out(0.1, 0.5, training=2.0), held_out(0.2, 0.6, training=0.0)
+    found = Comparison([high, low], held_out=START)
+    assert found.ranking == [0.1, 0.2]
+    assert found.winner == 0.1
+    assert found.margins[0.1] == 0
+    assert 10 < found.margins[0.2] < math.inf
+    assert found.results == {0.2: 0.0, 0.1: 2.0}
+    assert found.improves is True
+    mean = found.held_out_losses[0.1][20]
+    assert mean == pytest.approx(0.5, abs=0.01)
+    assert found.held_out_losses[0.1][0] == pytest.approx(1.0)
+    assert found.reason == (
+        f"after 20 steps, 1.00e-01 has the lowest loss on the held-out batches, {mean:.4g} (1 at "
+        "the starting weights), clearly below the others."
+    )
+
+
+def test_a_trial_that_exploded_ranks_last_even_if_it_had_been_better() -> None:
+    exploded = held_out(0.2, 0.1, completed=False)
+    lost = Trial(0.3, np.ones(20), True, {20: np.full(6, math.nan)})
+    found = Comparison([exploded, lost, held_out(0.1, 0.5)], held_out=START)
+    assert found.ranking == [0.1, 0.3, 0.2]
+    assert found.margins[0.2] == math.inf
+    only = Comparison([exploded], held_out=START)
+    assert (only.winner, only.improves) == (None, None)
+    assert "smaller learning rates" in only.reason
+
+
+def test_those_that_can_hardly_be_distinguished_are_named() -> None:
+    found = Comparison([held_out(0.1, 0.5), held_out(0.2, 0.5001)], held_out=START)
+    assert "can hardly be distinguished from it" in found.reason
+
+
+def test_no_gain_beyond_noise_is_no_improvement() -> None:
+    found = Comparison([held_out(0.1, 1.0001), held_out(0.2, 1.2)], held_out=START)
+    assert found.improves is False
+    assert found.reason.startswith("training on does not help: after 20 steps, 1.00e-01 has the")
+    assert found.reason.endswith("not clearly below the 1 of the starting weights.")
+    lower = Comparison([held_out(0.1, 0.98)], held_out=START)  # much less than the batches' spread
+    assert lower.improves is True
+
+
+def test_a_single_number_improves_by_a_hundredth() -> None:
+    def one(loss: float) -> Comparison:
+        trial = Trial(0.1, np.ones(20), True, {20: np.array([loss])})
+        other = Trial(0.2, np.ones(20), True, {20: np.array([loss + 1])})
+        return Comparison([trial, other], held_out=np.array([1.0]))
+
+    assert (one(0.98).improves, one(0.995).improves) == (True, False)
+    assert math.isnan(one(0.98).margins[0.2])
+    assert "clearly below the others" in one(0.98).reason
+
+
+def test_without_the_starting_weights_an_improvement_is_unknown() -> None:
+    found = Comparison([held_out(0.1, 0.5)])
+    assert found.improves is None
+    assert "starting weights" not in found.reason
+
+
+def test_longer_trials_are_not_compared_with_shorter_ones() -> None:
+    shorter = Trial(0.2, np.ones(10), True, {10: 0.1 + NOISE})
+    found = Comparison([shorter, held_out(0.1, 0.5)], held_out=START)
+    assert found.ranking == [0.1, 0.2]
+    assert found.margins[0.2] == math.inf
+
+
+def test_the_way_out_has_the_held_out_losses_where_they_were_measured() -> None:
+    found = Comparison([held_out(0.1, 0.5), held_out((0.02, 0.2), 0.6)], held_out=START)
+    frame = found.to_dataframe()
+    assert frame.columns.tolist() == ["lr", "step", "loss", "held_out"]
+    measured = frame[frame.held_out.notna()]
+    assert measured.step.tolist() == [4, 9, 19] * 2
+    assert measured.held_out.tolist()[:3] == list(found.held_out_losses[0.1].values())[1:]
+    axes = found.plot()
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [line.get_xdata().tolist() for line in dots] == [[0, 5, 10, 20]] * 2
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert shown == ["1.00e-01", "(2.00e-02, 2.00e-01)"]
+    assert "dots: held out" in axes.get_legend().get_title().get_text()

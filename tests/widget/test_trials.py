@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from widget_support import WAIT_S, Gate, finished, in_thread, status
+from widget_support import RISE, WAIT_S, Gate, finished, in_thread, status
 
 from lrfinder_widget import LRFinder, State
+from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.widget.trials import _smoothed
 
 
@@ -58,8 +59,45 @@ def test_trial_runs_by_code_default_to_what_the_curve_suggests(make: Any) -> Non
     assert finder.compare(steps=12).wait(WAIT_S) is finder
     assert finder.comparison is not None
     assert finder.comparison.lrs == finder.curve.trial_candidates()
-    with pytest.raises(RuntimeError, match=r"pass lrs=\[…\]"):
-        make(namespace={}).compare()
+
+
+def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make: Any) -> None:
+    finder = finished(make(RISE, namespace={}))
+    assert finder.suggestion.lr is None
+    view = finder._presenter.view.trials
+    rungs = ladder(finder._session.task.model, finder._session.task.optimizer)
+    assert view.lrs.value == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
+    assert "Try compares a ladder of 5 learning rates" in html.unescape(status(finder))
+    told: list[str] = []
+    view.text.observe(lambda change: told.append(html.unescape(change["new"])), "value")
+    finder.compare(steps=50).wait(WAIT_S)
+    assert finder.comparison is not None
+    assert finder.comparison.lrs == list(rungs.lrs)
+    assert finder.comparison.scheduled
+    assert "A ladder of 5 learning rates around the optimizer's own 1.0e-01" in told[0]
+    assert "trial runs of 50 steps each, 250 in all" in told[0]
+    assert "A ladder of 5 learning rates" in told[-1]
+
+
+def test_before_any_test_there_is_the_ladder(make: Any) -> None:
+    finder = make(RISE, namespace={}).compare(steps=10).wait(WAIT_S)
+    assert finder.comparison.scheduled
+    assert len(finder.comparison.lrs) == 5
+
+
+def test_a_click_on_the_ladder_that_was_offered_runs_it_but_not_on_what_was_typed(
+    make: Any,
+) -> None:
+    finder = finished(make(RISE, namespace={}))
+    view = finder._presenter.view.trials
+    view.steps.value = "10"
+    view.try_button.click()
+    finder.wait(WAIT_S)
+    assert finder.comparison.scheduled
+    view.lrs.value = view.lrs.value.replace(",", " ,")
+    view.try_button.click()
+    finder.wait(WAIT_S)
+    assert not finder.comparison.scheduled
 
 
 def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate) -> None:
@@ -137,3 +175,97 @@ def test_a_line_grows_and_never_moves() -> None:
     for n in (1, 19, 20, 199):
         np.testing.assert_array_equal(_smoothed(losses[:n], steps=200), whole[:n])
     assert whole[-1] == pytest.approx(losses[-10:].mean())
+
+
+# -- judged on held-out batches -------------------------------------------------------------------
+
+
+def judged(make: Any, losses: dict[float, float], start: float) -> LRFinder:
+    """Compare learning rates whose held-out losses are given; nothing is trained."""
+    finders: list[LRFinder] = []
+    held_out = iter([start, *(loss + d for loss in losses.values() for d in (0.2, 0.1, 0.0))])
+    finders.append(make(by_learning_rate(finders), namespace={}))
+    finder = finders[0]
+    finder.compare(
+        list(losses), steps=20, held_out=[0], evaluate=lambda model, batches: next(held_out)
+    )
+    return finder.wait(WAIT_S)
+
+
+def test_held_out_losses_are_dots_and_numbers_and_decide(make: Any) -> None:
+    finder = judged(make, {1e-3: 0.5, 1e-2: 0.7}, start=1.0)
+    view = finder._presenter.view.trials
+    assert finder.comparison is not None
+    assert finder.comparison.winner == 1e-3  # by its training loss, it is the worse one
+    dots = [mark for mark in view.figure.marks if mark.marker == "circle"]
+    lines = [mark for mark in view.figure.marks if mark.marker != "circle"]
+    assert [line.x.tolist() for line in dots] == [[0, 5, 10, 20]] * 2
+    assert dots[0].y.tolist() == pytest.approx([1.0, 0.7, 0.6, 0.5])
+    assert [line.colors for line in dots] == [line.colors for line in lines]
+    low, high = view._y.min, view._y.max
+    assert low < 0.5
+    assert high > 1.0
+    assert "1.00e-03: 0.5 held out" in view.legend.value
+    assert "1.00e-03 has the lowest loss on the held-out batches, 0.5 (1 at" in view.text.value
+    assert view.take.description == "Use 1.00e-03"
+    finder.compare([1e-2], steps=20).wait(WAIT_S)  # and without, as before
+    assert [len(mark.x) for mark in view.figure.marks if mark.marker == "circle"] == [0, 0]
+    assert "held" not in view.legend.value + view.text.value
+
+
+def test_what_is_of_no_use_cannot_be_taken(make: Any) -> None:
+    finder = judged(make, {1e-3: 1.5, 1e-2: 0.999}, start=1.0)
+    view = finder._presenter.view.trials
+    assert view.text.value.startswith('<div role="status">Training on does not help: after 20')
+    assert view.take.layout.display == "none"
+    assert finder.comparison is not None
+    assert finder.comparison.suggest().lr is None
+
+
+def test_rates_of_groups_are_shown_but_are_not_one_number_to_take(make: Any) -> None:
+    finder = make(lambda batch: 1.0, namespace={})
+    finder.compare([(1e-3,), 1e-2], steps=10).wait(WAIT_S)
+    view = finder._presenter.view.trials
+    assert "(1.00e-03)" in view.legend.value
+    assert finder.comparison.winner == (1e-3,)
+    assert view.take.layout.display == "none"
+    view.take.click()
+    assert finder.lr is None
+
+
+def test_a_held_out_loss_that_is_not_finite_breaks_no_axis(make: Any) -> None:
+    finder = judged(make, {1e-3: math.nan, 1e-2: math.inf, 1e-1: 0.5}, start=1.0)
+    view = finder._presenter.view.trials
+    assert np.isfinite([view._y.min, view._y.max]).all()
+    assert all(np.isfinite(mark.y).all() for mark in view.figure.marks)
+    assert finder.comparison is not None
+    assert finder.comparison.winner == 1e-1
+
+
+def test_the_time_left_is_told_after_the_first_trial(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).compare([1e-3, 1e-2], steps=10)
+    told: list[str] = []
+    view = finder._presenter.view.trials
+    gate.wait_until_asked()
+    view.text.observe(lambda change: told.append(change["new"]), "value")
+    assert "10 steps each, 20 in all" in view.text.value
+    assert "s left" not in view.text.value
+    gate.let(10)
+    gate.wait_until_asked(10)
+    finder._presenter.show_trials(finder._session.trial_test)
+    assert "10 steps done, about 0 s left." in view.text.value
+    gate.let_all()
+    finder.wait(WAIT_S)
+
+
+def test_an_evaluation_that_fails_is_told_as_text(make: Any) -> None:
+    def evaluate(model: Any, batches: Any) -> float:
+        raise ValueError("<b>boom</b>")
+
+    finder = make(lambda batch: 1.0, namespace={})
+    finder.compare([1e-3], steps=10, held_out=[0], evaluate=evaluate)
+    with pytest.raises(ValueError, match="boom"):
+        finder.wait(WAIT_S)
+    assert "&lt;b&gt;boom" in finder._presenter.view.trials.text.value
+    with pytest.raises(ValueError, match="held_out needs evaluate"):
+        finder.compare([1e-3], steps=10, held_out=[0])

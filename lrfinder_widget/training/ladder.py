@@ -1,0 +1,152 @@
+"""A ladder of learning rates around what is known, for where no curve shows a candidate.
+
+A trained model's loss hardly falls in an LR range test. Then trial runs are the way on, and this
+says with which learning rates: a few that others have trained with, from low to high.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+MOST_STEPS = 2000
+"""The steps of all trials of a ladder together."""
+
+_MOST = 5
+_CLOSEST, _WIDE, _RUNG = 1 / 3, 0.69, 0.5  # in decades
+_OWN = ("max_lr", "initial_lr", "lr")  # the first of these that a group has
+_WARM_UP = 0.05
+_SGD, _MUON, _ANY = 0.1, 0.02, 1e-3
+_ADAPTER = ("lora", "adapter")
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Learning rates to try, ascending, and the sentence that says where they come from.
+
+    Attributes
+    ----------
+    lrs : tuple of float
+        At most five, at least a third of a decade apart; of the parameter group with the largest.
+    reason : str
+        What they are.
+    """
+
+    lrs: tuple[float, ...]
+    reason: str
+
+    def steps(self, at_most: int) -> int:
+        """Return the steps of each trial: at most so many, and at most 2,000 in all."""
+        return min(at_most, MOST_STEPS // len(self.lrs))
+
+
+def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
+    """Return the learning rates that are worth trying around what is known.
+
+    These are the optimizer's own rate, and a tenth and a hundredth of the rate that such an
+    optimizer usually trains with from scratch; ten times as much for adapters, such as those of
+    peft. Wide gaps between them are filled, and the ends are extended by half a decade each, up to
+    five learning rates.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        It is not changed.
+    optimizer : torch.optim.Optimizer
+        It is not changed.
+    """
+    own, usual, adapters = _own_lr(optimizer), usual_lr(optimizer), has_adapters(model)
+    times = 10 if adapters else 1
+    lrs = [own] if own > 0 else []
+    for lr in (usual / 10 * times, usual / 100 * times):
+        if all(abs(math.log10(lr / other)) >= _CLOSEST for other in lrs):
+            lrs.append(float(f"{lr:.3g}"))
+    parts = [f"the optimizer's own {own:.1e}"] if own > 0 else []
+    what = "ten times a tenth and a hundredth" if adapters else "a tenth and a hundredth"
+    parts.append(f"{what} of the {usual:.1e} that is usual from scratch")
+    if adapters:
+        parts[-1] += ", as for adapters"
+    found = tuple(_filled(sorted(lrs)))
+    return Ladder(found, f"a ladder of {len(found)} learning rates around {' and '.join(parts)}")
+
+
+def _own_lr(optimizer: Optimizer) -> float:
+    """Return the largest learning rate of the groups, at the peak or the start of a schedule."""
+    groups = optimizer.param_groups
+    return max(float(next(group[key] for key in _OWN if key in group)) for group in groups)
+
+
+def _filled(lrs: list[float]) -> list[float]:
+    """Halve the widest gaps, then extend the lower and the upper end, one after the other."""
+    for i in range(_MOST):
+        gaps = [math.log10(b / a) for a, b in pairwise(lrs)]
+        if len(lrs) == _MOST:
+            break
+        if gaps and max(gaps) >= _WIDE:
+            at = gaps.index(max(gaps))
+            lr = math.sqrt(lrs[at] * lrs[at + 1])
+        else:
+            lr = lrs[0] / 10**_RUNG if i % 2 == 0 else lrs[-1] * 10**_RUNG
+        lrs = sorted([*lrs, float(f"{lr:.3g}")])
+    return lrs
+
+
+def warm_up_and_decay(steps: int) -> Callable[[int], float]:
+    """Return a schedule for so many steps: up over a twentieth of them, then linearly down."""
+    up = max(1, round(_WARM_UP * steps))
+
+    def factor(i: int) -> float:
+        return min((i + 1) / up, (steps - i) / (steps - up + 1))
+
+    return factor
+
+
+def usual_lr(optimizer: Optimizer) -> float:
+    """Return the learning rate that such an optimizer usually trains with from scratch.
+
+    By the settings of the group with the largest learning rate: 0.02 for Muon, or 1e-3 if it is
+    scaled to that of AdamW; 0.1 for SGD. For others, the default of its class, or 1e-3.
+    """
+    group = max(optimizer.param_groups, key=lambda group: float(group["lr"]))
+    if "ns_steps" in group or group.get("use_muon"):
+        return _ANY if group.get("adjust_lr_fn") == "match_rms_adamw" else _MUON
+    if "dampening" in group:
+        return _SGD
+    wrapped = [inner for inner in vars(optimizer).values() if isinstance(inner, Optimizer)]
+    for one in (optimizer, *wrapped):
+        default = _default(type(one))
+        if default is not None:
+            return default
+    return _ANY
+
+
+def _default(kind: type) -> float | None:
+    try:
+        parameter = inspect.signature(kind).parameters.get("lr")
+    except (TypeError, ValueError):  # it has no signature
+        return None
+    lr: Any = None if parameter is None else parameter.default
+    is_number = isinstance(lr, (int, float)) and not isinstance(lr, bool)
+    return float(lr) if is_number and 0 < lr < math.inf else None
+
+
+def has_adapters(model: nn.Module) -> bool:
+    """Return whether most of the model is frozen and, by the names, it is adapters that train."""
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    trained = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
+    if frozen <= sum(n for _, n in trained):
+        return False
+    kinds = {name: type(module).__name__ for name, module in model.named_modules()}
+
+    def is_adapter(name: str) -> bool:
+        words = f"{name} {kinds.get(name.rpartition('.')[0], '')}".lower()
+        return any(word in words for word in _ADAPTER)
+
+    return any(is_adapter(name) for name, _ in trained)
