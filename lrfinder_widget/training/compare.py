@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any, TypeAlias, cast
@@ -15,6 +16,7 @@ from lrfinder_widget.curve.comparison import Comparison, Trial
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
 
+from .describe import describe
 from .sweep_run import SweepRun
 from .task import TrainingTask
 from .thread_state import ThreadState
@@ -120,7 +122,9 @@ class Trials:
         self.lrs = _check_lrs(lrs)
         self.steps = check_count("steps", steps, at_least=10)
         if schedule is not None and not callable(schedule):
-            raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
+            raise TypeError(
+                f"schedule must be a function schedule(i) -> factor; got {describe(schedule)}."
+            )
         if isinstance(task.batches, Iterator):
             raise ValueError(
                 "trial runs train with each learning rate on the same batches, so batches must be "
@@ -216,5 +220,7 @@ def _check_lrs(lrs: Any) -> list[float]:
         checked = []
     positive = all(np.isfinite(lr) and lr > 0 for lr in checked)
     if not checked or not positive or len(set(checked)) < len(checked):
-        raise ValueError(f"lrs must be a list of positive learning rates, each once; got {lrs!r}.")
+        raise ValueError(
+            f"lrs must be a list of positive learning rates, each once; got {reprlib.repr(lrs)}."
+        )
     return checked

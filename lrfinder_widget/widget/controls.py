@@ -171,7 +171,7 @@ def _state_sentence(
             "resume or stop the test before you use it."
         )
     if test.state is State.FAILED:
-        error = "".join(traceback.format_exception_only(test.exception)).strip()
+        error = error_text(test.exception)
         return f"Failed after {done} steps; everything has been restored. {error}"
     at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
@@ -183,6 +183,11 @@ def _state_sentence(
         "stopped": f"Stopped after {done} of {total} steps.",
     }
     return f"{ended[test.reason or 'stopped']} Everything has been restored."
+
+
+def error_text(exception: BaseException | None) -> str:
+    """Return the type, the message and the notes of an exception."""
+    return "".join(traceback.format_exception_only(exception)).strip()
 
 
 def status_text(sentence: str, exception: BaseException | None = None) -> str:

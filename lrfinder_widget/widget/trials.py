@@ -16,6 +16,7 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.smoothing import moving_average
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
+from .controls import error_text
 from .factory import WidgetFactory, close_tree
 from .lines import START, line_style, swatch
 from .number import format_lr, parse_number
@@ -178,7 +179,8 @@ def _smoothed(losses: Array, steps: int) -> Array:
 
 def _sentence(run: RangeTest, comparison: Comparison, steps: int) -> str:
     if run.state is State.FAILED:
-        return f"The trial runs failed; everything has been restored. {run.exception!r}"
+        error = error_text(run.exception)
+        return f"The trial runs failed; everything has been restored. {error}"
     if not run.state.ended:
         return (
             f"Trial runs of {steps} steps each, from the same weights on the same batches: "
