@@ -16,6 +16,8 @@ from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
 
+from .surroundings import Surroundings
+
 _CLOSED = "this LRFinder is closed; make a new one."
 _OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway
 
@@ -34,6 +36,8 @@ class Session:
     ----------
     test : RangeTest
         The latest test; before the first start, one in the state ``READY``.
+    surroundings : Surroundings
+        The cell that made the session.
     trial_test : RangeTest
         The latest trial runs, as one run in the background.
     trials : Trials or None
@@ -44,6 +48,7 @@ class Session:
 
     def __init__(self, task: TrainingTask, plan: SweepPlan) -> None:
         self.plan = plan
+        self.surroundings = Surroundings(task.thread_state())
         self.test = RangeTest(())
         self.trial_test = RangeTest(())
         self.closed = False
@@ -114,7 +119,8 @@ class Session:
         self.check_idle()
         task, opened = self.task, threading.Event()
         run = SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
-        test = RangeTest(run.points())
+        run.baseline.asked_for = True
+        test = RangeTest(self.surroundings.around(run.items()))
 
         def stop_waiting(test: RangeTest) -> None:
             if test.state is not State.RUNNING:  # paused or ended before it opened the data
@@ -138,7 +144,7 @@ class Session:
         """
         self.check_idle()
         trials = Trials(self.task, lrs, steps)
-        run = RangeTest(trials.points())
+        run = RangeTest(self.surroundings.around(trials.points()))
         self.trials = trials
         self.trial_test = self._latest = run
         return run
