@@ -17,6 +17,7 @@ from lrfinder_widget.curve.points import Item, Recorder
 from .at_exit import forget, stop_at_exit
 from .state import TRANSITIONS, State
 from .switch_interval import short_switch_interval
+from .thread_note import note_thread
 
 logger = logging.getLogger(__name__)
 
@@ -268,8 +269,7 @@ class RangeTest:
         self._done.set()
 
     def _run(self) -> None:
-        state, exception = State.FAILED, None
-        reason: Reason = "failed"
+        exception: BaseException | None = None
         try:
             if ask := getattr(self._points, "ask_for_baseline", None):
                 ask()
@@ -280,6 +280,7 @@ class RangeTest:
                 if isinstance(points, Generator):
                     points.close()  # restores
         except BaseException as error:  # noqa: BLE001 - `wait` raises it, whatever it is
+            note_thread(error)
             state, reason, exception = State.FAILED, "failed", error
         self._publish(state, reason, exception)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
@@ -77,7 +78,7 @@ def _check_lr(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} must be a positive, finite number; got {value!r}.")
+        raise ValueError(f"{name} must be a positive, finite number; got {reprlib.repr(value)}.")
     return number
 
 
@@ -94,5 +95,6 @@ def check_count(name: str, value: Any, *, at_least: int) -> int:
     except TypeError:
         count = at_least - 1
     if isinstance(value, bool) or count < at_least:
-        raise ValueError(f"{name} must be a whole number, at least {at_least}; got {value!r}.")
+        given = reprlib.repr(value)
+        raise ValueError(f"{name} must be a whole number, at least {at_least}; got {given}.")
     return count

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from lrfinder_widget.curve.trial import Rate
 
 from .contents import ATOMS, attributes_of, slots_state
+from .describe import describe
 from .random_state import state_of
 
 
@@ -27,6 +29,41 @@ def check_kind(name: str, value: object, kind: type, what: str) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {what}; got {type(value).__name__}.")
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Reject what is no optimizer of torch.
+
+    Raises
+    ------
+    TypeError
+        If it is not an instance of `torch.optim.Optimizer`.
+    """
+    if isinstance(optimizer, Optimizer):
+        return
+    kind = type(optimizer)
+    what = f"optimizer must be a torch.optim.Optimizer; got {kind.__name__}."
+    if isinstance(optimizer, (list, tuple)):
+        what += (
+            " Pass the one whose learning rate you are looking for, the others in preserve=[…], "
+            "and step=your_function, where step(batch) trains with all of them."
+        )
+    elif isinstance(optimizer, type):
+        what += f" Create it: {optimizer.__name__}(model.parameters(), lr=…)."
+    elif inner := _optimizer_in(optimizer):
+        what += f" It holds one in its attribute {inner}: pass that."
+    elif hasattr(optimizer, "step") and hasattr(optimizer, "zero_grad"):
+        what = (
+            f"optimizer must be a torch.optim.Optimizer; got a {kind.__module__}."
+            f"{kind.__qualname__}, which is another class. Make one of torch for the test, such as "
+            "torch.optim.AdamW(model.parameters(), lr=…)."
+        )
+    raise TypeError(what)
+
+
+def _optimizer_in(value: object) -> str | None:
+    attributes = getattr(value, "__dict__", {})
+    return next((name for name, it in attributes.items() if isinstance(it, Optimizer)), None)
 
 
 def check_preserve(preserve: Any) -> tuple[Any, ...]:
@@ -97,7 +134,7 @@ def check_criterion(criterion: object) -> None:
     if criterion is not None and (not callable(criterion) or isinstance(criterion, type)):
         raise TypeError(
             "criterion must be a function criterion(output, target) -> loss, such as "
-            f"nn.CrossEntropyLoss(), or None; got {criterion!r}."
+            f"nn.CrossEntropyLoss(), or None; got {describe(criterion)}."
         )
 
 
@@ -112,7 +149,7 @@ def check_step(step: object, criterion: object, accumulate: object, val_batches:
         If `accumulate` or `val_batches` is given too.
     """
     if not callable(step):
-        raise TypeError(f"step must be a function step(batch) -> loss; got {step!r}.")
+        raise TypeError(f"step must be a function step(batch) -> loss; got {describe(step)}.")
     if criterion is not None:
         raise TypeError(
             "pass either criterion or step, not both: criterion(output, target) for the textbook "
@@ -183,7 +220,7 @@ def check_lrs(lrs: Any, optimizer: Optimizer) -> list[Rate]:
     if not checked or not positive or len(set(checked)) < len(checked):
         raise ValueError(
             "lrs must be a list of positive learning rates, each once (a tuple has one for each "
-            f'parameter group), or "ladder"; got {lrs!r}.'
+            f'parameter group), or "ladder"; got {reprlib.repr(lrs)}.'
         )
     groups = optimizer.param_groups
     tuples = [rate for rate in checked if isinstance(rate, tuple)]
@@ -200,3 +237,21 @@ def check_lrs(lrs: Any, optimizer: Optimizer) -> list[Rate]:
             "cannot have a number for each: give each group a tensor of its own, or a number."
         )
     return checked
+
+
+def nothing_yielded(batches: Any) -> str:
+    """Return what to tell the user whose data yields no batch at all."""
+    text = "batches yielded nothing: there is no data to train on. "
+    if isinstance(batches, Iterator):
+        return f"{text}An iterator can be used only once: pass the loader itself."
+    size, samples = getattr(batches, "batch_size", None), getattr(batches, "dataset", None)
+    if (
+        getattr(batches, "drop_last", False)
+        and isinstance(size, int)
+        and isinstance(samples, Sized)
+    ):
+        return (
+            f"{text}The loader has drop_last=True, and its dataset has fewer samples "
+            f"({len(samples)}) than batch_size ({size})."
+        )
+    return f"{text}Check {describe(batches)}."

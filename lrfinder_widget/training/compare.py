@@ -19,6 +19,7 @@ from lrfinder_widget.curve.points import Points
 from lrfinder_widget.curve.trial import Rate, Trial
 
 from .checks import check_lrs
+from .describe import describe
 from .held_out import Evaluate, Found, HeldOut, Rates, Train
 from .ladder import ladder, warm_up_and_decay
 from .param_groups import set_each
@@ -178,7 +179,9 @@ class Trials:
             schedule = schedule or warm_up_and_decay(self.steps)
         self.lrs = check_lrs(lrs, task.optimizer)
         if schedule is not None and not callable(schedule):
-            raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
+            raise TypeError(
+                f"schedule must be a function schedule(i) -> factor; got {describe(schedule)}."
+            )
         if evaluate is not None and held_out is None:
             raise ValueError("evaluate needs held_out=[…], the batches to evaluate on.")
         if isinstance(task.batches, Iterator):
@@ -222,7 +225,7 @@ class Trials:
         """How long a step takes, with its share of evaluations; None before a trial has ended."""
         return self._seconds / self._done if self._done else None
 
-    def points(self) -> TrialPoints:
+    def points(self) -> RunPoints:
         """Run the trials and yield each loss together with its learning rate.
 
         Without held-out batches, the losses at the starting weights follow, as single numbers.

@@ -13,9 +13,10 @@ from torch import nn
 from .baseline import eager
 from .batches import move
 from .checks import check_val_batches
+from .describe import describe
 from .distributed import several_ranks
 from .snapshot import Snapshot
-from .step import TrainingStep, describe
+from .step import TrainingStep
 from .task import TrainingTask
 
 Train: TypeAlias = Callable[[Any], Any]

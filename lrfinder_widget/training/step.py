@@ -11,6 +11,16 @@ from torch.optim import Optimizer
 
 from lrfinder_widget.curve.plan import check_count
 
+from .describe import describe
+from .misfits import (
+    MISSING,
+    Returned,
+    batch_misfit,
+    check_calls,
+    explain_criterion,
+    explain_loss,
+    explain_mapping,
+)
 from .read_back import can_fly
 
 
@@ -52,8 +62,10 @@ def training_step(
     ------
     ValueError
         If `accumulate` is not a whole number of at least 1, or if `scaler` or `clip_grad_norm` is
-        given with LBFGS. The step itself raises a `TypeError` for a batch that does not fit
-        `criterion`.
+        given with LBFGS.
+    TypeError
+        If `model` or `criterion` cannot be called in this way. The step itself raises it for a
+        batch, an output or a loss that does not fit.
 
     Examples
     --------
@@ -99,6 +111,8 @@ class TrainingStep:
                 "LBFGS evaluates the true gradients several times per step, so it supports "
                 "neither scaler nor clip_grad_norm."
             )
+        if criterion is not None:
+            check_calls(model, criterion)
         self.parts = [model, optimizer, criterion, scaler]
         self._model = model
         self._optimizer = optimizer
@@ -144,11 +158,15 @@ class TrainingStep:
 
     def _backward(self, batch: Any) -> Tensor:
         loss = self._forward(batch) if self._autocast is None else self._loss(batch)
-        if self.accumulate > 1:
-            loss = loss / self.accumulate
-        scaled = loss if self._scaler is None else self._scaler.scale(loss)
-        scaled.backward()
-        return loss.detach()
+        try:  # which costs nothing, unlike a look at each loss
+            if self.accumulate > 1:
+                loss = loss / self.accumulate
+            scaled = loss if self._scaler is None else self._scaler.scale(loss)
+            scaled.backward()
+            return loss.detach()
+        except Exception as error:
+            explain_loss(error, loss, self._criterion, batch)
+            raise
 
     def _clip_and_update(self) -> None:
         if self._scaler is None:
@@ -173,20 +191,27 @@ class TrainingStep:
         return loss  # noqa: RET504 - as in `validate`
 
     def _forward(self, batch: Any) -> Tensor:
-        if self._criterion is not None and isinstance(batch, (tuple, list)) and len(batch) >= 2:
-            return self._criterion(self._model(batch[0]), batch[1])
-        if self._criterion is None and isinstance(batch, Mapping):
-            output = self._model(**batch)
-            loss: Tensor = output["loss"] if isinstance(output, Mapping) else output.loss
+        # An exception is explained from the output's description, and the output is dropped: a
+        # kept traceback must not keep it.
+        criterion, output = self._criterion, MISSING
+        if criterion is not None and isinstance(batch, (tuple, list)) and len(batch) >= 2:
+            try:
+                output = self._model(batch[0])
+                return criterion(output, batch[1])
+            except Exception as error:
+                returned, output = Returned.of(output), None
+                explain_criterion(error, criterion, batch, returned)
+                raise
+        if criterion is None and isinstance(batch, Mapping):
+            try:
+                output = self._model(**batch)
+                loss: Tensor = output["loss"] if isinstance(output, Mapping) else output.loss
+            except Exception as error:
+                returned, output = Returned.of(output), None
+                explain_mapping(error, self._model, batch, returned)
+                raise
             return loss
-        raise TypeError(
-            f"batches yielded {describe(batch)}, which does not fit "
-            f"{'criterion=None' if self._criterion is None else 'criterion(output, target)'}. "
-            "Batches of the form (inputs, target, …) need a criterion. Batches that are mappings "
-            "need no criterion, but a model that returns its loss, as in model(**batch).loss. "
-            "For anything else pass step=your_function, where step(batch) trains once and "
-            "returns the loss."
-        )
+        raise TypeError(batch_misfit(criterion, batch))
 
     def loss(self, batches: Sequence[Any]) -> Tensor:
         """Return the mean loss over `batches` as in training, but without training."""
@@ -204,8 +229,10 @@ class TrainingStep:
                 loss = torch.stack([self._loss(batch) for batch in batches]).mean()
             return loss  # noqa: RET504 - a return in the block could let an interrupt skip its end
         finally:
-            for module, training in flags:
-                module.training = training
+            for module, training in flags:  # parents come first
+                if module.training != training:
+                    module.train(training)  # some layers undo here what they did in eval()
+                    module.training = training
 
 
 def model_device(model: nn.Module) -> torch.device:
@@ -239,16 +266,3 @@ def as_loss(loss: Any) -> float | Tensor:
             "the training step must return the loss as a number or a tensor with one element; "
             f"got {describe(loss)}. Does the function end with `return loss`?"
         ) from None
-
-
-def describe(value: Any) -> str:
-    """Describe a value for an error message by its type and shape, not by its contents."""
-    if value is None:
-        return "None"
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    if isinstance(value, Mapping):
-        return f"a {type(value).__name__} with keys {', '.join(map(repr, list(value)[:6]))}"
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"

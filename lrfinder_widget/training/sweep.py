@@ -183,7 +183,8 @@ def range_test(
     TypeError, ValueError
         For invalid arguments, before anything is touched.
     BaseException
-        Whatever your model, loss or data raised, or an interrupt, once everything is put back.
+        Whatever your model, loss or data raised, or an interrupt, once everything is put back. The
+        curve up to there is the exception's attribute ``curve``.
 
     Warns
     -----
@@ -231,5 +232,19 @@ def range_test(
                 recorder.end(end.value)
                 return LossCurve.median(recorder.curves)
             recorder.take(item)
+    except BaseException as error:
+        _keep_curve(error, recorder)
+        raise
     finally:
         items.close()
+
+
+def _keep_curve(error: Any, recorder: Recorder) -> None:
+    """Hang the curve so far on an exception: what was measured is not lost with it."""
+    if not len(recorder):
+        return
+    recorder.end("failed" if isinstance(error, Exception) else "stopped")
+    error.curve = LossCurve.median(recorder.curves)
+    error.add_note(
+        f"The curve up to here, of {len(error.curve)} points, is this exception's attribute curve."
+    )

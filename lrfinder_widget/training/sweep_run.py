@@ -19,6 +19,7 @@ from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 
 from .baseline import Baseline, forward_only, untrained_step
 from .batches import Batches, Exhausted, move
+from .checks import nothing_yielded
 from .distributed import EndedElsewhere, Ranks, several_ranks
 from .guard import Guard, guarded
 from .param_groups import LearningRate
@@ -212,10 +213,7 @@ class SweepRun:
             except Exhausted:
                 if trained:
                     return "exhausted"
-                raise ValueError(
-                    "batches yielded nothing: there is no data to train on. "
-                    "Check the loader (an iterator can be used only once)."
-                ) from None
+                raise ValueError(nothing_yielded(task.batches)) from None
             except EndedElsewhere:
                 return "stopped"
             trained = True

@@ -15,13 +15,16 @@ from .batches import check_batches
 from .checks import (
     check_criterion,
     check_kind,
+    check_optimizer,
     check_preserve,
     check_shared,
     check_step,
     check_val_batches,
     check_values,
 )
+from .describe import describe
 from .distributed import check_sharded, several_ranks
+from .misfits import check_listed
 from .param_groups import LearningRate
 from .step import TrainingStep, model_device
 from .thread_state import ThreadState
@@ -63,17 +66,19 @@ class TrainingTask:
         check_kind("model", model, nn.Module, "a torch.nn.Module")
         check_sharded(model)
         check_values(model)
-        check_kind("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
+        check_optimizer(optimizer)
         check_batches(batches)
         if step is None:
             check_criterion(criterion)
+            check_listed(criterion, batches)
             check_shared(model, optimizer)
             step = TrainingStep(model, optimizer, criterion, accumulate=accumulate)
         else:
             check_step(step, criterion, accumulate, val_batches)
         if not (stop is None or stop == "divergence" or callable(stop)):
             raise ValueError(
-                f'stop must be "divergence", None, or a function stop(losses); got {stop!r}.'
+                'stop must be "divergence", None, or a function stop(losses); got '
+                f"{repr(stop) if isinstance(stop, str) else describe(stop)}."
             )
         LearningRate(optimizer)  # raises now rather than when the run starts
         self.model = model

@@ -20,21 +20,22 @@ class ThreadState:
     Parameters
     ----------
     device : torch.device
-        The model's device.
+        The model's device. It is made the current one; if it is the CPU, the accelerator's current
+        device is.
     shared : bool, default True
         Whether other code may run in the starting thread between two steps, as around a generator.
         It may not if the caller waits until the run has ended.
     """
 
     def __init__(self, device: torch.device, *, shared: bool = True) -> None:
-        self._device = device
+        self._device: Any = device if device.index is not None else _current_device()
         self._kind = device.type  # torch creates this string at each access
         self._default = _default_device()
         self._shared = get_ident() if shared else None
         self._settled: int | None = None  # the thread that is known to have this state
         self._has_autocast = torch.amp.is_autocast_available(self._kind)
         self._autocast = self._autocast_now()
-        module: Any = None if device.index is None else torch.get_device_module(self._kind)
+        module: Any = None if self._device is None else torch.get_device_module(self._device)
         # A type of device that exists only once has no current device.
         self._module = module if hasattr(module, "current_device") else None
 
@@ -79,6 +80,17 @@ class ThreadState:
                 stack.enter_context(torch.autocast(self._kind, self._autocast, enabled=on))
                 torch.clear_autocast_cache()
             yield
+
+
+def _current_device() -> torch.device | None:
+    if not torch.accelerator.is_available():  # asked first: in torch 2.6, the next line raises
+        return None
+    accelerator = torch.accelerator.current_accelerator()
+    assert accelerator is not None
+    module: Any = torch.get_device_module(accelerator)
+    if not hasattr(module, "current_device") or not module.is_initialized():
+        return None
+    return torch.device(accelerator.type, module.current_device())
 
 
 def _default_device() -> torch.device:

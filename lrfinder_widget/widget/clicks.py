@@ -67,7 +67,8 @@ class Clicks:
     def _start(self) -> None:
         test = self._session.test
         if not test.state.active:
-            self._finder.start()
+            with self._session.surroundings.entered():
+                self._finder.start()
             self._started = time.monotonic()
         elif time.monotonic() - self._started > _DOUBLE_CLICK_S:
             test.stop()
@@ -81,7 +82,8 @@ class Clicks:
         if run.state.active:
             run.stop()
         else:
-            self._finder.compare(*trials.values())
+            with self._session.surroundings.entered():
+                self._finder.compare(*trials.values())
 
     def _take(self) -> None:
         comparison = self._session.comparison

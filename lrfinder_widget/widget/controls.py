@@ -172,7 +172,7 @@ def _state_sentence(
             "resume or stop the test before you use it."
         )
     if test.state is State.FAILED:
-        error = "".join(traceback.format_exception_only(test.exception)).strip()
+        error = error_text(test.exception)
         restored = "; everything has been restored."
         if test.unrestored:
             restored = f". {unrestored_text(test.unrestored)}"
@@ -187,6 +187,11 @@ def _state_sentence(
         "stopped": f"Stopped after {done} of {total} steps.",
     }
     return f"{ended[test.reason or 'stopped']} {unrestored_text(test.unrestored)}"
+
+
+def error_text(exception: BaseException | None) -> str:
+    """Return the type, the message and the notes of an exception."""
+    return "".join(traceback.format_exception_only(exception)).strip()
 
 
 def status_text(sentence: str, exception: BaseException | None = None) -> str:

@@ -316,7 +316,7 @@ class LRFinder(ipywidgets.VBox):
     def add(self, curve: LossCurve, name: str | None = None) -> None:
         """Show another curve on the chart, such as another finder's; its `name` can be edited."""
         if not isinstance(curve, LossCurve):
-            raise TypeError(f"curve must be a LossCurve, such as finder.curve; got {curve!r}.")
+            raise TypeError(f"curve must be a LossCurve; got {type(curve).__name__}.")
         self._presenter.keep(curve, name)
 
     def snapshot(self) -> Picture:

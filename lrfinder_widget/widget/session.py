@@ -15,8 +15,10 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.held_out import Rates
-from lrfinder_widget.training.sweep_run import SweepRun
+from lrfinder_widget.training.sweep_run import RunPoints, SweepRun
 from lrfinder_widget.training.task import TrainingTask
+
+from .surroundings import Surroundings
 
 _CLOSED = "this LRFinder is closed; make a new one."
 _OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway
@@ -36,6 +38,8 @@ class Session:
     ----------
     test : RangeTest
         The latest test; before the first start, one in the state ``READY``.
+    surroundings : Surroundings
+        The cell that made the session.
     trial_test : RangeTest
         The latest trial runs, as one run in the background.
     trials : Trials or None
@@ -46,6 +50,7 @@ class Session:
 
     def __init__(self, task: TrainingTask, plan: SweepPlan) -> None:
         self.plan = plan
+        self.surroundings = Surroundings(task.thread_state())
         self.test = RangeTest(())
         self.trial_test = RangeTest(())
         self.closed = False
@@ -121,7 +126,9 @@ class Session:
         self.check_idle()
         task, opened = self.task, threading.Event()
         run = SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
-        test = RangeTest(run.points())
+        points = run.points()
+        points.ask_for_baseline()
+        test = self._in_surroundings(points)
 
         def stop_waiting(test: RangeTest) -> None:
             if test.state is not State.RUNNING:  # paused or ended before it opened the data
@@ -157,10 +164,13 @@ class Session:
             around = [] if curve.suggestion.lr is None else curve.trial_candidates()
             lrs = around or "ladder"
         trials = Trials(self.task, lrs, steps, **judged)
-        run = RangeTest(trials.points())
+        run = self._in_surroundings(trials.points())
         self.trials = trials
         self.trial_test = self._latest = run
         return run
+
+    def _in_surroundings(self, points: RunPoints) -> RangeTest:
+        return RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
 
     def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
         """Start a new run; `show` is called as it proceeds, on any thread."""

@@ -21,6 +21,7 @@ from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.ladder import Ladder
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
+from .controls import error_text
 from .factory import WidgetFactory, close_tree
 from .lines import START, line_style, swatch
 from .number import format_lr, parse_number
@@ -246,7 +247,7 @@ def _sentence(run: RangeTest, trials: Trials, comparison: Comparison) -> str:
         restored = "; everything has been restored."
         if run.unrestored:
             restored = f". {unrestored_text(run.unrestored)}"
-        return f"The trial runs failed{restored} {run.exception!r}"
+        return f"The trial runs failed{restored} {error_text(run.exception)}"
     what = f"{trials.about[0].upper()}{trials.about[1:]}: " if trials.about else ""
     if not run.state.ended:
         done, in_all, pace = len(run), trials.steps_in_all, trials.seconds_per_step

@@ -66,9 +66,9 @@ class Kernel:
     def __init__(self, manager: KernelManager, client: Any) -> None:
         self.manager, self.client = manager, client
 
-    def begin(self, source: str, cell: str | None = None) -> str:
-        """Send a cell, named as JupyterLab names it."""
-        content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False}
+    def begin(self, source: str, cell: str | None = None, *, asks: bool = False) -> str:
+        """Send a cell, named as JupyterLab names it; `asks` if one could answer `input()`."""
+        content = {"code": source, "silent": False, "store_history": True, "allow_stdin": asks}
         content["stop_on_error"] = False  # or what is sent right after an interrupt is not run
         metadata = {} if cell is None else {"cellId": cell}
         message = self.client.session.msg("execute_request", content, metadata=metadata)
@@ -260,6 +260,103 @@ def test_a_notebook_that_is_executed_ends_although_a_test_runs(
     printed = next(output.text for output in outputs if output.output_type == "stream")
     check(tmp_path, float(printed.split()[-1]))
     assert any("svg" in kind for output in outputs for kind in output.get("data", {}))
+
+
+PRINTS = """
+import warnings
+from IPython.display import display
+arguments = task() | {"num_iter": 30}
+del arguments["criterion"]
+go_on, model, optimizer = threading.Event(), arguments["model"], arguments["optimizer"]
+count = []
+def step(batch):
+    count.append(1)
+    if len(count) > 5:
+        go_on.wait(60)
+    print(f"line {len(count)}")
+    if len(count) % 10 == 0:
+        warnings.warn(f"warning {len(count)}")
+        display(f"display {len(count)}")
+    x, y = batch
+    optimizer.zero_grad()
+    loss = (model(x) - y).square().mean()
+    loss.backward()
+    optimizer.step()
+    return loss
+finder = LRFinder(**arguments, step=step)
+"""
+THREE = (
+    ("start", "finder.start()\nwhile len(count) < 6: tick.wait(0.01)"),
+    ("the next", "print('mine'); go_on.set(); finder.wait()"),
+    ("the last", "print('mine too'); print(finder.state.name)"),
+)
+
+
+def outputs(kernel: Kernel, sent: dict[str, str]) -> dict[str, str]:
+    """Return all that has been shown under each cell, as a front end that keeps them all does."""
+    shown = dict.fromkeys(sent, "")
+    names = {message: name for name, message in sent.items()}
+    idle = set()
+    while len(idle) < len(sent):
+        message = kernel.client.get_iopub_msg(timeout=WAIT_S)
+        name, content = names.get(message["parent_header"].get("msg_id")), message["content"]
+        if name is None:
+            continue
+        if message["msg_type"] == "stream":
+            shown[name] += content["text"]
+        elif message["msg_type"] == "display_data":
+            shown[name] += f"{content['data']['text/plain']}\n"
+        elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+            idle.add(name)
+    return shown
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("asks", [True, False], ids=["front end", "program"])
+def test_what_a_step_prints_goes_under_the_cell_that_started_it(kernel: Kernel, asks: bool) -> None:
+    """A program that executes a notebook drops what comes for a cell that is over."""
+    kernel.run(PRINTS)
+    sent = {}
+    for name, source in THREE:
+        sent[name] = kernel.begin(source, asks=asks)
+        kernel.end(sent[name])
+    shown = outputs(kernel, sent)
+    lines = {name: shown[name].count("line ") for name in shown}
+    others = {name: shown[name].count("warning ") + shown[name].count("display ") for name in shown}
+    late = "start" if asks else "the next"
+    assert sum(lines.values()) == 30
+    assert lines[late] >= 24
+    assert others[late] >= 6
+    if asks:
+        assert (lines["start"], shown["the next"], shown["the last"]) == (
+            *(30, "mine\n", "mine too\nFINISHED\n"),
+        )
+
+
+@pytest.mark.timeout(90)
+def test_a_seed_of_the_next_cell_is_still_set_after_the_run(kernel: Kernel) -> None:
+    draw = "(torch.rand(()).item(), np.random.rand(), random.random())"
+    seed = "torch.manual_seed(42); np.random.seed(42); random.seed(42)"
+    kernel.run(f"import random, numpy as np\n{seed}\nexpected = {draw}")
+    kernel.run("torch.manual_seed(1)\nbegin()")
+    kernel.run(seed)
+    kernel.run("finder.stop()")
+    assert kernel.ask(f"expected == {draw}, restored()") == (True, True)
+
+
+@pytest.mark.timeout(90)
+def test_a_connection_of_a_cell_is_told_that_the_run_has_a_thread_of_its_own(
+    kernel: Kernel,
+) -> None:
+    kernel.run(
+        "import sqlite3\ndb = sqlite3.connect(':memory:')\narguments = task()\n"
+        "arguments['criterion'] = lambda output, target: db.execute('select 1')\n"
+        "finder = LRFinder(**arguments)"
+    )
+    answer = kernel.end(kernel.begin("finder.start().wait()"))
+    assert answer["ename"] == "ProgrammingError"
+    assert "range_test" in "".join(answer["traceback"])
+    assert kernel.ask("'range_test' in finder._presenter.view.controls.status.value")
 
 
 def check(tmp_path: Path, asked: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,9 @@ from support import (
     sweep_run,
 )
 from torch import nn
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
-from lrfinder_widget import RangeTest, range_test, sweep, training_step
+from lrfinder_widget import LossCurve, RangeTest, range_test, sweep, training_step
 
 CE = nn.CrossEntropyLoss()
 
@@ -398,7 +399,7 @@ def test_an_optimizer_without_a_learning_rate_is_refused() -> None:
 @pytest.mark.parametrize(
     ("batches", "criterion", "message"),
     [
-        ([torch.ones(4, 6)], CE, "a tensor of shape (4, 6), which does not fit criterion"),
+        ([torch.ones(4, 6)], CE, "shape (4, 6) and dtype float32, which does not fit criterion"),
         ([(torch.ones(4, 6),)], CE, "a tuple of 1"),
         ([{"x": 1}], CE, "a dict with keys 'x'"),
         ([(1, 2)], None, "does not fit criterion=None"),
@@ -508,3 +509,61 @@ def test_everything_is_put_back_if_a_later_repeat_fails() -> None:
     with pytest.raises(ZeroDivisionError):
         range_test(model, optimizer, loader(), criterion, num_iter=10, stop=None, repeats=3)
     assert picture(model, optimizer) == before
+
+
+# -- the curve of a test that did not end ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [RuntimeError("in step 7"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_an_exception_far_up_carries_the_curve_so_far(error: BaseException, repeats: int) -> None:
+    def test(fail_at: int | None) -> LossCurve:
+        model, optimizer = fresh()
+        calls = itertools.count(1)
+
+        def criterion(output: Any, target: Any) -> Any:
+            if next(calls) == fail_at:
+                raise error
+            return CE(output, target)
+
+        batches = DataLoader(classes(), batch_size=8)
+        return range_test(
+            *(model, optimizer, batches, criterion), num_iter=20, stop=None, repeats=repeats
+        )
+
+    whole = test(None)
+    with pytest.raises(type(error)) as caught:
+        test(7 if repeats == 1 else 27)
+    assert caught.value is error
+    curve = error.curve  # type: ignore[attr-defined]
+    if repeats == 1:
+        assert curve.reason == ("failed" if isinstance(error, Exception) else "stopped")
+        assert (curve.lrs == whole.lrs[:6]).all()
+        assert (curve.losses == whole.losses[:6]).all()
+    else:  # the repeat that was whole
+        assert curve == whole.repeats[0]
+    assert f"of {len(curve)} points" in error.__notes__[-1]
+
+
+def test_an_exception_before_the_first_point_carries_no_curve() -> None:
+    def criterion(output: Any, target: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        range_test(*fresh(), LOADER, criterion)
+    assert not hasattr(caught.value, "curve")
+
+
+def test_the_same_exception_in_a_second_test_carries_the_second_curve() -> None:
+    error = RuntimeError("again")
+    for fail_at in (3, 6):
+        calls = itertools.count(1)
+
+        def step(batch: Any, calls: Any = calls, fail_at: int = fail_at) -> float:
+            if next(calls) == fail_at:
+                raise error
+            return 1.0
+
+        with pytest.raises(RuntimeError):
+            range_test(*fresh(), LOADER, step=step)
+        assert len(error.curve) == fail_at - 1  # type: ignore[attr-defined]

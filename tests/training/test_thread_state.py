@@ -381,6 +381,24 @@ def test_the_current_device_is_put_back_after_a_step_that_fails(devices: FakeDev
     assert devices.current == 0
 
 
+def test_a_model_on_the_cpu_takes_the_current_accelerator_along(
+    devices: FakeDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its step may send something there."""
+    devices.current, devices.is_initialized = 2, lambda: True  # type: ignore[attr-defined]
+    accelerator = type("accelerator", (), {"is_available": staticmethod(lambda: True)})
+    accelerator.current_accelerator = staticmethod(lambda: torch.device("cuda"))  # type: ignore[attr-defined]
+    ours: Any = lrfinder_widget.training.thread_state.torch
+    monkeypatch.setattr(ours, "accelerator", accelerator, raising=False)
+    surroundings = ThreadState(CPU)
+    assert surroundings.is_current()
+    devices.current = 0  # as in another thread
+    assert not surroundings.is_current()
+    with surroundings.applied():
+        assert devices.current == 2
+    assert devices.current == 0
+
+
 def test_a_device_without_index_is_whichever_is_current(devices: FakeDevices) -> None:
     surroundings = ThreadState(torch.device("cuda"))
     assert surroundings.is_current()

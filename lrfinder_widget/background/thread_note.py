@@ -1,0 +1,43 @@
+"""A note for exceptions that come only because a run is in a thread of its own."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import ContextVar
+
+NOTE = (
+    "This run is in a background thread, and what failed belongs to another thread, such as a "
+    "connection, an event loop, a signal handler or a value that is kept per thread. Create it in "
+    "the code that the run calls, or use range_test(…), which runs in the calling thread."
+)
+
+# As sqlite3, signal, asyncio, tkinter and greenlet put it.
+_SAYS_SO = re.compile(
+    r"\b(main|same|different|another|other|wrong) thread\b|\bevent loop\b", re.IGNORECASE
+)
+
+
+def note_thread(error: BaseException) -> None:
+    """Add the note to an exception if it, or one that it was raised from, is of that kind."""
+    with suppress(Exception):  # an exception may not even have a text
+        if any(map(_belongs_to_a_thread, _chain(error))):
+            error.add_note(NOTE)
+
+
+def _belongs_to_a_thread(error: BaseException) -> bool:
+    if isinstance(error, AttributeError) and isinstance(error.obj, threading.local):
+        return True
+    if isinstance(error, LookupError) and any(isinstance(it, ContextVar) for it in error.args):
+        return True
+    return _SAYS_SO.search(str(error)) is not None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        yield error
+        error = error.__cause__ or error.__context__
