@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from typing import Any, TypeAlias, cast
 
@@ -15,6 +15,7 @@ from lrfinder_widget.curve.comparison import Comparison, Trial
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
 
+from .batches import can_begin_again
 from .sweep_run import SweepRun
 from .task import TrainingTask
 from .thread_state import ThreadState
@@ -121,7 +122,7 @@ class Trials:
         self.steps = check_count("steps", steps, at_least=10)
         if schedule is not None and not callable(schedule):
             raise TypeError(f"schedule must be a function schedule(i) -> factor; got {schedule!r}.")
-        if isinstance(task.batches, Iterator):
+        if not can_begin_again(task.batches):
             raise ValueError(
                 "trial runs train with each learning rate on the same batches, so batches must be "
                 f"iterable more than once; got a {type(task.batches).__name__}, which the first "
