@@ -44,8 +44,9 @@ class PrivateLoaders:
         self._copies: dict[int, tuple[Any, Any]] = {}  # id -> an object and its copy
         self._plain: dict[int, int] = {}  # id -> levels in which there is no loader
         self._late: list[tuple[Any, Any, Any, Any]] = []  # copy, key, user's iterator, its loader
-        found = [(None, None, source), *reachable(source)]
-        self._loaders = [part for _, _, part in found if issubclass(type(part), DataLoader)]
+        found = list(reachable(source))
+        parts = (source, *(part for _, _, part in found))
+        self._loaders = [part for part in parts if issubclass(type(part), DataLoader)]
         if self._loaders:
             self.source = self._private(source, LEVELS)
         late = {id(iterator) for _, _, iterator, _ in self._late}
@@ -71,25 +72,22 @@ class PrivateLoaders:
         The user's own iterators are left as they are.
         """
         making = [made for made in self._made if hasattr(made, "_shutdown_workers")]
-        is_own = iterator is self.source or any(iterator is part for _, _, part in self._held)
+        is_users = iterator is self.source or any(iterator is part for _, _, part in self._held)
         with Grace(making):
             try:
-                if not is_own and hasattr(iterator, "close"):
+                if not is_users and hasattr(iterator, "close"):
                     iterator.close()
             finally:
                 shut_down(making)
 
     def unrestored(self) -> list[str]:
-        """Say which iterators of the user the run has moved on; before the attributes go back."""
+        """Say which iterators in the source the run has moved on; before the attributes go back.
+
+        If the source itself is a one-shot iterator, it is used up, as its user knows.
+        """
         sentences = []
         for holder, key, iterator in self._held:
             if _is_untouched(iterator):
-                continue
-            if holder is None:
-                sentences.append(
-                    f"batches is a {type(iterator).__name__}, which cannot begin again: what the "
-                    "test took from it is used up."
-                )
                 continue
             _, used = self._copies.get(id(holder), (None, holder))
             if parts_of(used).get(key) is iterator:  # an epoch of its own would replace it
