@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from .private_loader import PrivateLoaders
 from .source_parts import cannot_import, reachable, start_method
-from .workers import let_go
+from .workers import let_go, runs_on, threads_of
 
 
 class Exhausted(Exception):
@@ -78,7 +78,15 @@ class Batches:
         iterator, self._iterator = self._iterator, None
         if iterator is not None:
             self.unrestored = self._loaders.unrestored()
+        threads = threads_of(iterator)
         self._loaders.close(iterator)
+        del iterator  # with it, many a loader ends its threads
+        self.unrestored += [
+            f"{kind} has a thread that still loads ahead: the batches that it has taken do not "
+            "come again."
+            for kind, thread in threads
+            if runs_on(thread)
+        ]
 
 
 def check_batches(batches: object) -> None:

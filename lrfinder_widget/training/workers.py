@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+GRACE_S = 0.3
+
 
 def recording(loader: Any, made: weakref.WeakSet[Any]) -> Callable[[], Any]:
     """Return the loader's `_get_iterator`, which notes each iterator in `made`."""
@@ -78,10 +80,28 @@ def shut_down(iterators: list[Any]) -> None:
             shut_down(iterators)
 
 
+def threads_of(iterator: Any) -> list[tuple[str, threading.Thread]]:
+    """Return the threads that an iterator holds, each with the name of its kind of holder."""
+    frame = getattr(iterator, "gi_frame", None)
+    own = (iterator, *(frame.f_locals.values() if frame is not None else ()))
+    return [
+        (type(holder).__name__, part)
+        for holder in own
+        for part in (holder, *getattr(holder, "__dict__", {}).values())
+        if isinstance(part, threading.Thread)
+    ]
+
+
+def runs_on(thread: threading.Thread) -> bool:
+    """Return whether the thread does not end in a moment."""
+    thread.join(GRACE_S)
+    return thread.is_alive()
+
+
 class Grace:
     """Terminates the workers that, inside the block, take longer than `grace_s` to end."""
 
-    def __init__(self, iterators: Iterable[Any], grace_s: float = 0.3) -> None:
+    def __init__(self, iterators: Iterable[Any], grace_s: float = GRACE_S) -> None:
         self._workers = [w for it in iterators for w in getattr(it, "_workers", ())]
         self._timer = threading.Timer(grace_s, self._terminate)
         self._timer.daemon = True

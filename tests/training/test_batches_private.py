@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -381,3 +382,58 @@ def test_a_worker_that_is_busy_is_not_waited_for(
     range_test(model, adamw(model), source, CE, stop=lambda losses: True)
     assert time.monotonic() - began < 30  # torch itself would give it the interval
     assert set(multiprocessing.active_children()) <= processes
+
+
+class Ahead(threading.Thread):
+    """Loads ahead in a thread of its own, which ends when it is told to, or never."""
+
+    def __init__(self, source: Any, ends: bool) -> None:
+        super().__init__(daemon=True)
+        self.ready: queue.Queue[Any] = queue.Queue(2)
+        self.source, self.ends, self.over = source, ends, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        self.ready.put(next(self.source))
+        self.over.wait(50)
+
+    def __iter__(self) -> Ahead:
+        return self
+
+    def __next__(self) -> Any:
+        return self.ready.get()
+
+    def close(self) -> None:
+        if self.ends:
+            self.over.set()
+
+
+class LoadsAhead:
+    def __init__(self, ends: bool, in_generator: bool) -> None:
+        self.ends, self.in_generator, self.threads = ends, in_generator, []
+
+    def __iter__(self) -> Iterator[Any]:
+        self.threads.append(Ahead(iter([1, 2, 3]), self.ends))
+        return self.loop(self.threads[-1]) if self.in_generator else self.threads[-1]
+
+    def loop(self, ahead: Ahead) -> Iterator[Any]:
+        try:
+            yield from ahead
+        finally:
+            ahead.close()
+
+
+@pytest.mark.parametrize("in_generator", [False, True])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_thread_that_goes_on_loading_ahead_is_named(ends: bool, in_generator: bool) -> None:
+    source = LoadsAhead(ends, in_generator)
+    batches = Batches(source, None)
+    batches.open()
+    assert batches.take() == 1
+    batches.close()
+    (thread,) = source.threads
+    assert thread.is_alive() != ends
+    assert len(batches.unrestored) == (not ends)
+    assert all("Ahead has a thread that still loads ahead" in s for s in batches.unrestored)
+    thread.over.set()
+    thread.join(10)
