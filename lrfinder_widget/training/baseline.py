@@ -61,7 +61,7 @@ class Baseline:
         if self._room <= 0:
             self.forget()
         else:
-            self._batches.append(copy.deepcopy(batch) if self._copied else batch)
+            self._batches.append(_copy_of(batch) if self._copied else batch)
 
     def forget(self) -> None:
         """Forget the batches, and keep no more of them."""
@@ -120,19 +120,45 @@ def untrained_step(model: nn.Module, step: TrainingStep) -> Callable[[Any], Tens
 
 def _is_of_a_worker(leaf: Any) -> bool:
     """Return whether it is in memory shared with a worker process: then it keeps a file open."""
+    if not isinstance(leaf, Tensor) or leaf.device.type != "cpu":
+        return False
+    if _is_sparse(leaf):
+        return any(map(_is_of_a_worker, _parts_of_sparse(leaf)))
     tensor: Any = leaf  # `is_shared` has no type annotation in torch
-    return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and bool(tensor.is_shared())
+    return bool(tensor.is_shared())
+
+
+def _copy_of(batch: Any) -> Any:
+    sparse = [leaf for leaf in _leaves(batch) if isinstance(leaf, Tensor) and _is_sparse(leaf)]
+    return copy.deepcopy(batch, {id(leaf): leaf.clone() for leaf in sparse})  # CSR has no deepcopy
+
+
+def _is_sparse(tensor: Tensor) -> bool:
+    return tensor.layout is not torch.strided
 
 
 def _bytes(batch: Any) -> float:
     """Return the size of a batch, infinity if it is unknown; called at each step."""
     if isinstance(batch, Tensor):
-        return batch.nbytes
+        if batch.layout is torch.strided:
+            return batch.nbytes
+        return sum(map(_bytes, _parts_of_sparse(batch))) or math.inf
     if isinstance(batch, (list, tuple)):
         return sum(map(_bytes, batch))
     if isinstance(batch, _SMALL):
         return 0
     return sum(map(_bytes, batch.values())) if isinstance(batch, Mapping) else math.inf
+
+
+def _parts_of_sparse(tensor: Any) -> list[Tensor]:
+    """Return the strided tensors that a sparse one consists of; none for other layouts."""
+    if tensor.layout is torch.sparse_coo:
+        return [tensor._indices(), tensor._values()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
+    return []
 
 
 def _leaves(batch: Any) -> Iterator[Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import signal
-import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from .private_loader import PrivateLoaders
+from .source_parts import cannot_import, reachable, start_method
+from .workers import let_go, runs_on, threads_of
 
 
 class Exhausted(Exception):
@@ -25,25 +25,27 @@ class Batches:
     Parameters
     ----------
     source : iterable
-        Restarted each time it is exhausted, unless it is its own iterator.
+        Restarted each time it is exhausted. It is used up if that yields nothing.
     device : torch.device or None
         The device to which the tensors of each batch are moved; `None` leaves them where they are.
+
+    Attributes
+    ----------
+    unrestored : list of str
+        Once closed: one sentence for each thing that the run has moved on and cannot put back.
     """
 
     def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
-        self._source = _private(source)
+        self._loaders = PrivateLoaders(source)
         if device is not None and device.type == "cpu" and not torch.accelerator.is_available():
             device = None  # no batch can be on any other device
         self.device = device
         self._iterator: Iterator[Any] | None = None
+        self.unrestored: list[str] = []
 
     def open(self) -> None:
         """Start iterating; a loader with workers starts them here."""
-        try:
-            self._iterator = iter(self._source)
-        except BaseException as error:
-            _end_workers_of(error)
-            raise
+        self._iterator = self._loaders.begin()
 
     def take(self) -> Any:
         """Return the next batch, on the device.
@@ -57,24 +59,34 @@ class Batches:
         try:
             batch = next(self._iterator)
         except StopIteration:
-            if self._iterator is self._source:
-                raise Exhausted from None
-            self.open()
-            try:
-                batch = next(self._iterator)
-            except StopIteration:
-                raise Exhausted from None
+            batch = self._first_again()
+        except BaseException as error:
+            let_go(error)
+            raise
         return batch if self.device is None else move(batch, self.device)
 
+    def _first_again(self) -> Any:
+        self.open()
+        assert self._iterator is not None
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            raise Exhausted from None
+
     def close(self) -> None:
-        """Drop the iterator and end its worker processes."""
+        """Drop the iterator, and end the worker processes that the run has started."""
         iterator, self._iterator = self._iterator, None
-        if iterator is None or iterator is self._source:  # a one-shot iterator is the user's
-            return
-        if hasattr(iterator, "_shutdown_workers"):
-            _shut_down(iterator)
-        elif hasattr(iterator, "close"):
-            iterator.close()
+        if iterator is not None:
+            self.unrestored = self._loaders.unrestored()
+        threads = threads_of(iterator)
+        self._loaders.close(iterator)
+        del iterator  # with it, many a loader ends its threads
+        self.unrestored += [
+            f"{kind} has a thread that still loads ahead: the batches that it has taken do not "
+            "come again."
+            for kind, thread in threads
+            if runs_on(thread)
+        ]
 
 
 def check_batches(batches: object) -> None:
@@ -83,15 +95,40 @@ def check_batches(batches: object) -> None:
     Raises
     ------
     TypeError
-        If `batches` is a bare `Dataset`, is not iterable, or is a single batch.
+        If `batches` is a bare map-style `Dataset`, is not iterable, or is a single batch.
+
+    Warns
+    -----
+    UserWarning
+        If the workers of a loader cannot import what is written in the notebook.
     """
     what = f"batches must be an iterable of batches, usually a DataLoader; got {_kind(batches)}."
-    if isinstance(batches, Dataset):
+    if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
         raise TypeError(f"{what} Wrap it: DataLoader({_kind(batches)}(…), batch_size=…).")
     if isinstance(batches, (str, bytes, Mapping, Tensor)):
         raise TypeError(f"{what} For a single batch, pass a list: [batch].")
     if not isinstance(batches, Iterable) and not hasattr(batches, "__getitem__"):
         raise TypeError(what)
+    for part in (batches, *(part for _, _, part in reachable(batches))):
+        if issubclass(type(part), DataLoader) and (name := cannot_import(part)):
+            warnings.warn(
+                f"the workers of this {_kind(part)} are started by {start_method(part)!r}, so they "
+                f"import what they need; they cannot import {name}, which is written in the "
+                "notebook. The test loads its batches without workers; your own loop would fail. "
+                f"Put {name} in a .py file and import it from there.",
+                stacklevel=4,
+            )
+
+
+def can_begin_again(batches: Any) -> bool:
+    """Return whether `batches` can be iterated more than once, as far as can be told beforehand.
+
+    An iterator can if its `__iter__` does more than return the iterator itself.
+    """
+    if not isinstance(batches, Iterator):
+        return True
+    code = getattr(type(batches).__iter__, "__code__", None)
+    return code is not None and code.co_code != Iterator.__iter__.__code__.co_code
 
 
 def move(batch: Any, device: torch.device) -> Any:
@@ -104,14 +141,14 @@ def move(batch: Any, device: torch.device) -> Any:
         if batch.device == device:  # `to` checks this too, but takes four times as long
             return batch
         return batch.to(device, non_blocking=device.type in ("cuda", "xpu"))
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(move(item, device) for item in batch))
     if type(batch) in (list, tuple):
         return type(batch)([move(item, device) for item in batch])
     if type(batch) is dict:
         return {key: move(item, device) for key, item in batch.items()}
     if callable(getattr(batch, "to", None)):  # packed sequences, tokenizer output, graphs
         return batch.to(device)
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(move(item, device) for item in batch))
     if isinstance(batch, Mapping):
         return {key: move(item, device) for key, item in batch.items()}
     return batch
@@ -119,60 +156,3 @@ def move(batch: Any, device: torch.device) -> Any:
 
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-def _private(source: Any) -> Any:
-    """Copy a `DataLoader` shallowly, so that its own iterator and workers stay as they are."""
-    if not isinstance(source, DataLoader) or type(source).__iter__ is not DataLoader.__iter__:
-        return source
-    loader = copy.copy(source)
-    object.__setattr__(loader, "_iterator", None)
-    if loader.num_workers:
-        loader.worker_init_fn = _IgnoreInterrupt(loader.worker_init_fn)
-    return loader
-
-
-class _IgnoreInterrupt:
-    """Keep workers alive when a notebook sends an interrupt to the whole process group.
-
-    The main process decides what an interrupt means. This is a class at module level, so that it
-    can be pickled for spawned workers.
-    """
-
-    def __init__(self, inner: Callable[[int], None] | None) -> None:
-        self.inner = inner
-
-    def __call__(self, worker_id: int) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if self.inner is not None:
-            self.inner(worker_id)
-
-
-def _end_workers_of(error: BaseException) -> None:
-    """End the workers of a loader's iterator that failed during its construction.
-
-    Only the frames of the traceback refer to it, so keeping the traceback would keep the workers.
-    """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        half_made = frame.f_locals.get("self")
-        if hasattr(half_made, "_shutdown_workers"):
-            with suppress(AttributeError):  # it ends them, then misses attributes not yet set
-                _shut_down(half_made)
-
-
-def _shut_down(iterator: Any, grace_s: float = 0.3) -> None:
-    """Shut down a loader's workers, and terminate those that take longer than `grace_s`."""
-
-    def terminate() -> None:
-        for worker in iterator._workers:
-            with suppress(ValueError):  # it has been closed in the meantime
-                if worker.is_alive():
-                    worker.terminate()
-
-    timer = threading.Timer(grace_s, terminate)
-    timer.daemon = True
-    timer.start()
-    try:
-        iterator._shutdown_workers()
-    finally:
-        timer.cancel()

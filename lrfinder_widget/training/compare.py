@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import Any, TypeAlias, cast
 
@@ -18,12 +18,14 @@ from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
 from lrfinder_widget.curve.trial import Rate, Trial
 
+from .batches import can_begin_again
 from .checks import check_lrs
 from .describe import describe
 from .held_out import Evaluate, Found, HeldOut, Rates, Train
 from .ladder import ladder, warm_up_and_decay
 from .param_groups import set_each
-from .sweep_run import RunPoints, SweepRun, note_on, warn_of
+from .run_points import RunPoints, note_on, warn_of
+from .sweep_run import SweepRun
 from .task import TrainingTask
 from .thread_state import ThreadState
 
@@ -184,7 +186,7 @@ class Trials:
             )
         if evaluate is not None and held_out is None:
             raise ValueError("evaluate needs held_out=[…], the batches to evaluate on.")
-        if isinstance(task.batches, Iterator):
+        if not can_begin_again(task.batches):
             raise ValueError(
                 "trial runs train with each learning rate on the same batches, so batches must be "
                 f"iterable more than once; got a {type(task.batches).__name__}, which the first "

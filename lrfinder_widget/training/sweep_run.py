@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any, TypeAlias
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.loss_curve import Reason
-from lrfinder_widget.curve.points import Items, Points, unrestored_text
+from lrfinder_widget.curve.points import Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 
 from .baseline import Baseline, forward_only, untrained_step
@@ -25,6 +24,7 @@ from .guard import Guard, guarded
 from .param_groups import LearningRate
 from .random_state import random_states
 from .read_back import Sender, read_back
+from .run_points import RunPoints, note_on, warn_of
 from .snapshot import Snapshot
 from .step import TrainingStep, as_loss
 from .task import Stop, TrainingTask
@@ -284,53 +284,28 @@ class SweepRun:
             yield lr, loss
 
 
-def note_on(error: Exception, unrestored: Sequence[str]) -> None:
-    """Note on an error what could not be put back, if there is anything."""
-    if unrestored:
-        error.add_note(unrestored_text(unrestored))
-
-
-def warn_of(unrestored: Sequence[str], *, stacklevel: int) -> None:
-    """Warn of what could not be put back, if there is anything."""
-    if unrestored:
-        warnings.warn(unrestored_text(unrestored), RuntimeWarning, stacklevel=stacklevel + 1)
-
-
-class RunPoints(Generator[Any, None, Any]):
-    """A generator of points that tells, once it has ended, what could not be put back."""
-
-    def __init__(self, items: Generator[Any, None, Any], unrestored: list[str]) -> None:
-        self._items = items
-        self.unrestored = unrestored
-
-    def __iter__(self) -> Generator[Any, None, Any]:
-        """Return the inner generator, so that a loop over it has no overhead."""
-        return self._items
-
-    def send(self, value: None) -> Any:
-        """Continue, as with any generator."""
-        return self._items.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raise an exception in it, as with any generator."""
-        return self._items.throw(*error)
-
-    def close(self) -> None:
-        """End it, which puts everything back."""
-        self._items.close()
-
-
 class SweepPoints(RunPoints):
     """The points of a sweep; a baseline requested before the first point follows the last."""
 
     def __init__(self, run: SweepRun) -> None:
         super().__init__(run.items(), run.unrestored)
-        self._run = run
+        self._run: SweepRun | None = run  # until it begins: it holds the model and the data
+
+    def __iter__(self) -> Items:
+        """Return the inner generator, so that a loop over it has no overhead."""
+        self._run = None
+        return self._items
+
+    def send(self, value: None) -> Any:
+        """Continue, as with any generator."""
+        self._run = None
+        return self._items.send(value)
 
     def ask_for_baseline(self) -> None:
         """Request a baseline: the caller knows what the single numbers after the points are.
 
         It also tells its user what could not be put back, so there is no warning.
         """
+        assert self._run is not None
         self._run.baseline.asked_for = True
         self._run.warns = 0

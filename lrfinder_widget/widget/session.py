@@ -15,7 +15,8 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.held_out import Rates
-from lrfinder_widget.training.sweep_run import RunPoints, SweepRun
+from lrfinder_widget.training.run_points import RunPoints
+from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
 
 from .surroundings import Surroundings

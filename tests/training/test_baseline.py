@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -438,3 +439,39 @@ def test_tensors_of_worker_processes_hold_no_file_open() -> None:
         kept = [t for t in gc.get_objects() if type(t) is Tensor and t.shape == (4, 6)]
         assert len(kept) >= POINTS
         assert sum(t.is_shared() for t in kept) <= 6  # those that the loader has ready
+
+
+class Summed(nn.Module):
+    """A linear model of bags of words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((6, 1), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sparse.mm(x, self.weight)
+
+
+def sparse_csr(x: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it a beta
+        return x.to_sparse_csr()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # as a worker's batch is rebuilt
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("sparse", [Tensor.to_sparse, sparse_csr])
+def test_sparse_batches_can_be_kept(sparse: Callable[[Tensor], Tensor], workers: int) -> None:
+    model = Summed()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = [(sparse(x * (x > 0)), y) for x, y in noisy()]
+    loader = DataLoader(batches, None, num_workers=workers)  # type: ignore[arg-type]
+    curve = range_test(model, optimizer, loader, MSE, **OPTIONS)
+    assert curve.baseline is not None
+    assert curve.baseline.tolist() == by_hand(model, batches[: len(curve)])
+
+
+def test_a_sparse_batch_is_as_large_as_what_it_holds() -> None:
+    eye = torch.eye(100)
+    assert module._bytes(eye.to_sparse()) == 100 * (2 * 8 + 4)
+    assert module._bytes(sparse_csr(eye)) == 101 * 8 + 100 * (8 + 4)

@@ -22,7 +22,7 @@ SEEDERS: dict[str, tuple[Any, str]] = {
     "numpy": (np.random, "seed"),
     "python": (random, "seed"),
 }
-FUNCTIONS = (torch.manual_seed, np.random.seed, random.seed)
+FUNCTIONS = (torch.random.manual_seed, np.random.seed, random.seed)
 
 
 def draws() -> list[float]:
@@ -135,7 +135,7 @@ def test_a_run_that_fails_keeps_a_seed_as_well() -> None:
 def test_overlapping_runs_keep_the_seeds_set_during_each_and_leave_no_trace(first: int) -> None:
     seeded(3)
     expected = draws()
-    before = torch.manual_seed, np.random.seed, random.seed  # another test's run may be paused
+    before = torch.manual_seed, np.random.seed, random.seed  # torch's compiler changes one
     runs = [Run(), Run()]
     seeded(3)
     runs.pop(first).end()
@@ -148,8 +148,12 @@ def test_overlapping_runs_keep_the_seeds_set_during_each_and_leave_no_trace(firs
 
 
 @pytest.mark.parametrize("index", range(3), ids=list(SEEDERS))
-def test_a_watched_function_is_copied_and_pickled_as_itself(index: int) -> None:
+def test_a_watched_function_is_copied_and_pickled_as_itself(
+    index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a loader's `worker_init_fn`, it goes to a worker that is spawned."""
+    # Once torch's compiler is imported, another function has that name, which cannot be pickled.
+    monkeypatch.setattr(torch, "manual_seed", torch.random.manual_seed)
     original: Any = FUNCTIONS[index]
     modules = [function.__module__ for function in FUNCTIONS]
     run = Run()
