@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lrfinder_widget.curve.budget import NO_BUDGET, Budget
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Item, Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
@@ -78,7 +79,7 @@ class SweepRun:
 
     def points(self) -> SweepPoints:
         """Return the points as a generator that can also measure a baseline on request."""
-        return SweepPoints(self.items(), self.baseline)
+        return SweepPoints(self.items(), self.baseline, self.task.budget(NO_BUDGET))
 
     def items(self) -> Items:
         """Run, and yield the points.
@@ -262,11 +263,15 @@ class SweepRun:
 
 
 class SweepPoints(Generator[Item, None, Reason]):
-    """A generator of points; a baseline requested before the first point follows the last."""
+    """A generator of points; a baseline requested before the first point follows the last.
 
-    def __init__(self, items: Items, baseline: Baseline) -> None:
+    `budget` is what the candidates of its curve are for.
+    """
+
+    def __init__(self, items: Items, baseline: Baseline, budget: Budget) -> None:
         self._items = items
         self._baseline = baseline
+        self.budget = budget
 
     def __iter__(self) -> Items:
         """Return the inner generator, so that a loop over it has no overhead."""
