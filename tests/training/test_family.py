@@ -62,9 +62,13 @@ class Own(torch.optim.Optimizer):
     ("traits", "family"),
     [
         ({}, None),
-        ({"momentum": 0.9}, "momentum"),
-        ({"momentum": 0.0, "nesterov": False}, "sgd"),
-        ({"momentum": 0.9, "eps": 1e-8, "trust_coeff": 1e-3}, None),  # as LARS
+        ({"momentum": 0.9, "dampening": 0.0, "nesterov": False}, "momentum"),
+        ({"momentum": 0.0, "dampening": 0.0, "nesterov": False}, "sgd"),
+        ({"momentum": 0.9}, None),  # it may take the sign, or a norm
+        *(
+            ({"momentum": 0.9, "dampening": 0.0, "nesterov": False, key: 1e-3}, None)
+            for key in ("trust_coefficient", "max_unorm")  # as LARS
+        ),
         ({"betas": (0.9, 0.99)}, "adaptive"),  # as Lion
         ({"beta1": None, "eps": (1e-30, 1e-3), "decay_rate": -0.8}, "adaptive"),
         ({"momentum": 0.95, "ns_steps": 5}, "muon"),
@@ -75,6 +79,23 @@ class Own(torch.optim.Optimizer):
 )
 def test_the_kind_is_told_by_the_groups(traits: dict[str, Any], family: str | None) -> None:
     assert family_of(Own(**traits)) == family
+
+
+class SGD8bit(Own):
+    pass
+
+
+class MuonAdamW(Own):
+    pass
+
+
+def test_a_name_says_more_than_keys_that_all_classes_of_a_package_have() -> None:
+    assert family_of(SGD8bit(betas=(0.9, 0.0), eps=0.0)) == "momentum"
+    assert family_of(SGD8bit(betas=(0.0, 0.0), eps=0.0)) == "sgd"
+    assert family_of(SGD8bit(beta=0.9, eps=0.0)) == "momentum"
+    assert family_of(MuonAdamW(betas=(0.9, 0.99), eps=0.0)) == "muon"
+    assert family_of(MuonAdamW(betas=(0.9, 0.99), use_muon=False)) == "adaptive"
+    assert family_of(type("SignSGD", (Own,), {})(momentum=0.9)) is None
 
 
 def test_sgd_with_momentum_is_another_kind() -> None:
@@ -111,6 +132,12 @@ def test_a_wrapper_is_what_it_wraps() -> None:
 # -- what misleads a reading ----------------------------------------------------------------------
 
 
+class ScheduleFree(Own):
+    def train(self) -> None: ...
+
+    def eval(self) -> None: ...
+
+
 class Private(Wrapper):
     noise_multiplier, max_grad_norm = 1.0, 1.0
 
@@ -118,11 +145,12 @@ class Private(Wrapper):
 def test_a_usual_training_needs_no_caution() -> None:
     for name in ("SGD", "AdamW"):
         assert cautions_for(linear(), getattr(torch.optim, name)(weights())) == ()
+    assert cautions_for(linear(), Own(betas=(0.9, 0.99), weight_lr_power=2.0)) == ()
 
 
 def test_what_misleads_is_said_and_by_how_much() -> None:
     model, usual = linear(), torch.optim.SGD(weights(), lr=0.1)
-    (free,) = cautions_for(model, Own(betas=(0.9, 0.99), weight_lr_power=2.0, r=0.0))
+    (free,) = cautions_for(model, ScheduleFree(betas=(0.9, 0.99), weight_lr_power=2.0))
     assert "schedule-free" in free
     assert "5 to 10 times too low" in free
     (private,) = cautions_for(model, Private(usual))
