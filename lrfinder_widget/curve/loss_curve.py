@@ -153,10 +153,10 @@ class LossCurve:
         """Return the curve for another training; the same one if nothing differs."""
         if budget == self.budget:
             return self
-        repeats = [curve.with_budget(budget) for curve in self.repeats]
-        twin = LossCurve(self.lrs, self.losses, self.reason, repeats, self.baseline, budget)
-        if "_reading" in self.__dict__:  # no number has changed
-            twin.__dict__["_reading"] = self._reading
+        repeats = tuple(curve.with_budget(budget) for curve in self.repeats)
+        twin = object.__new__(LossCurve)  # of the same arrays, with whatever was read off them
+        twin.__dict__.update({**vars(self), "repeats": repeats, "budget": budget})
+        twin.__dict__.pop("suggestion", None)
         return twin
 
     def __repr__(self) -> str:
