@@ -56,6 +56,7 @@ def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
     printed = run("regret.py", "--quick", "--cache", str(tmp_path / "truth.json"))
     rules = [
         "default",
+        "minimum rule",
         "no weak ones",
         "minimum/10",
         "steepest",

@@ -58,7 +58,7 @@ class RangeTest:
         self._change = threading.Condition(self._lock)
         self._state = State.READY
         self._stop = False
-        self._recorder = Recorder()
+        self._recorder = Recorder(getattr(points, "budget", None))
         self._median: tuple[tuple[LossCurve, ...], LossCurve] | None = None  # of these curves
         self._reason: Reason | None = None
         self._exception: BaseException | None = None

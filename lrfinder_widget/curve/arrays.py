@@ -1,10 +1,33 @@
-"""The type of the arrays that curves are made of."""
+"""The arrays that curves are made of: their type, and what they must be."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.float64]
+
+
+def check_points(lrs: ArrayLike, losses: ArrayLike) -> tuple[Array, Array]:
+    """Return copies of learning rates and losses as arrays.
+
+    Raises
+    ------
+    ValueError
+        If their shapes differ, or the learning rates do not increase.
+    """
+    x, y = np.array(lrs, dtype=np.float64), np.array(losses, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(
+            "lrs and losses must be two sequences of the same length; "
+            f"got shapes {x.shape} and {y.shape}."
+        )
+    # If each is larger than the one before, checking the ends is enough. No nan is larger.
+    if x.size and not (x[0] > 0 and x[-1] < np.inf and (x[1:] > x[:-1]).all()):
+        raise ValueError(
+            "lrs must be positive and finite, each larger than the one before; got "
+            f"{np.array2string(x, threshold=8)}."
+        )
+    return x, y

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .arrays import Array
-from .control_variate import subtract_shared_noise
-from .fall import Part
+from .arrays import Array, check_points
+from .budget import NO_BUDGET, Budget, Schedule
 from .plots import draw_curve
+from .reading import Reading
 from .rules import RULES, Rule
-from .smoothing import SMOOTHING, count_before_turn, smooth_around_turn
+from .smoothing import SMOOTHING
 from .suggest import FEWEST_POINTS, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 Reason = Literal[
     "completed", "diverged", "non-finite", "exhausted", "stop-rule", "stopped", "failed"
 ]
-
-
-_LARGEST = 1e290  # so that no sum overflows
 _CUT_SHORT = ("stopped", "exhausted", "failed")
 
 
@@ -53,12 +50,15 @@ class LossCurve:
     baseline : array_like of float, shape (n,), optional
         The losses of the same batches at the starting weights. The noise that the losses share with
         them is then subtracted before anything is read off the curve.
+    budget : Budget, optional
+        What a candidate is for: the kind of optimizer, and how long and how it will train, as far
+        as that is known. `range_test` and `LRFinder` fill it in.
 
     Raises
     ------
-    ValueError
-        If the shapes differ, the learning rates do not increase, the baseline is not finite, or the
-        reason is unknown.
+    TypeError, ValueError
+        If the shapes differ, the learning rates do not increase, the baseline is not finite, the
+        reason is unknown, or the budget is none.
 
     Notes
     -----
@@ -69,7 +69,7 @@ class LossCurve:
     >>> import numpy as np
     >>> lrs = np.geomspace(1e-5, 1.0, 50)
     >>> curve = LossCurve(lrs, 2.0 - np.tanh(np.log10(lrs) + 3.0) + 9.0 * lrs**2)
-    >>> f"{curve.suggestion.lr:.1e}"
+    >>> f"{curve.suggest('minimum').lr:.1e}"
     '1.3e-02'
     """
 
@@ -78,6 +78,7 @@ class LossCurve:
     reason: Reason
     repeats: tuple[LossCurve, ...] = ()
     baseline: Array | None = None
+    budget: Budget = NO_BUDGET
 
     def __init__(
         self,
@@ -86,19 +87,9 @@ class LossCurve:
         reason: Reason = "completed",
         repeats: Iterable[LossCurve] = (),
         baseline: ArrayLike | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        x, y = np.array(lrs, dtype=np.float64), np.array(losses, dtype=np.float64)
-        if x.ndim != 1 or x.shape != y.shape:
-            raise ValueError(
-                "lrs and losses must be two sequences of the same length; "
-                f"got shapes {x.shape} and {y.shape}."
-            )
-        # If each is larger than the one before, checking the ends is enough. No nan is larger.
-        if x.size and not (x[0] > 0 and x[-1] < np.inf and (x[1:] > x[:-1]).all()):
-            raise ValueError(
-                "lrs must be positive and finite, each larger than the one before; got "
-                f"{np.array2string(x, threshold=8)}."
-            )
+        x, y = check_points(lrs, losses)
         if reason not in get_args(Reason):
             raise ValueError(f"reason must be one of {get_args(Reason)}; got {reason!r}.")
         start = None if baseline is None else np.array(baseline, dtype=np.float64)
@@ -107,8 +98,10 @@ class LossCurve:
                 f"baseline must be {len(y)} finite losses, one per point; got "
                 f"{np.array2string(start, threshold=8)}."
             )
+        if not isinstance(budget, (Budget, type(None))):
+            raise TypeError(f"budget must be a Budget, as of another curve; got {budget!r}.")
         values = {"lrs": x, "losses": y, "reason": reason, "repeats": tuple(repeats)}
-        for name, value in {**values, "baseline": start}.items():
+        for name, value in {**values, "baseline": start, "budget": budget or NO_BUDGET}.items():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
             object.__setattr__(self, name, value)
@@ -132,7 +125,7 @@ class LossCurve:
         losses = np.median([curve.losses[:n] for curve in whole], axis=0)
         starts = [curve.baseline[:n] for curve in whole if curve.baseline is not None]
         start = np.median(starts, axis=0) if 2 * len(starts) > len(whole) else None
-        return cls(shortest.lrs, losses, shortest.reason, whole, start)
+        return cls(shortest.lrs, losses, shortest.reason, whole, start, shortest.budget)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -146,13 +139,25 @@ class LossCurve:
             and np.array_equal(self.losses, other.losses, equal_nan=True)
             and self.repeats == other.repeats
             and np.array_equal(self.baseline, other.baseline)  # type: ignore[arg-type]
+            and self.budget == other.budget
         )
 
     def __hash__(self) -> int:
         return hash((self.reason, self.lrs.tobytes()))
 
     def __reduce__(self) -> tuple[Any, ...]:  # so that a copy is read-only too
-        return LossCurve, (self.lrs, self.losses, self.reason, self.repeats, self.baseline)
+        single = (self.lrs, self.losses, self.reason)
+        return LossCurve, (*single, self.repeats, self.baseline, self.budget)
+
+    def with_budget(self, budget: Budget) -> LossCurve:
+        """Return the curve for another training; the same one if nothing differs."""
+        if budget == self.budget:
+            return self
+        repeats = tuple(curve.with_budget(budget) for curve in self.repeats)
+        twin = object.__new__(LossCurve)  # of the same arrays, with whatever was read off them
+        twin.__dict__.update({**vars(self), "repeats": repeats, "budget": budget})
+        twin.__dict__.pop("suggestion", None)
+        return twin
 
     def __repr__(self) -> str:
         if not len(self):
@@ -189,9 +194,17 @@ class LossCurve:
         """
         if not 0 <= share <= 1:
             raise ValueError(f"share must be between 0 and 1; got {share!r}.")
-        return self._read[0] if share == SMOOTHING else self._smoothed(share)[0]
+        reading = self._reading
+        return (reading.usual if share == SMOOTHING else reading.smoothed(share))[0]
 
-    def suggest(self, rule: Rule | None = None, *, divisor: float | None = None) -> Suggestion:
+    def suggest(
+        self,
+        rule: Rule | None = None,
+        *,
+        divisor: float | None = None,
+        train_steps: int | None = None,
+        schedule: Schedule | None = None,
+    ) -> Suggestion:
         """Suggest a candidate learning rate, or refuse and say why.
 
         With repeats, it is the geometric mean of the candidates of their median and of each of
@@ -199,26 +212,43 @@ class LossCurve:
 
         Parameters
         ----------
-        rule : {"minimum", "steepest", "valley", "slide", "divergence"}, optional
-            ``"minimum"``, the default: the learning rate where the loss is lowest, divided by 2 or
-            more; the fewer points there are per decade, the more. ``"steepest"``: where the loss
-            falls fastest per decade. ``"valley"``: two thirds along the longest uninterrupted fall.
+        rule : {"budget", "minimum", "steepest", "valley", "slide", "divergence"}, optional
+            ``"budget"``, the default: what `"minimum"` reads, moved to where the best learning rate
+            is for a training of that length and schedule, with that kind of optimizer.
+            ``"minimum"``: the learning rate where the loss is lowest, divided by 2 or more; the
+            fewer points there are per decade, the more. ``"steepest"``: where the loss falls
+            fastest per decade. ``"valley"``: two thirds along the longest uninterrupted fall.
             ``"slide"``: the lower end of a one-decade window, slid down from the minimum until the
             slopes at its ends agree. ``"divergence"``: a twentieth of where the loss diverges.
         divisor : float, optional
-            For ``"minimum"`` and ``"divergence"``, divides the learning rate they find.
-            ``curve.suggest("minimum", divisor=10)`` is Gugger's rule of thumb.
+            For ``"minimum"`` (then the default) and ``"divergence"``, divides the learning rate
+            they find. ``curve.suggest(divisor=10)`` is Gugger's rule of thumb.
+        train_steps : int, optional
+            For ``"budget"``: for how many optimizer steps you will train.
+        schedule : {"constant", "decay"}, optional
+            For ``"budget"``: whether the learning rate will be constant, or decay to nearly zero.
+            By default, this and the length are those that the test was given.
 
         Raises
         ------
         ValueError
-            If the rule is unknown or takes no divisor, or the divisor is not a positive number.
+            If the rule is unknown or does not take the other arguments, or one of these is invalid.
         """
-        singles = [curve.suggest(rule, divisor=divisor).lr for curve in self.repeats]
+        rule = rule or ("budget" if divisor is None else "minimum")
+        if rule != "budget" and not (train_steps is None and schedule is None):
+            raise ValueError(
+                f'only the rule "budget" takes train_steps and schedule; got {rule!r}'
+                f"{'' if divisor is None else ' with a divisor'}."
+            )
+        return self._suggest(rule, divisor, self.budget.planned(train_steps, schedule))
+
+    def _suggest(self, rule: Rule, divisor: float | None, budget: Budget) -> Suggestion:
+        singles = [curve._suggest(rule, divisor, budget).lr for curve in self.repeats]
         return suggest(
-            self._before_turn,
+            self._reading.before_turn,
             rule=rule,
             divisor=divisor,
+            budget=budget,
             completed=self.reason == "completed",
             repeats=singles,
             alike=all(curve == self.repeats[0] for curve in self.repeats),
@@ -234,7 +264,7 @@ class LossCurve:
         """Whether the test ran to its end, but its losses alone show no clear drop."""
         if self.baseline is not None or self.reason not in ("completed", "diverged"):
             return False
-        part = self._before_turn
+        part = self._reading.before_turn
         return len(part.lrs) >= FEWEST_POINTS and (part.fall is None or part.fall.weak)
 
     def candidates(self) -> dict[Rule, float | None]:
@@ -254,42 +284,13 @@ class LossCurve:
             if it does not. Empty if fewer than ten points can be read, because the loss is not
             finite or rises at once.
         """
-        return trial_candidates(self._before_turn, self.suggestion.lr)
+        return trial_candidates(self._reading.before_turn, self.suggestion.lr)
 
     @cached_property
-    def _before_turn(self) -> Part:
-        smoothed, error, index = self._read
-        turned = self.reason == "diverged" or index[-1:].tolist() != [len(self) - 1]
-        y = np.clip(self._adjusted[index], -_LARGEST, _LARGEST)
-        singles = self.repeats if self.repeats and self.baseline is not None else (self,)
-        starts = [curve.baseline[index] for curve in singles if curve.baseline is not None]
-        start = np.clip(np.concatenate(starts), -_LARGEST, _LARGEST) if starts else None
-        return Part(self.lrs[index], smoothed[index], error[index], turned, y, start)
-
-    @cached_property
-    def _adjusted(self) -> Array:
-        """The losses, less the noise that they share with the baseline."""
-        if self.baseline is None:
-            return self.losses
-        if self.repeats:
-            return np.median([c._adjusted[: len(self)] for c in self.repeats], axis=0)
-        y, finite = np.clip(self.losses, -_LARGEST, _LARGEST), np.isfinite(self.losses)
-        turn = count_before_turn(y[finite])
-        y[finite] = subtract_shared_noise(y[finite], self.baseline[finite], turn)
-        return y
-
-    @cached_property
-    def _read(self) -> tuple[Array, Array, NDArray[np.intp]]:
-        """The smoothed losses, their errors, and which points are finite and before the turn."""
-        return self._smoothed(SMOOTHING)
-
-    def _smoothed(self, share: float) -> tuple[Array, Array, NDArray[np.intp]]:
-        finite = np.isfinite(self.losses)
-        y = np.clip((self._adjusted if share else self.losses)[finite], -_LARGEST, _LARGEST)
-        both = np.full((2, len(self)), np.nan)
-        both[:, finite], turn = smooth_around_turn(y, share)
-        both.flags.writeable = False
-        return both[0], both[1], np.flatnonzero(finite)[:turn]
+    def _reading(self) -> Reading:
+        singles = tuple(curve._reading for curve in self.repeats)
+        diverged = self.reason == "diverged"
+        return Reading(self.lrs, self.losses, self.baseline, singles, diverged)
 
     # -- exporting --------------------------------------------------------------------------------
 
@@ -308,6 +309,7 @@ class LossCurve:
             "reason": self.reason,
             "repeats": [json.loads(curve.to_json()) for curve in self.repeats],
             **({} if self.baseline is None else {"baseline": self.baseline.tolist()}),
+            **({} if self.budget == NO_BUDGET else {"budget": asdict(self.budget)}),
         }
         return json.dumps(content, allow_nan=False)
 
@@ -320,8 +322,8 @@ class LossCurve:
     def _from(cls, content: dict[str, Any]) -> LossCurve:
         losses = [float(v) for v in content["losses"]]
         repeats = map(cls._from, content.get("repeats", ()))
-        baseline = content.get("baseline")
-        return cls(content["lrs"], losses, content["reason"], repeats, baseline)
+        baseline, budget = content.get("baseline"), Budget(**content.get("budget", {}))
+        return cls(content["lrs"], losses, content["reason"], repeats, baseline, budget)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the raw and smoothed losses and the candidate with its band, with Matplotlib.
@@ -334,5 +336,5 @@ class LossCurve:
         s, candidate = self.suggestion, None
         if s.lr is not None and s.low is not None and s.high is not None:
             candidate = s.label, s.lr, s.low, s.high
-        before_turn = self._before_turn.smoothed
+        before_turn = self._reading.before_turn.smoothed
         return draw_curve(ax, self.lrs, self.losses, self.smooth(), before_turn, candidate)

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Generator, Sequence
 from typing import TypeAlias, cast
 
+from .budget import Budget
 from .loss_curve import LossCurve, Reason
 
 Item: TypeAlias = tuple[float, float] | Reason | float
@@ -28,9 +29,15 @@ class Recorder:
 
     It returns the same `LossCurve` objects until another item arrives, so everything computed from
     a curve is computed once, and ``is`` shows whether there is anything new. Not thread-safe.
+
+    Parameters
+    ----------
+    budget : Budget, optional
+        What candidates of the curves are for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._budget = budget
         self._ended: tuple[LossCurve, ...] = ()  # earlier repeats
         self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
         self._reason: Reason | None = None
@@ -75,6 +82,5 @@ class Recorder:
     def _latest(self, reason: Reason) -> LossCurve:
         # A baseline counts only if it is complete.
         whole = 0 < len(self._losses) == len(self._baseline)
-        return LossCurve(
-            self._lrs, self._losses, reason, baseline=self._baseline if whole else None
-        )
+        baseline = self._baseline if whole else None
+        return LossCurve(self._lrs, self._losses, reason, (), baseline, self._budget)

@@ -15,7 +15,15 @@ import numpy as np
 from .arrays import Array
 from .fall import CLEAR_FALL, Part
 
-Rule = Literal["minimum", "steepest", "valley", "slide", "divergence"]
+Rule = Literal["budget", "minimum", "steepest", "valley", "slide", "divergence"]
+
+
+def budget(part: Part) -> float | None:
+    """Return the learning rate that `shift` counts from: what the rule "minimum" returns.
+
+    `suggest` then moves it to where the best learning rate is for the planned training.
+    """
+    return minimum(part)
 
 
 def minimum(part: Part, divisor: float | None = None) -> float | None:
@@ -107,6 +115,7 @@ def divergence(part: Part, divisor: float = 20.0) -> float | None:
 
 
 RULES: dict[Rule, Callable[[Part], float | None]] = {
+    "budget": budget,
     "minimum": minimum,
     "steepest": steepest,
     "valley": valley,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .budget import NO_BUDGET, Budget, Schedule, shift, usual_steps
 from .fall import Part
 from .rules import DIVIDED, RULES, Rule
 
@@ -23,13 +24,15 @@ class Suggestion:
     lr : float or None
         The candidate; None if the curve shows none.
     low, high : float or None
-        The band around it in which the loss falls clearly, which ends well before the loss turns up
-        (the base and maximum learning rate of Smith, arXiv 1506.01186, section 3.3).
+        The band around it: the base and maximum learning rate of Smith, arXiv 1506.01186, section
+        3.3. It ends well before the loss turns up. For the rule ``"budget"``, it is one standard
+        error wide on either side; for the others, it begins where the loss begins to fall clearly.
     rule : str
         The rule that was used.
     reason : str
-        One sentence (not a keyword, as on a `LossCurve`): what the curve shows, or what to do about
-        it. With repeats, a second one says how far they agree.
+        One sentence (not a keyword, as on a `LossCurve`): what the curve shows, and for which
+        training the candidate is, or what to do about it. A second one says how far repeats agree,
+        or warns of what makes a reading too high or too low.
     spread : float or None
         Decades between the lowest and the highest candidate of the repeats; None without repeats.
     weak : bool
@@ -56,6 +59,7 @@ def suggest(
     *,
     rule: Rule | None = None,
     divisor: float | None = None,
+    budget: Budget = NO_BUDGET,
     completed: bool = True,
     repeats: Sequence[float | None] = (),
     alike: bool = False,
@@ -66,11 +70,13 @@ def suggest(
     ----------
     part : Part
         The part of the curve before it turns up.
-    rule : {"minimum", "steepest", "valley", "slide", "divergence"}, optional
-        Default ``"minimum"``.
+    rule : {"budget", "minimum", "steepest", "valley", "slide", "divergence"}, optional
+        Default ``"budget"``.
     divisor : float, optional
         For ``"minimum"`` and ``"divergence"``, divides the learning rate they find. By default,
         each has a divisor of its own.
+    budget : Budget
+        What the candidate is for. Only the rule ``"budget"`` uses its length and its schedule.
     completed : bool
         Whether the test covered its whole range.
     repeats : sequence of (float or None)
@@ -84,28 +90,66 @@ def suggest(
     ValueError
         If the rule is unknown or takes no divisor, or the divisor is not a positive number.
     """
-    rule = rule or "minimum"
-    lr = _apply(rule, part, divisor)
-    refusal = _refusal(part, lr, completed)
+    rule = rule or "budget"
+    read = _apply(rule, part, divisor)
+    lr = _moved(read, part, budget) if rule == "budget" else read
+    words: dict[str, object] = {"rule": rule, "training": _training(budget)}
+    refusal = _refusal(part, read, lr, completed)
     if refusal or lr is None or part.fall is None:
-        reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, rule=rule)
+        reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, **words)
         return Suggestion(None, None, None, rule, reason)
     off = np.array([np.log10(single / lr) for single in repeats if single is not None])
-    lr *= 10 ** (float(off.sum()) / (1 + len(off)))
+    by_repeats = 10 ** (float(off.sum()) / (1 + len(off)))
+    lr *= by_repeats
     lrs, fall = part.lrs, part.fall
     onset, lowest, last = float(lrs[fall.onset]), fall.centre(part.log10_lr), float(lrs[-1])
+    low = min(onset, lr)
+    end = float(lrs[fall.last]) / 2 if fall.weak else min(float(lrs[fall.first]), lowest / 2)
+    high = max(lr, end)
+    if rule == "budget":
+        error = 10 ** shift(budget)[1]
+        low, high = min(lr, max(lr / error, float(lrs[0]))), min(lr * error, high)
+        words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
     reason = (_WEAK_REASONS if fall.weak else _REASONS)[rule].format(
-        lr=lr, onset=onset, lowest=lowest, below_lowest=lowest / lr, last=last, below_last=last / lr
+        **words,
+        lr=lr,
+        onset=onset,
+        lowest=lowest,
+        below_lowest=lowest / lr,
+        last=last,
+        below_last=last / lr,
     )
-    high = min(float(lrs[fall.first]), lowest / 2)
     if fall.weak:
-        caution = _WEAK if part.baseline is None else _HIDDEN
-        reason, high = reason[:-1] + caution, float(lrs[fall.last]) / 2
+        reason = reason[:-1] + (_WEAK if part.baseline is None else _HIDDEN)
     spread = float(np.ptp(off)) if len(off) > 1 and not alike else None
     if repeats:
         agreement = _ALL_ALIKE if alike else _SPREAD if len(off) == len(repeats) else _FEW
         reason += " " + agreement.format(found=len(off), repeats=len(repeats), spread=spread)
-    return Suggestion(lr, min(onset, lr), max(high, lr), rule, reason, spread, fall.weak)
+    reason = " ".join([reason, *budget.cautions])
+    return Suggestion(lr, low, high, rule, reason, spread, fall.weak)
+
+
+def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
+    """Move what the rule reads to where it is for this training, but not above the lowest place."""
+    if read is None or part.fall is None:
+        return None
+    return min(read * 10 ** shift(budget)[0], max(read, part.fall.centre(part.log10_lr)))
+
+
+def _training(budget: Budget) -> str:
+    """Describe the training for which a candidate is."""
+    steps = budget.train_steps
+    length = f"about {usual_steps(budget):,}" if steps is None else f"{steps:,}"
+    return f"{length} step{'s' if steps != 1 else ''} {_SCHEDULES[budget.schedule]}"
+
+
+def _more(read: float | None, part: Part, budget: Budget, factor: float) -> str:
+    """Say what the candidate would be for another length, or that it lacks the length."""
+    if budget.train_steps is None:
+        return ": give train_steps for a sharper one"
+    other = 100 if budget.train_steps >= 1_000 else 10_000
+    lr = _moved(read, part, replace(budget, train_steps=other))
+    return "" if lr is None else f", and for {other:,} it would be {factor * lr:.1e}"
 
 
 def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
@@ -120,7 +164,7 @@ def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
     return DIVIDED[rule](part, divisor)
 
 
-def _refusal(part: Part, lr: float | None, completed: bool) -> str:
+def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) -> str:
     """Return why the curve has no candidate; an empty string if it has one."""
     n, fall, refusal = len(part.lrs), part.fall, ""
     if not n:
@@ -131,10 +175,10 @@ def _refusal(part: Part, lr: float | None, completed: bool) -> str:
         refusal = _RISES_ONLY if part.turned else _FLAT if completed else _NOT_YET
     elif not part.turned and fall.first > 0.9 * n and fall.last == n - 1:
         refusal = _STILL_FALLING if completed else _CUT_SHORT
-    elif lr is None:
+    elif read is None or lr is None:
         refusal = _NOT_BY_THIS_RULE
     elif lr < part.lrs[0]:
-        refusal = _BELOW_THE_RANGE
+        refusal = _BELOW_THE_RANGE if read < part.lrs[0] else _BELOW_FOR_THIS_TRAINING
     return refusal
 
 
@@ -162,7 +206,13 @@ def trial_candidates(part: Part, lr: float | None) -> list[float]:
     return [float(each) for each in lrs[within][-5:]]
 
 
+_SCHEDULES: dict[Schedule, str] = {
+    "constant": "at a constant learning rate",
+    "decay": "with a decaying learning rate",
+}
 _REASONS = {
+    "budget": "The loss falls clearly from {onset:.1e} on and is lowest near {lowest:.1e}; for "
+    "{training}, this suggests {lr:.1e} ({low:.1e} to {high:.1e}){more}.",
     "minimum": "The loss falls clearly from {onset:.1e} on and is lowest near {lowest:.1e}; the "
     "candidate is that divided by {below_lowest:.2g}, to stay well below where the loss turns up.",
     "steepest": "Per decade of learning rate, the loss falls fastest near {lr:.1e}.",
@@ -174,6 +224,8 @@ _REASONS = {
 }
 _WEAK_REASONS = {
     **_REASONS,
+    "budget": "The loss falls and is lowest near {lowest:.1e}, which for {training} suggests "
+    "{lr:.1e} ({low:.1e} to {high:.1e}).",
     "minimum": "The loss falls and is lowest near {lowest:.1e}, which suggests {lr:.1e}.",
 }
 _WEAK = (
@@ -204,11 +256,13 @@ _RISES_AT_ONCE = (
 )
 _RISES_ONLY = (
     "The loss rises without a clear drop before it, as is common for a trained model, so the curve "
-    "shows no candidate: lower start_lr, or reduce the noise with larger batches or more points."
+    "shows no candidate: compare a few learning rates in trial runs, or lower start_lr, or reduce "
+    "the noise with larger batches or more points."
 )
 _FLAT = (
     "The loss does not fall clearly in this range, as is common for a trained model, so the curve "
-    "shows no candidate: raise end_lr, or reduce the noise with larger batches or more points."
+    "shows no candidate: compare a few learning rates in trial runs, or raise end_lr, or reduce "
+    "the noise with larger batches or more points."
 )
 _NOT_YET = "The loss had not fallen clearly when the LR range test ended: let it run longer."
 _STILL_FALLING = "The loss is still falling at the end of the range: raise end_lr."
@@ -216,4 +270,7 @@ _CUT_SHORT = "The loss was still falling when the LR range test ended: let it ru
 _NOT_BY_THIS_RULE = "The loss falls, but the rule {rule} finds no candidate: try another rule."
 _BELOW_THE_RANGE = (
     "The loss turns up so early that the candidate lies below the range: lower start_lr."
+)
+_BELOW_FOR_THIS_TRAINING = (
+    "The candidate for {training} lies below the range of the LR range test: lower start_lr."
 )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lrfinder_widget.curve.budget import Budget, Schedule
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.points import Points, Recorder
@@ -155,6 +156,8 @@ def range_test(
     repeats: int = 1,
     preserve: Iterable[Any] = (),
     device: torch.device | str | None = None,
+    train_steps: int | None = None,
+    schedule: Schedule = "constant",
 ) -> LossCurve:
     """Run an LR range test to its end, put everything back and return the curve.
 
@@ -170,6 +173,11 @@ def range_test(
         Number of tests to run from the same start. The random state and the data continue from one
         to the next, so each sees different batches. The result is their pointwise median, as long
         as the shortest of them.
+    train_steps : int, optional
+        For how many optimizer steps you will train with the learning rate that you pick. It changes
+        nothing in the test, but the candidate is for that many: the more, the lower.
+    schedule : {"constant", "decay"}, default "constant"
+        Whether that learning rate will be constant, or decay to nearly zero.
 
     Returns
     -------
@@ -202,6 +210,7 @@ def range_test(
     'completed'
     """
     plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+    planned = Budget(train_steps=train_steps, schedule=schedule)
     task = TrainingTask(
         model,
         optimizer,
@@ -223,7 +232,7 @@ def range_test(
         warns=3,
     )
     run.baseline.asked_for = True
-    recorder, items = Recorder(), run.items()
+    recorder, items = Recorder(task.budget(planned)), run.items()
     try:  # not `closing`: an interrupt inside its own code could leave the generator open
         while True:
             try:

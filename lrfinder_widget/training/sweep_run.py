@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lrfinder_widget.curve.budget import NO_BUDGET, Budget
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
@@ -92,7 +93,7 @@ class SweepRun:
 
     def points(self) -> SweepPoints:
         """Return the points as a generator that can also measure a baseline on request."""
-        return SweepPoints(self)
+        return SweepPoints(self, self.task.budget(NO_BUDGET))
 
     def items(self) -> Items:
         """Run, and yield the points.
@@ -285,10 +286,14 @@ class SweepRun:
 
 
 class SweepPoints(RunPoints):
-    """The points of a sweep; a baseline requested before the first point follows the last."""
+    """The points of a sweep; a baseline requested before the first point follows the last.
 
-    def __init__(self, run: SweepRun) -> None:
+    `budget` is what the candidates of its curve are for.
+    """
+
+    def __init__(self, run: SweepRun, budget: Budget) -> None:
         super().__init__(run.items(), run.unrestored)
+        self.budget = budget
         self._run: SweepRun | None = run  # until it begins: it holds the model and the data
 
     def __iter__(self) -> Items:

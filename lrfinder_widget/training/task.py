@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -10,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from lrfinder_widget.curve.budget import Budget
 
 from .batches import check_batches
 from .checks import (
@@ -24,6 +30,7 @@ from .checks import (
 )
 from .describe import describe
 from .distributed import check_sharded, several_ranks
+from .family import cautions_for, family_of
 from .misfits import check_listed
 from .param_groups import LearningRate
 from .step import TrainingStep, model_device
@@ -104,6 +111,22 @@ class TrainingTask:
     def has_batch_losses(self) -> bool:
         """Whether the loss of each point is that of its own training batch, in this process."""
         return isinstance(self.step, TrainingStep) and not self.val_batches and not several_ranks()
+
+    def budget(self, planned: Budget) -> Budget:
+        """Return the budget of a planned training with what the optimizer and the model show."""
+        cautions = cautions_for(self.model, self.optimizer)
+        return replace(planned, family=family_of(self.optimizer), cautions=cautions)
+
+    @property
+    def epoch_steps(self) -> int | None:
+        """The optimizer steps of an epoch, if the batches have a length."""
+        batches: Any = self.batches
+        if isinstance(batches, DataLoader):  # it may note that its length was asked for
+            batches = copy.copy(batches)
+        steps = 0
+        with suppress(Exception):  # whatever the user's code raises here
+            steps = len(batches) // getattr(self.step, "accumulate", 1)
+        return steps if steps > 0 else None
 
     def thread_state(self, *, shared: bool = True) -> ThreadState:
         """Read the calling thread's state; `shared` if other code may run there between points."""

@@ -51,6 +51,8 @@ class Clicks:
         controls.apply.on_click(self._guarded(presenter.apply_or_undo))
         controls.copy.on_click(lambda _: marker.copy(presenter.code or ""))
         controls.number.observe(self._guarded(picker.read_number), "value")
+        for box in (view.setup.train_steps, view.setup.schedule):
+            box.observe(self._guarded(presenter.replan), "value")
         trials.try_button.on_click(self._guarded(lambda: self._try(trials)))
         trials.take.on_click(self._guarded(self._take))
 

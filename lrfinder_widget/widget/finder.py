@@ -1,9 +1,9 @@
-"""`LRFinder`, the widget: the whole public class, with every method in a few lines."""
+"""`LRFinder`, the widget: the public class, with every method in a few lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import ipywidgets
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lrfinder_widget.background.state import State
+from lrfinder_widget.curve.budget import Budget, Schedule
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.plan import Mode, SweepPlan
@@ -18,21 +19,16 @@ from lrfinder_widget.curve.suggest import Suggestion
 from lrfinder_widget.training.held_out import Evaluate, Rates
 from lrfinder_widget.training.task import Stop, TrainingTask
 
-from . import tables
 from .clicks import Clicks
 from .controls import MISSING
-from .picture import Picture
+from .exports import Exports
 from .presenter import Presenter
 from .session import Session
 from .takeover import current_cell, forget, starting, stop_others, take_over
 from .variable import Namespace, Variable
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
-
-class LRFinder(ipywidgets.VBox):
+class LRFinder(Exports, ipywidgets.VBox):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -60,6 +56,10 @@ class LRFinder(ipywidgets.VBox):
         As for `sweep`.
     repeats : int, default 1
         Number of tests to run in a row, see `range_test`; the chart shows each, and their median.
+    train_steps, schedule
+        For how many optimizer steps you will train, if you know, and whether at a constant learning
+        rate (``"constant"``, the default) or a decaying one (``"decay"``): what the candidate is
+        for. Both can be changed in the widget, after a test as well.
     variable : str or None, default "lr"
         The name to which a pick is assigned. If it already holds a positive number, the marker
         starts there; if a cell assigns another one, the marker follows.
@@ -96,10 +96,13 @@ class LRFinder(ipywidgets.VBox):
         repeats: int = 1,
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
+        train_steps: int | None = None,
+        schedule: Schedule = "constant",
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> None:
         plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+        planned = Budget(train_steps=train_steps, schedule=schedule)
         task = TrainingTask(
             model,
             optimizer,
@@ -113,7 +116,7 @@ class LRFinder(ipywidgets.VBox):
             device=device,
         )
         self.cell = current_cell()
-        self._session = Session(task, plan)
+        self._session = Session(task, plan, planned)
         self._presenter = Presenter(self._session, Variable(variable, namespace))
         self._picker = self._presenter.picker
         layout = {"width": "100%", "min_width": "0", "overflow": "hidden"}
@@ -161,7 +164,7 @@ class LRFinder(ipywidgets.VBox):
     @property
     def curve(self) -> LossCurve:
         """The curve of the latest test so far."""
-        return self._session.test.curve
+        return self._session.curve
 
     @property
     def curves(self) -> list[LossCurve]:
@@ -170,7 +173,10 @@ class LRFinder(ipywidgets.VBox):
 
     @property
     def suggestion(self) -> Suggestion:
-        """The suggestion of the latest curve; its ``reason`` is a sentence: why, or why not."""
+        """The suggestion of the latest curve, for the training that is planned now.
+
+        Its ``reason`` is a sentence: why, or why not.
+        """
         return self.curve.suggestion
 
     @property
@@ -182,11 +188,6 @@ class LRFinder(ipywidgets.VBox):
     def lr(self) -> float | None:
         """The pick; `None` while there is none."""
         return self._picker.lr
-
-    @property
-    def code(self) -> str | None:
-        """The pick as a line of code, for use without the widget; `None` while there is none."""
-        return self._presenter.code
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that a run changes and puts back."""
@@ -318,23 +319,3 @@ class LRFinder(ipywidgets.VBox):
         if not isinstance(curve, LossCurve):
             raise TypeError(f"curve must be a LossCurve; got {type(curve).__name__}.")
         self._presenter.keep(curve, name)
-
-    def snapshot(self) -> Picture:
-        """Return a static picture of the chart; as a cell's last line it is shown and saved."""
-        return self._presenter.picture()
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the latest test and the pick with Matplotlib, on `ax` or in a new figure."""
-        return self._presenter.plot(ax)
-
-    def to_csv(self) -> str:
-        """Return the runs on the chart as CSV; columns as `to_dataframe`, but ``run`` is a name."""
-        return tables.to_csv(self._presenter.runs())
-
-    def to_json(self) -> str:
-        """Return the pick and the named runs on the chart, each run as in `LossCurve.to_json`."""
-        return self._presenter.to_json()
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return `curves`: ``run`` (from 1), ``lr``, ``loss``, ``smoothed`` and ``baseline``."""
-        return tables.to_dataframe(self.curves)

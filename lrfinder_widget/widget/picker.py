@@ -95,15 +95,25 @@ class Picker:
         """Prepare for a new run: remember where the marker is, and clear the last problem."""
         self.problem = None
         self._moved = False
+        self._withdraw()  # a candidate of the previous curve
         if self._view is not None:
-            if self._view.marker.kind == "candidate":
-                self._view.marker.kind = "start"  # a candidate of the previous curve
             self._view.note_place()
 
-    def offer(self, lr: float) -> None:
-        """Move the marker to a candidate, unless the user has moved it since the run began."""
-        if not self._moved and self._view is not None:
+    def offer(self, lr: float | None) -> None:
+        """Move the marker to a candidate, unless the user has moved it since the run began.
+
+        With None, there is none: a marker that stands on one stays, but is no candidate any more.
+        """
+        if self._view is None:
+            return
+        if lr is None:
+            self._withdraw()
+        elif not self._moved:
             self._view.offer(lr)
+
+    def _withdraw(self) -> None:
+        if self._view is not None and self._view.marker.kind == "candidate":
+            self._view.marker.kind = "start"
 
     def close(self) -> None:
         """Stop following the variable and release the view; under its lock."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -17,15 +17,12 @@ from lrfinder_widget.training.param_groups import apply_lr
 from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
-from .number import format_lr
+from .code import ScheduleKind, check_kind, pick_line, schedule_lines
 from .picker import Picker
 from .picture import Picture
-from .session import Session
+from .session import Session, replanned
 from .variable import Variable
 from .view import View
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 class Presenter:
@@ -52,10 +49,13 @@ class Presenter:
         self._name = target.name
         self._summary = task.summary
         self._optimizer = type(task.optimizer).__name__
+        self._ratios = len({float(group["lr"]) for group in task.optimizer.param_groups}) > 1
         self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
         self.view = View(
             plan,
+            session.budget,
+            epoch_steps=task.epoch_steps,
             device=_where(task),
             name=target.name,
             lr=math.sqrt(plan.start_lr * plan.end_lr) if value is None else value,
@@ -81,13 +81,35 @@ class Presenter:
         """
         with self._lock:
             self._session.check_idle()  # another thread may have closed it
-            plan = self.view.setup.plan()
+            plan, planned = self.view.setup.plan(), self.view.setup.planned()
             self.view.set_plan(plan)
+            self._session.plan_training(planned)
             test = self._session.begin(plan)
             self._offered = False
             self.view.begin(self._summary)
             self.picker.begin()
         return test
+
+    def replan(self) -> None:
+        """Read the curves again for the training that the set-up boxes describe.
+
+        The marker moves to the new candidate, unless somebody has moved it from the last one.
+
+        Raises
+        ------
+        ValueError
+            If a value in the boxes is invalid; then nothing changes.
+        """
+        with self._lock:
+            if self._session.closed:
+                return
+            planned = self.view.setup.planned()
+            self._session.plan_training(planned)
+            for run in self._legend.all:
+                run.curve = run.curve.with_budget(replanned(run.curve.budget, planned))
+            self.picker.problem = None
+            self._offered = False
+        self.redraw()
 
     def redraw(self) -> None:
         """Show the current state of the latest test."""
@@ -99,12 +121,11 @@ class Presenter:
             if self._session.closed or test is not self._session.test:
                 return
             ended = test.state.ended  # before the curve: if it has ended, the curve is whole
-            curve = test.curve
+            curve = self._session.curve
             suggestion = curve.suggestion if ended else None
             if suggestion is not None and not self._offered:
                 self._offered = True
-                if suggestion.lr is not None:
-                    self.picker.offer(suggestion.lr)
+                self.picker.offer(suggestion.lr)
             self.view.show(test, curve, test.curves, suggestion, self.picker.problem)
             self.view.controls.show_apply(
                 self._optimizer,
@@ -129,7 +150,31 @@ class Presenter:
     def code(self) -> str | None:
         """The pick as a line of code; `None` while there is none."""
         lr = self.picker.lr
-        return None if lr is None else f"{self._name or 'lr'} = {format_lr(lr)}  # {self.about()}"
+        return None if lr is None else pick_line(self._name or "lr", lr, self.about())
+
+    def schedule_code(self, kind: ScheduleKind) -> str:
+        """Return a schedule of the planned length as code.
+
+        Raises
+        ------
+        RuntimeError
+            If the length is unknown, or there is no candidate where one is needed.
+        ValueError
+            If the kind is unknown.
+        """
+        check_kind(kind)
+        steps, name, picked = self._session.budget.train_steps, self._name or "lr", self.picker.lr
+        if steps is None:
+            raise RuntimeError(
+                "a schedule needs the number of training steps, which is unknown: enter it in "
+                "Set up, or pass train_steps= to LRFinder."
+            )
+        found = self._session.curve.suggest(schedule="constant" if kind == "warmup" else "decay")
+        peak = found.lr if picked is None or kind == "1cycle" else picked
+        if peak is None:
+            raise RuntimeError(f"the curve suggests no learning rate: {found.reason}")
+        line = pick_line(name, peak, self.about())
+        return schedule_lines(kind, steps, name, line, found, ratios=self._ratios)
 
     def apply(self, optimizer: Optimizer | None, scheduler: Any) -> None:
         """Set the pick on an optimizer, by default the task's, and on its schedule.
@@ -180,14 +225,6 @@ class Presenter:
         with self._lock:
             run, beside = self._legend.current, self._legend.others
         return Picture(run, self.picker.lr, log=self._session.plan.log, beside=beside)
-
-    def plot(self, ax: Axes | None) -> Axes:
-        """Draw the latest curve and the pick with Matplotlib."""
-        ax = self._session.test.curve.plot(ax)
-        if (lr := self.picker.lr) is not None:
-            ax.axvline(lr, color="black", label=f"lr = {format_lr(lr)}")
-            ax.legend()
-        return ax
 
     def runs(self) -> list[tuple[str, LossCurve]]:
         """Return the runs on the chart, with their names."""

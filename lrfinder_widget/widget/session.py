@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
+from lrfinder_widget.curve.budget import NO_BUDGET, Budget
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
@@ -34,9 +36,13 @@ class Session:
         What to train; released when the session is closed.
     plan : SweepPlan
         The learning rates of the first test.
+    planned : Budget
+        The training that the candidates are for.
 
     Attributes
     ----------
+    budget : Budget
+        What the candidates of the latest test are for.
     test : RangeTest
         The latest test; before the first start, one in the state ``READY``.
     surroundings : Surroundings
@@ -49,24 +55,41 @@ class Session:
         Whether nothing more can be started.
     """
 
-    def __init__(self, task: TrainingTask, plan: SweepPlan) -> None:
+    def __init__(self, task: TrainingTask, plan: SweepPlan, planned: Budget = NO_BUDGET) -> None:
         self.plan = plan
         self.surroundings = Surroundings(task.thread_state())
+        self.budget = planned
         self.test = RangeTest(())
         self.trial_test = RangeTest(())
         self.closed = False
         self._task: TrainingTask | None = task
         self._earlier: list[LossCurve] = []
+        self._latest_curve: tuple[LossCurve, LossCurve] | None = None  # as measured, for the budget
         self.trials: Trials | None = None
         self._comparison: Comparison | None = None  # what is left of the trials at the end
         self._latest = self.test  # of both kinds
         self._opened = threading.Event()
 
     @property
+    def curve(self) -> LossCurve:
+        """The curve of the latest test so far, for the training that is planned now.
+
+        It is the same object until another point arrives or the plan changes.
+        """
+        measured, budget, made = self.test.curve, self.budget, self._latest_curve
+        if made is None or made[0] is not measured or made[1].budget != budget:
+            made = self._latest_curve = measured, measured.with_budget(budget)
+        return made[1]
+
+    @property
     def curves(self) -> list[LossCurve]:
         """The curves of all tests, the latest last."""
-        test = self.test
-        return [*self._earlier, test.curve] if len(test) else list(self._earlier)
+        return [*self._earlier, self.curve] if len(self.test) else list(self._earlier)
+
+    def plan_training(self, planned: Budget) -> None:
+        """Let every curve answer for another length and schedule of the training."""
+        self.budget = replanned(self.budget, planned)
+        self._earlier = [c.with_budget(replanned(c.budget, planned)) for c in self._earlier]
 
     @property
     def unrestored(self) -> tuple[str, ...]:
@@ -138,6 +161,7 @@ class Session:
         test.listen(stop_waiting)
         self.plan, self._opened = plan, opened
         self._earlier = self.curves
+        self.budget = task.budget(self.budget)
         self.test = self._latest = test
         return test
 
@@ -160,7 +184,7 @@ class Session:
             For invalid arguments.
         """
         self.check_idle()
-        curve = self.test.curve
+        curve = self.curve
         if lrs is None:
             around = [] if curve.suggestion.lr is None else curve.trial_candidates()
             lrs = around or "ladder"
@@ -201,3 +225,8 @@ class Session:
         """Drop the model and all else that is trained; keep what was measured."""
         self._comparison, self.trials = self.comparison, None
         self._task = None
+
+
+def replanned(budget: Budget, planned: Budget) -> Budget:
+    """Return a budget for the length and the schedule of another, with its own optimizer."""
+    return replace(budget, train_steps=planned.train_steps, schedule=planned.schedule)

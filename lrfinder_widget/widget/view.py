@@ -11,6 +11,7 @@ import ipywidgets
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
+from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
@@ -45,6 +46,10 @@ class View:
     ----------
     plan : SweepPlan
         The plan of the first test.
+    planned : Budget
+        The training that the candidates are for.
+    epoch_steps : int or None
+        The optimizer steps of an epoch, if they are known.
     device : str or None
         The device on which it runs, to be shown.
     name : str or None
@@ -64,7 +69,9 @@ class View:
     def __init__(
         self,
         plan: SweepPlan,
+        planned: Budget,
         *,
+        epoch_steps: int | None,
         device: str | None,
         name: str | None,
         lr: float,
@@ -104,7 +111,7 @@ class View:
         self._make = make = WidgetFactory()
         self.controls = Controls(plan.steps, make)
         self.looks = DisplayOptions(self._look_again, make)
-        self.setup = RunSettings(plan, self.looks.row, make)
+        self.setup = RunSettings(plan, planned, epoch_steps, self.looks.row, make)
         self.trials = TrialView(make, ladder)
         self.saving = Downloads(self.marker, contents, make)
         self.legend = Legend(self.lock, self._look_again, make)
@@ -261,13 +268,17 @@ class View:
             self._way_on = self.trials.offer(lrs)
 
     def _narrow(self) -> None:
-        suggestion = self._suggested[1]
-        if suggestion is not None and suggestion.low is not None and suggestion.high is not None:
-            self.setup.set_range(suggestion.low / 10, suggestion.high * 10)
+        run, found = self._suggested
+        if run is None or found is None or found.low is None or found.high is None:
+            return
+        fall = run.curve.suggest("minimum")  # whose band begins where the loss begins to fall
+        low, high = fall.low or found.low, fall.high or found.high
+        self.setup.set_range(min(low, found.low) / 10, max(high, found.high) * 10)
 
     def _place_by(self, rule: str) -> None:
+        # The user moves it, so where Python last put it stays.
         if (lr := self._candidates.get(rule)) is not None:
-            self.place(lr, "candidate")
+            self.marker.lr, self.marker.kind = lr, "candidate"
 
     def _pace(self, state: State, done: int) -> str:
         since, before = self._pace_from

@@ -181,9 +181,14 @@ def ours(
     suggestion = curve.suggestion
     found = {
         "ours, default": suggestion.lr,
+        "ours, minimum rule": curve.suggest("minimum").lr,
         "ours, no weak ones": None if suggestion.weak else suggestion.lr,
         "ours, minimum/10": curve.suggest("minimum", divisor=10).lr,
-        **{f"ours, {rule}": curve.suggest(rule).lr for rule in RULES if rule != "minimum"},
+        **{
+            f"ours, {rule}": curve.suggest(rule).lr
+            for rule in RULES
+            if rule not in ("budget", "minimum")
+        },
     }
     found["ours, 3 repeats"] = repeated(task, seed, points)
     if trial_steps:

@@ -64,6 +64,30 @@ def test_the_set_up_of_the_next_run_is_edited_in_place(lab: Host) -> None:
     lab.screenshot("set-up-refused", finder.root)
 
 
+def test_the_length_of_the_training_is_entered_and_the_marker_follows(lab: Host) -> None:
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    expect(finder.status).to_contain_text("for about")
+    at = finder.x()
+    finder.root.get_by_role("button", name="Set up").click()
+    steps = finder.root.get_by_role("combobox", name="training steps")
+    assert steps.evaluate("(e) => [...e.list.options].map((o) => o.value)")[0] == "8 (1 epoch)"
+    steps.fill("50000")
+    steps.press("Enter")
+    expect(finder.status).to_contain_text("for 50,000 steps at a constant learning rate")
+    assert finder.x() < at - 5
+    finder.root.get_by_role("combobox", name="schedule").select_option("decays")
+    expect(finder.status).to_contain_text("for 50,000 steps with a decaying learning rate")
+    lab.screenshot("training-steps", finder.root)
+    steps.fill("long")
+    steps.press("Enter")
+    expect(finder.status).to_contain_text("'training steps' must be a whole number; got 'long'")
+    said = "print(finder.suggestion == finder.curve.suggest(train_steps=50_000, schedule='decay'))"
+    assert lab.append_and_run(said) == "True"
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_trial_runs_rank_and_one_click_takes_the_winner(lab: Host, dark: bool) -> None:
     lab.open(SHOWN).run_all()

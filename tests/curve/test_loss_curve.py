@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lrfinder_widget import LossCurve
 
-RULES = ["minimum", "steepest", "valley", "slide", "divergence"]
+RULES = ["budget", "minimum", "steepest", "valley", "slide", "divergence"]
 any_loss = st.floats(allow_nan=True, allow_infinity=True)
 
 

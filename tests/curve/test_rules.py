@@ -61,7 +61,7 @@ def test_what_comes_after_the_blow_up_changes_no_candidate(curve, tail):
     others = LossCurve(longer, [*losses, *tail], "diverged").candidates()
     # Where a loss blows up is told by the two after it, so at the very end it is known that well.
     two_points = pytest.approx(1.0, rel=(lrs[1] / lrs[0]) ** 2 - 1 + 1e-9)
-    for rule in ("divergence", "minimum"):  # which is bounded by the former
+    for rule in ("divergence", "minimum", "budget"):  # both are bounded by the first
         lr, other = candidates.pop(rule), others.pop(rule)
         assert (lr is None) == (other is None)
         assert lr is None or other / lr == two_points
@@ -116,14 +116,14 @@ def test_one_lucky_batch_moves_no_candidate_far(rule, where):
 
 @pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
 def test_the_minimum_is_found_within_half_a_decade(noise):
-    found = [LossCurve(*known(100, noise, seed)).suggestion.lr for seed in range(200)]
+    found = [LossCurve(*known(100, noise, seed)).suggest("minimum").lr for seed in range(200)]
     near = [lr is not None and decades(2.6 * lr, lowest()) <= 0.5 for lr in found]
     assert sum(near) >= 190  # 9 / sqrt(12.4 points per decade) is 2.6
 
 
 @pytest.mark.parametrize(("n", "divisor"), [(20, 5.9), (100, 2.6), (300, 2), (10_000, 2)])
 def test_the_fewer_steps_a_decade_the_further_below_the_minimum(n, divisor):
-    assert decades(divisor * LossCurve(*known(n)).suggestion.lr, lowest()) < 0.3
+    assert decades(divisor * LossCurve(*known(n)).suggest("minimum").lr, lowest()) < 0.3
 
 
 def test_the_lowest_place_is_the_middle_of_all_that_is_as_low():
@@ -164,7 +164,8 @@ def test_the_candidate_is_a_tenth_of_where_the_loss_diverges_at_most():
     diverged = curve.suggest("divergence", divisor=1).lr
     assert diverged < 0.15
     assert curve.suggest("minimum", divisor=9 / 20**0.5).lr > 0.2 * diverged
-    assert curve.suggestion.lr == pytest.approx(diverged / 10)
+    assert curve.suggest("minimum").lr == pytest.approx(diverged / 10)
+    assert curve.suggest("minimum").high < lowest_of(late, lrs)
     assert curve.suggestion.high < lowest_of(late, lrs)
 
 

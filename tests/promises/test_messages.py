@@ -212,14 +212,17 @@ def test_messages_during_a_run_do_not_disturb_it() -> None:
 def still_works(setting: Setting) -> None:
     """A person goes on: sets up, starts, sees the curve, picks."""
     finder, view, before = setting.finder, setting.finder._presenter.view, setting.untouched()
-    state = {"from": "1e-6", "to": "1.0", "points": "30", "repeats": "1"}
-    boxes = (view.setup.start_lr, view.setup.end_lr, view.setup.num_iter, view.setup.repeats)
-    for box, value in zip(boxes, state.values(), strict=True):
+    setup = view.setup
+    boxes = (setup.start_lr, setup.end_lr, setup.num_iter, setup.repeats, setup.train_steps)
+    for box, value in zip(boxes, ("1e-6", "1.0", "30", "1", ""), strict=True):
         send(box, {"method": "update", "state": {"value": value}})
     # A page that has taken the choices away has to put them back: without them the run is refused.
     mode = {"_options_labels": ["exponential", "linear"], "index": 0}
     send(view.setup.mode, {"method": "update", "state": {"index": None}})
     send(view.setup.mode, {"method": "update", "state": mode})
+    schedule = {"_options_labels": ["constant", "decays"], "index": 1}
+    send(view.setup.schedule, {"method": "update", "state": {"index": None}})
+    send(view.setup.schedule, {"method": "update", "state": schedule})
     send(view.looks.log_loss, {"method": "update", "state": {"value": False}})
     send(view.controls.start, {"method": "custom", "content": {"event": "click"}})
     finder.wait(WAIT_S)

@@ -302,7 +302,7 @@ def test_what_is_raised_in_it(error: type[BaseException]) -> None:
             range_test(model, optimizer, noisy(), MSE, **quiet())
     else:  # the run itself went well
         curve = range_test(model, optimizer, noisy(), MSE, **quiet())
-        assert curve == LossCurve(expected.lrs, expected.losses)
+        assert curve == LossCurve(expected.lrs, expected.losses, budget=expected.budget)
     assert forwards(model) == POINTS + 2
     assert state(model, optimizer) == before
 

@@ -65,6 +65,9 @@ BAD_ARGUMENTS: list[dict[str, Any]] = [
     {"stop": "never"},
     {"step": None},
     {"preserve": [3]},
+    {"train_steps": 0},
+    {"train_steps": "long"},
+    {"schedule": "cosine"},
 ]
 
 

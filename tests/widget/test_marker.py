@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lrfinder_widget import LossCurve
 from lrfinder_widget.background.range_test import RangeTest
+from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.widget import marker as marker_module
 from lrfinder_widget.widget.marker import LRMarker
@@ -306,6 +307,8 @@ class Finder:
         self.losses = 2.0 + np.linspace(-1, 1, points) ** 2
         self.view = View(
             SweepPlan(*self.lrs[[0, -1]], len(self.lrs)),
+            Budget(),
+            epoch_steps=None,
             device=None,
             name=None,
             lr=1e-3,

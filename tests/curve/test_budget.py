@@ -1,0 +1,294 @@
+"""What a candidate is for: how far the length, the schedule and the optimizer move it."""
+
+import copy
+import json
+import pickle
+import re
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+import pytest
+from curves import decades, first_weak, known, lowest, repeated
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrfinder_widget import LossCurve
+from lrfinder_widget.curve.budget import (
+    LONGEST,
+    SHORTEST,
+    Budget,
+    Family,
+    Schedule,
+    shift,
+    usual_steps,
+)
+
+FAMILIES = get_args(Family)
+each_schedule = pytest.mark.parametrize("schedule", get_args(Schedule))
+each_family = pytest.mark.parametrize("family", [None, *FAMILIES])
+
+
+# -- what a budget is -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [0, -5, 2.5, "100", True, float("nan"), [100]])
+def test_a_length_that_is_no_positive_whole_number_is_named(steps):
+    with pytest.raises(ValueError, match="train_steps must be a whole number, at least 1; got"):
+        Budget(train_steps=steps)
+    with pytest.raises(ValueError, match="train_steps must be a whole number, at least 1; got"):
+        LossCurve(*known()).suggest(train_steps=steps)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", None, 3, []])
+def test_an_unknown_schedule_is_named(schedule):
+    message = f'schedule must be "constant" or "decay"; got {schedule!r}.'
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Budget(schedule=schedule)
+
+
+def test_an_unknown_family_is_named():
+    with pytest.raises(ValueError, match="'shampoo'"):
+        Budget("shampoo")
+
+
+def test_whole_numbers_of_any_kind_become_the_same_budget():
+    assert Budget(train_steps=np.int64(7)) == Budget(train_steps=7)
+    assert type(Budget(train_steps=np.int64(7)).train_steps) is int
+
+
+# -- the shift ------------------------------------------------------------------------------------
+
+
+@each_family
+@each_schedule
+def test_the_shift_is_a_line_between_the_measured_lengths(family, schedule):
+    def at(steps):
+        return shift(Budget(family, steps, schedule))
+
+    for low, high in pairwise((500, 2_000, 8_000)):
+        middle = at(round((low * high) ** 0.5))
+        assert middle[0] == pytest.approx((at(low)[0] + at(high)[0]) / 2)
+        assert middle[1] == pytest.approx((at(low)[1] + at(high)[1]) / 2, rel=0.2)
+
+
+@each_family
+@each_schedule
+def test_outside_them_the_line_goes_on_to_its_ends_and_the_error_grows(family, schedule):
+    def at(steps):
+        return shift(Budget(family, steps, schedule))
+
+    slope = (at(8_000)[0] - at(2_000)[0]) / np.log10(4)
+    assert at(80_000)[0] == pytest.approx(at(8_000)[0] + slope)
+    slope = (at(2_000)[0] - at(500)[0]) / np.log10(4)
+    assert at(SHORTEST)[0] == pytest.approx(at(500)[0] - slope * np.log10(5))
+    for end, beyond in ((SHORTEST, 1), (LONGEST, 10**9)):
+        assert at(beyond)[0] == at(end)[0]
+    for errors in (
+        [at(steps)[1] for steps in (8_000, 10_000, LONGEST, 10**9, 10**400)],
+        [at(steps)[1] for steps in (500, 300, SHORTEST, 1)],
+    ):
+        assert errors == sorted(set(errors))
+
+
+@each_schedule
+def test_an_unknown_optimizer_has_the_mean_of_all_and_a_larger_error(schedule):
+    for steps in (None, 100, 2_000, 10**6):
+        each = [shift(Budget(family, steps, schedule)) for family in FAMILIES]
+        unknown = shift(Budget(None, steps, schedule))
+        assert unknown[0] == pytest.approx(np.mean([value for value, _ in each]))
+        assert unknown[1] > max(error for _, error in each)
+
+
+@each_family
+@each_schedule
+def test_the_usual_length_is_one_whose_shift_is_that_without_a_length(family, schedule):
+    steps = usual_steps(Budget(family, None, schedule))
+    assert SHORTEST <= steps <= LONGEST
+    without, with_ = (shift(Budget(family, n, schedule))[0] for n in (None, steps))
+    assert without == pytest.approx(with_, abs=0.1)
+
+
+# -- what it does to the candidate ----------------------------------------------------------------
+
+
+def curve_for(*budget, **more):
+    return LossCurve(*known(100, 0.01), budget=Budget(*budget, **more))
+
+
+@each_family
+@each_schedule
+@pytest.mark.parametrize("steps", [None, 500, 3_000, 20_000])
+def test_the_candidate_is_the_minimums_moved_by_the_shift(family, schedule, steps):
+    curve = curve_for(family, steps, schedule)
+    moved, error = shift(curve.budget)
+    minimum, found = curve.suggest("minimum"), curve.suggestion
+    assert found == curve.suggest("budget")
+    assert found.lr == pytest.approx(min(minimum.lr * 10**moved, lowest()), rel=0.15)
+    assert found.rule == "budget"
+    assert found.low == pytest.approx(found.lr / 10**error)
+    assert found.lr <= found.high <= found.lr * 10**error * 1.001
+    assert found.high <= max(minimum.high, found.lr)  # it still ends well before the turn
+
+
+def test_no_training_is_short_enough_for_more_than_the_lowest_place():
+    curve = curve_for("sgd")
+    found = curve.suggest(train_steps=1, schedule="decay")
+    place = curve.suggest("minimum", divisor=1).lr
+    assert found.lr <= place * 1.001
+    assert decades(found.lr, place) < 0.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from([None, *FAMILIES]),
+    st.integers(1, 10**7) | st.none(),
+    st.sampled_from(get_args(Schedule)),
+    st.integers(0, 1000),
+    st.sampled_from([20, 100, 400]),
+)
+def test_the_band_holds_the_candidate_and_lies_in_the_range(family, steps, schedule, seed, n):
+    lrs, losses = known(n, 0.03, seed)
+    found = LossCurve(lrs, losses, budget=Budget(family, steps, schedule)).suggestion
+    if found.lr is not None:
+        assert lrs[0] <= found.low <= found.lr <= found.high <= lrs[-1]
+
+
+def test_the_longer_the_training_the_lower_the_candidate():
+    curve = curve_for("momentum")
+    found = [curve.suggest(train_steps=n).lr for n in (100, 500, 2_000, 8_000, 50_000)]
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == 5
+    for steps in (500, 20_000):
+        decaying = curve.suggest(train_steps=steps, schedule="decay").lr
+        assert decaying > curve.suggest(train_steps=steps, schedule="constant").lr
+
+
+def test_what_is_not_given_is_what_the_curve_was_made_for():
+    curve = curve_for("sgd", 5_000, "decay")
+    assert curve.suggest() == curve.suggest(train_steps=5_000, schedule="decay")
+    assert curve.suggest(train_steps=800) == curve.suggest(train_steps=800, schedule="decay")
+    assert curve.suggest(schedule="constant").lr < curve.suggest().lr
+    assert curve.suggest("minimum") == curve_for("adaptive").suggest("minimum")
+    assert curve.candidates()["budget"] == curve.suggestion.lr
+
+
+def test_a_weak_candidate_is_moved_too_and_stays_weak():
+    curve = first_weak()
+    long, short = (curve.suggest(train_steps=n) for n in (20_000, 500))
+    assert long.weak
+    assert long.low <= long.lr <= long.high
+    assert long.lr < short.lr
+    assert re.search(r"for 20,000 steps at a constant .* weak candidate", long.reason)
+
+
+def test_a_candidate_that_the_length_moves_below_the_range_is_refused():
+    lrs, losses = known(100, 0.01)
+    curve = LossCurve(lrs[62:], losses[62:], budget=Budget("adaptive"))
+    assert curve.suggest("minimum").lr is not None
+    found = curve.suggest(train_steps=100_000)
+    assert (found.lr, found.low, found.high) == (None, None, None)
+    assert "for 100,000 steps at a constant learning rate lies below" in found.reason
+    assert "lower start_lr" in found.reason
+
+
+@pytest.mark.parametrize("rule", ["minimum", "steepest", "valley", "slide", "divergence"])
+def test_only_the_budget_takes_a_length_and_a_schedule(rule):
+    for more in ({"train_steps": 100}, {"schedule": "constant"}):
+        with pytest.raises(ValueError, match=f"\"budget\" takes train_steps .* got '{rule}'"):
+            LossCurve(*known()).suggest(rule, **more)
+    with pytest.raises(ValueError, match="got 'minimum' with a divisor"):
+        LossCurve(*known()).suggest(divisor=10, train_steps=100)
+
+
+def test_repeats_answer_for_the_same_training():
+    median = repeated(0, fall=8.0)
+    assert len(median.repeats) == 3
+    moved = median.suggest(train_steps=8_000).lr / median.suggest(train_steps=500).lr
+    assert moved == pytest.approx(
+        10 ** (shift(Budget(None, 8_000))[0] - shift(Budget(None, 500))[0])
+    )
+    twin = median.with_budget(Budget("adaptive", 8_000))
+    assert twin.suggestion == median.with_budget(Budget("adaptive")).suggest(train_steps=8_000)
+
+
+# -- what is said ---------------------------------------------------------------------------------
+
+
+def test_the_reason_says_for_what_the_candidate_holds():
+    curve = curve_for("momentum")
+    for steps, other in ((5_000, 100), (1_000, 100), (200, 10_000)):
+        found, otherwise = (curve.suggest(train_steps=n) for n in (steps, other))
+        assert (
+            f"for {steps:,} steps at a constant learning rate, this suggests {found.lr:.1e} "
+            f"({found.low:.1e} to {found.high:.1e}), and for {other:,} it would be "
+            f"{otherwise.lr:.1e}."
+        ) in found.reason
+    decaying = curve.suggest(train_steps=1, schedule="decay").reason
+    assert "for 1 step with a decaying learning rate, this" in decaying
+
+
+def test_without_a_length_it_says_for_about_which_it_holds_and_how_to_give_it():
+    curve = curve_for("momentum")
+    steps = usual_steps(curve.budget)
+    assert f"for about {steps:,} steps at a constant learning rate" in curve.suggestion.reason
+    assert "give train_steps" in curve.suggestion.reason
+    assert "train_steps" not in curve.suggest(train_steps=steps).reason
+
+
+def test_cautions_follow_the_candidate_of_any_rule_and_no_refusal():
+    cautions = ("Such readings are too low.", "They are <b>odd</b>.")
+    curve = curve_for("sgd", cautions=cautions)
+    for rule in ("budget", "minimum", "steepest"):
+        assert curve.suggest(rule).reason.endswith(f". {cautions[0]} {cautions[1]}")
+    flat = LossCurve(curve.lrs, np.ones(100), budget=curve.budget).suggestion
+    assert flat.lr is None
+    assert cautions[0] not in flat.reason
+
+
+# -- that a curve keeps it ------------------------------------------------------------------------
+
+
+def test_it_belongs_to_the_value_of_a_curve():
+    curve = curve_for("sgd", 300, "decay", cautions=("Too low.",))
+    assert curve != LossCurve(curve.lrs, curve.losses)
+    assert curve != curve.with_budget(Budget("sgd", 301, "decay"))
+    for twin in (
+        copy.copy(curve),
+        copy.deepcopy(curve),
+        pickle.loads(pickle.dumps(curve)),
+        LossCurve.from_json(curve.to_json()),
+        curve.with_budget(Budget()).with_budget(curve.budget),
+    ):
+        assert twin == curve
+        assert twin.budget == curve.budget
+        assert twin.suggestion == curve.suggestion
+    assert LossCurve.median([curve, curve, curve]).budget == curve.budget
+    assert repr(curve) == repr(LossCurve(curve.lrs, curve.losses))
+
+
+def test_a_curve_for_another_training_is_the_same_one_where_nothing_differs():
+    curve = curve_for("sgd", 300)
+    assert curve.with_budget(Budget("sgd", 300)) is curve
+    other = curve.with_budget(Budget("muon"))
+    assert other.losses.tolist() == curve.losses.tolist()
+    curve.smooth()
+    assert curve.with_budget(Budget("muon")).smooth() is curve.smooth()  # not computed again
+
+
+def test_the_json_of_a_curve_without_one_is_as_it_was_and_still_loads():
+    old = LossCurve(*known(20))
+    assert list(json.loads(old.to_json())) == ["lrs", "losses", "reason", "repeats"]
+    assert LossCurve.from_json(old.to_json()).budget == Budget()
+    new = json.loads(curve_for("sgd", 300, "decay").to_json())
+    assert new["budget"] == {
+        "family": "sgd",
+        "train_steps": 300,
+        "schedule": "decay",
+        "cautions": [],
+    }
+
+
+def test_what_is_no_budget_is_refused():
+    with pytest.raises(TypeError, match="budget must be a Budget, as of another curve; got 300"):
+        LossCurve([1e-3, 1e-2], [1.0, 2.0], budget=300)

@@ -1,0 +1,235 @@
+"""The kind of an optimizer, and what misleads a reading, told by their traits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from support import linear, loader, picture, sgd_momentum
+from torch import Tensor, nn
+from torch.ao.quantization import FakeQuantize
+from torch.utils.data import DataLoader, IterableDataset
+
+from lrfinder_widget import LossCurve, RangeTest, range_test, sweep
+from lrfinder_widget.curve.budget import Budget
+from lrfinder_widget.training.family import cautions_for, family_of
+from lrfinder_widget.training.task import TrainingTask
+
+KINDS = {
+    "ASGD": "sgd",
+    "Adadelta": "adaptive",
+    "Adafactor": "adaptive",
+    "Adagrad": "adaptive",
+    "Adam": "adaptive",
+    "AdamW": "adaptive",
+    "Adamax": "adaptive",
+    "LBFGS": None,  # its learning rate scales a quasi-Newton step
+    "Muon": "muon",
+    "NAdam": "adaptive",
+    "RAdam": "adaptive",
+    "RMSprop": "adaptive",
+    "Rprop": None,  # its learning rate is that of the first step only
+    "SGD": "sgd",
+    "SparseAdam": "adaptive",
+}
+
+
+def weights() -> list[Tensor]:
+    return [nn.Parameter(torch.ones(2, 2))]
+
+
+def test_every_optimizer_of_torch_is_in_the_table() -> None:
+    classes = {name for name in dir(torch.optim) if isinstance(getattr(torch.optim, name), type)}
+    assert classes - {"Optimizer"} <= set(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_kinds_of_torchs_optimizers(name: str) -> None:
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"this torch has no {name}")
+    assert family_of(getattr(torch.optim, name)(weights(), lr=0.1)) == KINDS[name]
+
+
+class Own(torch.optim.Optimizer):
+    """An optimizer of which nothing is known but its groups."""
+
+    def __init__(self, **defaults: Any) -> None:
+        super().__init__(weights(), {"lr": 0.1, **defaults})
+
+
+@pytest.mark.parametrize(
+    ("traits", "family"),
+    [
+        ({}, None),
+        ({"momentum": 0.9, "dampening": 0.0, "nesterov": False}, "momentum"),
+        ({"momentum": 0.0, "dampening": 0.0, "nesterov": False}, "sgd"),
+        ({"momentum": 0.9}, None),  # it may take the sign, or a norm
+        *(
+            ({"momentum": 0.9, "dampening": 0.0, "nesterov": False, key: 1e-3}, None)
+            for key in ("trust_coefficient", "max_unorm")  # as LARS
+        ),
+        ({"betas": (0.9, 0.99)}, "adaptive"),  # as Lion
+        ({"beta1": None, "eps": (1e-30, 1e-3), "decay_rate": -0.8}, "adaptive"),
+        ({"momentum": 0.95, "ns_steps": 5}, "muon"),
+        ({"momentum": 0.95, "use_muon": True}, "muon"),
+        ({"betas": (0.9, 0.99), "use_muon": False}, "adaptive"),
+        ({"preconditioner": "full"}, None),
+    ],
+)
+def test_the_kind_is_told_by_the_groups(traits: dict[str, Any], family: str | None) -> None:
+    assert family_of(Own(**traits)) == family
+
+
+class SGD8bit(Own):
+    pass
+
+
+class MuonAdamW(Own):
+    pass
+
+
+def test_a_name_says_more_than_keys_that_all_classes_of_a_package_have() -> None:
+    assert family_of(SGD8bit(betas=(0.9, 0.0), eps=0.0)) == "momentum"
+    assert family_of(SGD8bit(betas=(0.0, 0.0), eps=0.0)) == "sgd"
+    assert family_of(SGD8bit(beta=0.9, eps=0.0)) == "momentum"
+    assert family_of(MuonAdamW(betas=(0.9, 0.99), eps=0.0)) == "muon"
+    assert family_of(MuonAdamW(betas=(0.9, 0.99), use_muon=False)) == "adaptive"
+    assert family_of(type("SignSGD", (Own,), {})(momentum=0.9)) is None
+
+
+def test_sgd_with_momentum_is_another_kind() -> None:
+    assert family_of(torch.optim.SGD(weights(), lr=0.1, momentum=0.9)) == "momentum"
+
+
+def test_the_group_with_the_largest_rate_counts() -> None:
+    optimizer = Own(momentum=0.95, use_muon=True)
+    other = {"lr": 0.01, "betas": (0.9, 0.99), "use_muon": False}
+    optimizer.add_param_group({"params": weights(), **other})
+    assert family_of(optimizer) == "muon"
+    optimizer.param_groups[1]["lr"] = torch.tensor(1.0)
+    assert family_of(optimizer) == "adaptive"
+    for group, later in zip(optimizer.param_groups, (0.1, 0.01), strict=True):
+        group["lr"], group["initial_lr"] = 0.0, later
+    assert family_of(optimizer) == "muon"
+
+
+class Wrapper(torch.optim.Optimizer):
+    """As accelerate's: an optimizer that shows the groups of another."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    @property
+    def param_groups(self) -> Any:
+        return self.optimizer.param_groups
+
+
+def test_a_wrapper_is_what_it_wraps() -> None:
+    assert family_of(Wrapper(torch.optim.AdamW(weights()))) == "adaptive"
+
+
+# -- what misleads a reading ----------------------------------------------------------------------
+
+
+class ScheduleFree(Own):
+    def train(self) -> None: ...
+
+    def eval(self) -> None: ...
+
+
+class Private(Wrapper):
+    noise_multiplier, max_grad_norm = 1.0, 1.0
+
+
+def test_a_usual_training_needs_no_caution() -> None:
+    for name in ("SGD", "AdamW"):
+        assert cautions_for(linear(), getattr(torch.optim, name)(weights())) == ()
+    assert cautions_for(linear(), Own(betas=(0.9, 0.99), weight_lr_power=2.0)) == ()
+
+
+def test_what_misleads_is_said_and_by_how_much() -> None:
+    model, usual = linear(), torch.optim.SGD(weights(), lr=0.1)
+    (free,) = cautions_for(model, ScheduleFree(betas=(0.9, 0.99), weight_lr_power=2.0))
+    assert "schedule-free" in free
+    assert "5 to 10 times too low" in free
+    (private,) = cautions_for(model, Private(usual))
+    assert "private" in private
+    assert "3 times too high" in private
+    (quantized,) = cautions_for(nn.Sequential(model, FakeQuantize()), usual)
+    assert "Fake quantizers" in quantized
+    assert "7 times too high" in quantized
+
+
+# -- that a curve is for it -----------------------------------------------------------------------
+
+
+def test_a_range_test_gives_the_curve_what_it_is_for() -> None:
+    model = linear()
+    optimizer = sgd_momentum(model)
+    before = picture(model, optimizer)
+    arguments = (model, optimizer, loader(), nn.CrossEntropyLoss())
+    curve = range_test(*arguments, num_iter=20, repeats=2, train_steps=700, schedule="decay")
+    assert curve.budget == Budget("momentum", 700, "decay")
+    assert {single.budget for single in curve.repeats} == {curve.budget}
+    assert range_test(*arguments, num_iter=20).budget == Budget("momentum")
+    assert picture(model, optimizer) == before
+
+
+def test_a_range_test_carries_the_cautions() -> None:
+    model = nn.Sequential(linear(), FakeQuantize())
+    curve = range_test(model, sgd_momentum(model), loader(), nn.CrossEntropyLoss(), num_iter=20)
+    assert len(curve.budget.cautions) == 1
+    assert LossCurve.from_json(curve.to_json()) == curve
+
+
+def test_a_sweep_in_the_background_knows_its_optimizer_too() -> None:
+    model = linear()
+    points = sweep(model, sgd_momentum(model), loader(), nn.CrossEntropyLoss(), num_iter=20)
+    assert RangeTest(points).start().wait(20.0).curve.budget == Budget("momentum")
+    assert RangeTest([(1e-3, 2.0)]).start().wait(20.0).curve.budget == Budget()
+
+
+@pytest.mark.parametrize("bad", [{"train_steps": 0}, {"train_steps": "10"}, {"schedule": "cosine"}])
+def test_a_plan_that_cannot_work_is_refused_before_anything_is_touched(bad: Any) -> None:
+    def step(batch: Any) -> float:
+        raise AssertionError("it trained")
+
+    model = linear()
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        range_test(model, sgd_momentum(model), [0], step=step, **bad)
+
+
+class Stream(IterableDataset):
+    def __iter__(self) -> Any:
+        return iter(torch.zeros(16, 1))
+
+    def __len__(self) -> int:
+        return 4  # it yields more, as it may
+
+
+class Odd(list):
+    def __len__(self) -> int:
+        raise RuntimeError("not yet")
+
+
+@pytest.mark.parametrize(
+    ("batches", "accumulate", "steps"),
+    [
+        ([0] * 7, 1, 7),
+        ([0] * 7, 2, 3),
+        ([0], 2, None),
+        (DataLoader(Stream(), batch_size=2), 1, 2),
+        (iter([0]), 1, None),
+        (Odd([0]), 1, None),
+    ],
+)
+def test_the_steps_of_an_epoch_are_known_where_the_batches_have_a_length(
+    batches: Any, accumulate: int, steps: int | None
+) -> None:
+    model = linear()
+    arguments = (model, sgd_momentum(model), batches, nn.CrossEntropyLoss())
+    task = TrainingTask(*arguments, accumulate=accumulate)
+    assert task.epoch_steps == steps
+    if isinstance(batches, DataLoader):
+        assert len(list(batches)) == 8  # without a warning that it is longer than it said
