@@ -217,3 +217,12 @@ _NOT_BY_THIS_RULE = "The loss falls, but the rule {rule} finds no candidate: try
 _BELOW_THE_RANGE = (
     "The loss turns up so early that the candidate lies below the range: lower start_lr."
 )
+NO_EFFECT = (
+    "The learning rate has no effect: a step that was taken once more, from the same state and at "
+    "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "
+    "learning rate can be read off the losses. Either the optimizer sets its own step size, as "
+    "Rprop does after its first step and Adafactor with relative steps: turn that off, or use it "
+    "without this test. Or the step does not use the learning rate of the optimizer that was "
+    "passed: pass the one that it uses, and make lr a tensor if the step was captured or compiled."
+)
+"""Why a run with the reason ``"no-effect"`` has no candidate."""

@@ -169,7 +169,9 @@ class Trials:
 
     def _run(self, lr: float, steps: int, thread_state: ThreadState) -> TrialPoints:
         lrs = [lr * factor for factor in self._factors[:steps]]
-        run = SweepRun(self._task, lrs, stop=_has_exploded, thread_state=thread_state)
+        run = SweepRun(
+            self._task, lrs, stop=_has_exploded, check_effect=False, thread_state=thread_state
+        )
         losses: list[float] = []
         reason = "stopped"
         self._running = (lr, losses)

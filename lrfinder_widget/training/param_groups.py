@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -28,7 +29,7 @@ class LearningRate:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._groups = optimizer.param_groups
-        if not all(isinstance(group.get("lr"), (int, float, Tensor)) for group in self._groups):
+        if not all(isinstance(group.get("lr"), (Real, Tensor)) for group in self._groups):
             raise ValueError(
                 "every parameter group of the optimizer needs a learning rate, either a number or "
                 f"a tensor; got {[group.get('lr') for group in self._groups]!r}. There is nothing "

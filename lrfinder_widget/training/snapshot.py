@@ -60,9 +60,13 @@ class Snapshot:
         Modules, optimizers, and other objects with ``state_dict`` and ``load_state_dict``.
     data : iterable
         Loaders and datasets whose own random generators to put back.
+    gradients : bool
+        Whether the gradients' values may change too: not where they are set aside.
     """
 
-    def __init__(self, objects: Iterable[Any], data: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, objects: Iterable[Any], data: Iterable[Any] = (), *, gradients: bool = False
+    ) -> None:
         self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
         self._tensors: list[Tensor] = []
         self._containers: list[_Restore] = []
@@ -75,10 +79,17 @@ class Snapshot:
         self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, _UNINITIALIZED)]
         tensors = self._tensors + (
             # Data parallelism may keep gradients in its own memory, and continue to write there.
-            [g for _, g in self._grads if g is not None] if self._sees_shared_gradients() else []
+            [g for _, g in self._grads if g is not None]
+            if gradients or self._sees_shared_gradients()
+            else []
         )
         self._values = _Values([t for t in tensors if _has_values(t)])
         self._random = random_states(data)
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether all copies are on the device of their tensors, as it had room for them."""
+        return self._values.are_beside
 
     def set_gradients_aside(self) -> None:
         """Take the gradients off the parameters: the objects are kept, so they need no copy."""
@@ -258,6 +269,11 @@ class _Values:
                 copies = [torch.empty_like(m, device=where) for m in memory]
                 torch._foreach_copy_(copies, memory)
                 self._together[device] = (memory, copies)
+
+    @property
+    def are_beside(self) -> bool:
+        together = self._together.items()
+        return all(copies[0].device == device for device, (_, copies) in together)
 
     def restore(self) -> None:
         with torch.no_grad():
