@@ -241,8 +241,10 @@ class _Weights:
         """Return whether any of them has another value; `None` if they cannot be compared."""
         try:
             with torch.no_grad():
-                now = zip(self._tensors(), self._copies, strict=True)
-                return not all(torch.equal(tensor, noted) for tensor, noted in now)
+                now = list(self._tensors())
+                if len(now) != len(self._copies):  # lazy ones have become what they are
+                    return True
+                return not all(map(torch.equal, now, self._copies))
         except Exception:  # noqa: BLE001 - some kinds of tensors cannot be compared
             return None
 
