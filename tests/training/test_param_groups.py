@@ -168,7 +168,9 @@ class Wrapper:
         self.scheduler.step()
 
     def state_dict(self) -> Any:
-        return {k: v for k, v in vars(self.scheduler).items() if k != "optimizer"}
+        if isinstance(self.scheduler, ByEpochs):
+            return {k: v for k, v in vars(self.scheduler).items() if k != "optimizer"}
+        return self.scheduler.state_dict()
 
 
 class OfEpochs(Wrapper):
