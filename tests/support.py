@@ -105,6 +105,42 @@ OPTIMIZERS: dict[str, tuple[Callable[[nn.Module], torch.optim.Optimizer], int]] 
 }
 
 
+class ByEpochs:
+    """A scheduler as timm's: it is told the epoch, or the update, and knows rates of its own."""
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        *,
+        last: int,
+        warmup: int = 0,
+        first: float = 0.0,
+        by_updates: bool = False,
+    ) -> None:
+        self.optimizer = optimizer
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self.base_values = [group["initial_lr"] for group in optimizer.param_groups]
+        self.warmup_t, self.last, self.t_in_epochs = warmup, last, not by_updates
+        self.warmup_lr_init = first
+        self.warmup_steps = [(v - first) / warmup if warmup else 1 for v in self.base_values]
+        self._set(0)
+
+    def _set(self, t: int) -> None:
+        for i, group in enumerate(self.optimizer.param_groups):
+            rising = self.warmup_lr_init + t * self.warmup_steps[i]
+            falling = self.base_values[i] * max(0.0, 1 - t / self.last)
+            group["lr"] = rising if t < self.warmup_t else falling
+
+    def step(self, epoch: int, metric: float | None = None) -> None:
+        if self.t_in_epochs:
+            self._set(epoch)
+
+    def step_update(self, num_updates: int, metric: float | None = None) -> None:
+        if not self.t_in_epochs:
+            self._set(num_updates)
+
+
 def classes(n: int = 64, seed: int = 0) -> TensorDataset:
     """Make a problem with something to learn."""
     generator = torch.Generator().manual_seed(seed)

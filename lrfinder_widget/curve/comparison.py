@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Array
+from .budget import Schedule
 from .control_variate import spread
-from .extrapolate import Schedule, suggest_longer
+from .extrapolate import suggest_longer
 from .plan import check_count
 from .plots import draw_trials
 from .suggest import Suggestion

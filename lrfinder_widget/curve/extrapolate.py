@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Array
+from .budget import Schedule
 from .suggest import Suggestion
 from .trial import Trial, clearly_above
-
-Schedule: TypeAlias = Literal["constant", "decay"]
 
 SLOPES: dict[tuple[str | None, Schedule], tuple[float, float]] = {
     (None, "constant"): (-0.3, 0.2),

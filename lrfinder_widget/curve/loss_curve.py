@@ -17,16 +17,15 @@ from .plots import draw_curve
 from .reading import Reading
 from .rules import RULES, Rule
 from .smoothing import SMOOTHING
-from .suggest import FEWEST_POINTS, Suggestion, suggest, trial_candidates
+from .suggest import FEWEST_POINTS, NO_EFFECT, Suggestion, suggest, trial_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-Reason = Literal[
-    "completed", "diverged", "non-finite", "exhausted", "stop-rule", "stopped", "failed"
-]
-_CUT_SHORT = ("stopped", "exhausted", "failed")
+_CutShort = Literal["exhausted", "stopped", "failed", "no-effect"]
+Reason = Literal["completed", "diverged", "non-finite", "stop-rule", _CutShort]
+_CUT_SHORT = get_args(_CutShort)
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ class LossCurve:
     reason : str
         Why the test ended, as a keyword: ``"completed"``, ``"diverged"``, ``"non-finite"`` (the
         last loss is nan or infinite), ``"exhausted"`` (the data ran out), ``"stop-rule"`` (your own
-        rule said so), ``"stopped"`` (by hand) or ``"failed"`` (an exception).
+        rule said so), ``"stopped"`` (by hand), ``"failed"`` (an exception) or ``"no-effect"`` (the
+        learning rate does not change what a step does to the weights).
     repeats : iterable of LossCurve, optional
         The single curves, if this is the median of several.
     baseline : array_like of float, shape (n,), optional
@@ -244,6 +244,8 @@ class LossCurve:
 
     def _suggest(self, rule: Rule, divisor: float | None, budget: Budget) -> Suggestion:
         singles = [curve._suggest(rule, divisor, budget).lr for curve in self.repeats]
+        if self.reason == "no-effect":
+            return Suggestion(None, None, None, rule, NO_EFFECT)
         return suggest(
             self._reading.before_turn,
             rule=rule,

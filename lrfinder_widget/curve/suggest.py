@@ -274,3 +274,12 @@ _BELOW_THE_RANGE = (
 _BELOW_FOR_THIS_TRAINING = (
     "The candidate for {training} lies below the range of the LR range test: lower start_lr."
 )
+NO_EFFECT = (
+    "The learning rate has no effect: a step that was taken once more, from the same state and at "
+    "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "
+    "learning rate can be read off the losses. Either the optimizer sets its own step size, as "
+    "Rprop does after its first step and Adafactor with relative steps: turn that off, or use it "
+    "without this test. Or the step does not use the learning rate of the optimizer that was "
+    "passed: pass the one that it uses, and make lr a tensor if the step was captured or compiled."
+)
+"""Why a run with the reason ``"no-effect"`` has no candidate."""

@@ -7,7 +7,7 @@ The guard is best effort: it covers the object that was passed in, not each of i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from threading import get_ident
 from typing import Any
@@ -77,10 +77,17 @@ class Guard:
 
     It is a class, not a closure, so that a copy or a pickle of the model taken during the test
     carries a hook that does nothing.
+
+    Attributes
+    ----------
+    before_update : callable or None
+        Called as ``before_update(optimizer, args, kwargs)`` before each call of an optimizer's
+        ``step``, by the owner.
     """
 
     def __init__(self) -> None:
         self.on = True
+        self.before_update: Callable[[Any, Any, Any], object] | None = None
         # Disabled with everything it calls. `check` is called at each step, so it is disabled by
         # itself, which is cheaper.
         self._refuse: Any = torch.compiler.disable(self._look)  # type: ignore[no-untyped-call]
@@ -96,8 +103,8 @@ class Guard:
         if not is_compiling() and get_ident() != self.owner:
             self.check(module)
 
-    def check(self, guarded: object, *_: Any) -> None:
-        """Raise if another thread calls it.
+    def check(self, guarded: object, *call: Any) -> None:
+        """Raise if another thread calls it; else tell of the call, if it is one of an optimizer.
 
         Raises
         ------
@@ -106,6 +113,8 @@ class Guard:
         """
         if self.on and get_ident() != self.owner:
             self._refuse(guarded)
+        elif self.before_update is not None and len(call) == 2:
+            self.before_update(guarded, *call)
 
     def _look(self, guarded: object) -> None:
         if not any(guarded is thing for thing in self.guarded):  # a replica of data parallelism

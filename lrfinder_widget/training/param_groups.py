@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .schedule import schedulers_in
+
 _TARGETS = ("max_lr", "initial_lr", "lr")  # a pick replaces the first of these in each group
 _IN_GROUPS = ("lr", "initial_lr", "max_lr", "min_lr")
-_IN_SCHEDULERS = ("base_lrs", "max_lrs", "_last_lr")
+_IN_SCHEDULERS = ("base_lrs", "max_lrs", "_last_lr", "base_values")
+_OF_WARM_UPS = ("warmup_lr_init", "warmup_steps")  # beside `base_values`: start, and rise per step
 
 
 class LearningRate:
@@ -28,7 +32,7 @@ class LearningRate:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._groups = optimizer.param_groups
-        if not all(isinstance(group.get("lr"), (int, float, Tensor)) for group in self._groups):
+        if not all(isinstance(group.get("lr"), (Real, Tensor)) for group in self._groups):
             raise ValueError(
                 "every parameter group of the optimizer needs a learning rate, either a number or "
                 f"a tensor; got {[group.get('lr') for group in self._groups]!r}. There is nothing "
@@ -85,7 +89,7 @@ def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable
     optimizer : torch.optim.Optimizer
         Changed in place; a learning rate that is a tensor is filled.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
-        Its base rates are changed as well.
+        Its base rates are changed as well, and those of the schedulers that it is made of.
 
     Returns
     -------
@@ -93,8 +97,10 @@ def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable
         Puts the earlier rates back.
     """
     groups = optimizer.param_groups
-    targets = getattr(scheduler, "max_lrs", None)  # the peaks of a cycle, if the scheduler has them
-    if not isinstance(targets, list):
+    schedulers = list(schedulers_in(scheduler))
+    peaks = [vars(each).get("max_lrs") for each in schedulers]  # those of a cycle
+    targets = next((each for each in peaks if isinstance(each, list)), None)
+    if targets is None:
         targets = [next(group[key] for key in _TARGETS if key in group) for group in groups]
     largest = max(map(float, targets))
 
@@ -105,10 +111,13 @@ def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable
     undo: list[Callable[[], None]] = []
     for group in groups:
         undo += [_replace(group, key, changed(group[key])) for key in _IN_GROUPS if key in group]
-    for name in _IN_SCHEDULERS:
-        rates = getattr(scheduler, name, None)
-        if isinstance(rates, list):
-            undo += [_replace(rates, i, changed(rate)) for i, rate in enumerate(rates)]
+    for each in map(vars, schedulers):
+        for name in (*_IN_SCHEDULERS, *(_OF_WARM_UPS if "base_values" in each else ())):
+            rates = each.get(name)
+            if isinstance(rates, list):
+                undo += [_replace(rates, i, changed(rate)) for i, rate in enumerate(rates)]
+            elif rates is not None:
+                undo.append(_replace(each, name, changed(rates)))
 
     def put_back() -> None:
         for act in reversed(undo):

@@ -57,6 +57,8 @@ class Snapshot:
         Loaders and datasets whose state to put back, with their random generators.
     uses : Uses, optional
         What the step uses besides those.
+    gradients : bool
+        Whether the gradients' values may change too: not where they are set aside.
 
     Attributes
     ----------
@@ -70,7 +72,12 @@ class Snapshot:
     """
 
     def __init__(
-        self, objects: Iterable[Any], data: Iterable[Any] = (), uses: Uses | None = None
+        self,
+        objects: Iterable[Any],
+        data: Iterable[Any] = (),
+        uses: Uses | None = None,
+        *,
+        gradients: bool = False,
     ) -> None:
         self.unrestored: list[str] = []
         self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
@@ -95,10 +102,17 @@ class Snapshot:
         self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, UNINITIALIZED)]
         tensors = self._tensors + (
             # Data parallelism may keep gradients in its own memory, and continue to write there.
-            [g for _, g in self._grads if g is not None] if self._sees_shared_gradients() else []
+            [g for _, g in self._grads if g is not None]
+            if gradients or self._sees_shared_gradients()
+            else []
         )
         self._values = Values([t for t in tensors if has_values(t)])
         self._random = [*random_states(), *data_states(self._data, self._seen)]
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether all copies are on the device of their tensors, as it had room for them."""
+        return self._values.are_beside
 
     def set_gradients_aside(self) -> None:
         """Take the gradients off the parameters: the objects are kept, so they need no copy."""

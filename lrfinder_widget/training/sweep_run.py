@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any, TypeAlias
@@ -16,11 +17,13 @@ from lrfinder_widget.curve.budget import NO_BUDGET, Budget
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
+from lrfinder_widget.curve.suggest import NO_EFFECT
 
 from .baseline import Baseline, forward_only, untrained_step
 from .batches import Batches, Exhausted, move
 from .checks import nothing_yielded
 from .distributed import EndedElsewhere, Ranks, several_ranks
+from .drive import Drive
 from .guard import Guard, guarded
 from .param_groups import LearningRate
 from .random_state import random_states
@@ -54,6 +57,8 @@ class SweepRun:
     around : callable, optional
         ``around(train, device) -> train`` returns what to call on each batch, on `device`, instead
         of the function that trains; called before the optimizer's learning rates are read.
+    check_effect : bool
+        Whether to end the run early if the learning rate turns out to have no effect.
     thread_state : ThreadState, optional
         The state in which to run the steps; by default that of the thread that creates the run.
     opened : threading.Event, optional
@@ -75,6 +80,7 @@ class SweepRun:
         repeats: int = 1,
         train: bool = True,
         around: Around | None = None,
+        check_effect: bool = True,
         thread_state: ThreadState | None = None,
         opened: threading.Event | None = None,
         warns: int = 0,
@@ -87,6 +93,7 @@ class SweepRun:
         self._repeats = repeats
         self._trains = train
         self._around = around
+        self._checks_effect = train and check_effect
         self._thread_state = thread_state or task.thread_state()
         self._opened = opened
         self.warns = warns
@@ -132,13 +139,19 @@ class SweepRun:
             if self._opened is not None:
                 self._opened.set()
             for left in reversed(range(self._repeats)):
-                steps = self._steps()
+                first = left == self._repeats - 1
+                # Not with several ranks, of which one might be unable to repeat its step.
+                watch = first and self._checks_effect and not self._ranks and snapshot.is_beside
+                steps = self._steps(watch=watch)
                 with closing(steps):
                     reason = yield from self._judged(read_back(steps, Sender()))
                 if self.baseline.is_needed(self._lrs, reason):
                     snapshot.restore(random=False)
                     yield from self._losses_at_start()
-                if not left or reason in ("exhausted", "stopped"):
+                if reason == "no-effect" and not self.baseline.asked_for:
+                    # Whoever makes a curve of the points reads it there.
+                    warnings.warn(NO_EFFECT, stacklevel=3)
+                if not left or reason in ("exhausted", "stopped", "no-effect"):
                     return reason
                 yield reason
                 self.baseline.begin()
@@ -190,27 +203,29 @@ class SweepRun:
             return OwnRule(self._stop, len(self._lrs)), "stop-rule"
         return Divergence(), "diverged"
 
-    def _steps(self) -> Generator[tuple[float, float | Tensor], None, Reason]:
-        """Train one step per learning rate."""
+    def _steps(self, *, watch: bool) -> Generator[tuple[float, float | Tensor], None, Reason]:
+        """Train one step per learning rate; `watch` whether the learning rate has an effect."""
         task, guard, state = self.task, self._guard, self._thread_state
         if isinstance(task.step, TrainingStep) and not task.model.training:
             task.model.train()
-        load, train = self._loading(), self._training()
+        load, train = self._loading(), self._training(task.step)
         if self._around is not None:
             train = self._around(train, self._batches.device)
         set_lr = LearningRate(task.optimizer)
+        drive = Drive(task, set_lr, guard, watch=watch)
+        watched = self._training(drive.step)
         if self._ranks is not None:
             load, train = self._ranks.loading(load), self._ranks.training(train)
         trained = False
-        for lr in self._lrs:
+        for lr, act in drive.steps(self._lrs, watched, train):
             guard.owner = threading.get_ident()  # the thread that requests the next point
             set_lr(lr)
             try:
                 if state.is_current():
-                    loss = as_loss(train(load()))
+                    loss = as_loss(act(load()))
                 else:
                     with state.applied():
-                        loss = as_loss(train(load()))
+                        loss = as_loss(act(load()))
             except Exhausted:
                 if trained:
                     return "exhausted"
@@ -219,7 +234,7 @@ class SweepRun:
                 return "stopped"
             trained = True
             yield lr, loss
-        return "completed"
+        return "no-effect" if drive.no_effect else "completed"
 
     def _loading(self) -> Callable[[], Any]:
         """Return the function that loads the batch of the next step, or its micro-batches."""
@@ -235,20 +250,20 @@ class SweepRun:
         count = step.accumulate if isinstance(step, TrainingStep) else 1
         return load if count == 1 else lambda: [load() for _ in range(count)]
 
-    def _training(self) -> Callable[[Any], Any]:
-        """Return the function that trains on a batch and returns the loss of the point."""
+    def _training(self, act: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return the function that trains by `act` and returns the loss of the point."""
         task, step, device = self.task, self.task.step, self._batches.device
         if not isinstance(step, TrainingStep):
-            return step
+            return act
         if not self._trains:
             return untrained_step(task.model, step)
         if task.val_batches is None:
-            return step
+            return act
         validate = step.validate
         batches = [b if device is None else move(b, device) for b in task.val_batches]
 
         def train_and_validate(batch: Any) -> Tensor:
-            step(batch)
+            act(batch)
             return validate(batches)
 
         return train_and_validate

@@ -83,6 +83,12 @@ class Values:
                 torch._foreach_copy_(copies, memory)
                 self._together[device] = (memory, copies)
 
+    @property
+    def are_beside(self) -> bool:
+        """Whether all copies are on the device of their tensors, as it had room for them."""
+        together = self._together.items()
+        return all(copies[0].device == device for device, (_, copies) in together)
+
     def restore(self) -> None:
         """Write the values back, into the memory in which each tensor was at first."""
         with torch.no_grad():

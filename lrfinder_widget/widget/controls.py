@@ -185,6 +185,7 @@ def _state_sentence(
         "exhausted": f"The data ran out after {done} of {total} steps.",
         "stop-rule": f"Your stop rule ended the test{at}.",
         "stopped": f"Stopped after {done} of {total} steps.",
+        "no-effect": f"Ended after {done} of {total} steps.",
     }
     return f"{ended[test.reason or 'stopped']} {unrestored_text(test.unrestored)}"
 

@@ -310,7 +310,8 @@ class LRFinder(Exports, ipywidgets.VBox):
         Parameters
         ----------
         optimizer, scheduler : optional
-            By default the finder's own optimizer; its scheduler, if there is one.
+            By default the finder's own optimizer; its scheduler, if there is one. It is played on a
+            copy, and a warning says so if its peak from here on is not the pick.
         """
         self._presenter.apply(optimizer, scheduler)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.training.param_groups import apply_lr
+from lrfinder_widget.training.schedule import note_on_peak
 from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
@@ -189,6 +191,10 @@ class Presenter:
             raise RuntimeError("nothing has been picked yet: drag the marker, or call pick().")
         with self._lock:
             self._undo = apply_lr(lr, optimizer or self._session.task.optimizer, scheduler)
+        if scheduler is not None:
+            self.picker.problem = note = note_on_peak(lr, scheduler)
+            if note is not None:
+                warnings.warn(note, stacklevel=3)
         self.redraw()
 
     def apply_or_undo(self) -> None:

@@ -15,11 +15,11 @@ from lrfinder_widget.curve.budget import NO_BUDGET, Budget
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
-from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.held_out import Rates
 from lrfinder_widget.training.run_points import RunPoints
 from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
+from lrfinder_widget.training.trials import Trials
 
 from .surroundings import Surroundings
 

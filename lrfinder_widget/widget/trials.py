@@ -17,8 +17,8 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.points import unrestored_text
 from lrfinder_widget.curve.smoothing import moving_average
 from lrfinder_widget.curve.trial import format_rate
-from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.ladder import Ladder
+from lrfinder_widget.training.trials import Trials
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
 from .controls import error_text

@@ -14,8 +14,8 @@ from support import batchnorm_dropout, linear, loader, picture, sgd_momentum, tr
 from torch import nn
 
 from lrfinder_widget import LRFinder, compare
-from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.task import TrainingTask
+from lrfinder_widget.training.trials import Trials
 
 CE = nn.CrossEntropyLoss()
 

@@ -25,8 +25,8 @@ from support import (
 from torch import nn
 
 from lrfinder_widget import compare, training_step
-from lrfinder_widget.training.compare import Trials
 from lrfinder_widget.training.task import TrainingTask
+from lrfinder_widget.training.trials import Trials
 
 CE = nn.CrossEntropyLoss()
 HELD_OUT = [classes(24, seed=9)[:][i] for i in range(2)]

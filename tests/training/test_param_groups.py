@@ -4,23 +4,57 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from support import linear, loader
+from support import ByEpochs, linear, loader
 from torch import nn
 from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     CyclicLR,
+    ExponentialLR,
     LambdaLR,
+    LinearLR,
     OneCycleLR,
     ReduceLROnPlateau,
+    SequentialLR,
     StepLR,
 )
 
 from lrfinder_widget import sweep
 from lrfinder_widget.training.param_groups import apply_lr
+
+# -- what a rate may be ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lr",
+    [
+        1,
+        np.float64(0.1),
+        np.float32(0.1),
+        np.linspace(0.1, 1, 3, dtype="float32")[0],
+        np.float16(0.1),
+        np.int64(1),
+        Fraction(1, 10),
+        torch.tensor(0.1),
+    ],
+    ids=lambda lr: type(lr).__name__,
+)
+def test_a_rate_may_be_any_number_and_comes_back_as_what_it_was(lr: Any) -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.param_groups[0]["lr"] = lr
+    seen = lrs_during(optimizer, model)
+    assert seen == [[pytest.approx(1e-4)], [pytest.approx(1e-3)], [pytest.approx(1e-2)]]
+    assert optimizer.param_groups[0]["lr"] is lr
+
 
 # -- during a sweep --------------------------------------------------------------------------------
 
@@ -124,12 +158,54 @@ def test_a_tensor_is_filled() -> None:
     assert rates(optimizer) == [0.1, 0.5]
 
 
+class Wrapper:
+    """As Accelerate's: passes all on."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def step(self) -> None:
+        self.scheduler.step()
+
+    def state_dict(self) -> Any:
+        if isinstance(self.scheduler, ByEpochs):
+            return {k: v for k, v in vars(self.scheduler).items() if k != "optimizer"}
+        return self.scheduler.state_dict()
+
+
+class OfEpochs(Wrapper):
+    """Counts the epochs, as a training loop does."""
+
+    def __init__(self, scheduler: Any) -> None:
+        super().__init__(scheduler)
+        self.epoch = 0
+
+    def step(self) -> None:
+        self.epoch += 1
+        self.scheduler.step(self.epoch)
+
+
 SCHEDULERS: dict[str, Callable[[Any], Any]] = {
     "step": lambda o: StepLR(o, 3, gamma=0.5),
     "cosine": lambda o: CosineAnnealingLR(o, 20),
     "warm-up from zero": lambda o: LambdaLR(o, lambda i: min(1.0, i / 5)),
     "cyclic": lambda o: CyclicLR(o, 0.01, 0.1, step_size_up=4),
     "one-cycle": lambda o: OneCycleLR(o, max_lr=0.1, total_steps=20),
+    "warm-up, then cosine": lambda o: SequentialLR(
+        o, [LinearLR(o, 0.1, total_iters=4), CosineAnnealingLR(o, 20)], [4]
+    ),
+    "steps one after another": lambda o: SequentialLR(
+        o, [ConstantLR(o, 0.5, 9), ExponentialLR(o, 0.9)], [9]
+    ),
+    "a wrapped sequence": lambda o: Wrapper(
+        SequentialLR(o, [LinearLR(o, 0.1, total_iters=3), StepLR(o, 2)], [3])
+    ),
+    "a chain": lambda o: ChainedScheduler(
+        [LinearLR(o, 0.1, total_iters=5), ExponentialLR(o, 0.9)], o
+    ),
+    "wrapped": lambda o: Wrapper(CosineAnnealingWarmRestarts(o, 6)),
+    "by epochs": lambda o: OfEpochs(ByEpochs(o, last=20)),
+    "by epochs, with a warm-up": lambda o: OfEpochs(ByEpochs(o, last=90, warmup=4, first=1e-3)),
 }
 
 
@@ -159,11 +235,11 @@ def test_a_schedule_goes_on_as_if_it_had_been_made_with_it(name: str, taken: int
 def test_undone_everything_is_what_it_was(name: str) -> None:
     optimizer = optimizer_with(0.1, 0.05)
     scheduler = SCHEDULERS[name](optimizer)
-    before = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict().get("base_lrs")))
+    before = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
     undo = apply_lr(0.2, optimizer, scheduler)
     assert optimizer.state_dict() != before[0]
     undo()
-    assert (optimizer.state_dict(), scheduler.state_dict().get("base_lrs")) == before
+    assert (optimizer.state_dict(), scheduler.state_dict()) == before
 
 
 def test_a_scheduler_without_base_rates_needs_none() -> None:

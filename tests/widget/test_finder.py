@@ -172,6 +172,20 @@ def test_apply_takes_another_optimizer_and_its_scheduler(make: Any) -> None:
     assert finder._session.task.optimizer.param_groups[0]["lr"] == 0.1
 
 
+def test_a_schedule_that_does_not_reach_the_pick_is_warned_of(make: Any) -> None:
+    finder = make(namespace={})
+    optimizer = torch.optim.SGD(linear().parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: 0.5)
+    finder.pick(0.02)
+    with pytest.warns(UserWarning, match=r"LambdaLR is 1.00e-02, not the pick") as caught:
+        finder.apply(optimizer, scheduler)
+    assert caught[0].filename == __file__
+    status = finder._presenter.view.controls.status
+    assert "LambdaLR is 1.00e-02, not the pick" in status.value
+    finder.pick(0.03)
+    assert "LambdaLR" not in status.value
+
+
 def test_during_a_run_the_optimizer_is_the_tests(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={})
     finder.pick(0.02)
