@@ -86,6 +86,19 @@ def _refill(target: Any, items: list[Any], base: Any) -> None:
     (base.update if base is set else base.extend)(target, items)
 
 
+def notes_state(target: list[Any]) -> tuple[list[Any], Restore]:
+    """Like `items_state`, but numbers and strings that were appended stay: they are notes."""
+    items, put_back = items_state(target)
+
+    def put_back_all_but_notes() -> None:
+        now = list.__getitem__(target, slice(None))
+        grown = len(now) > len(items) and all(map(operator.is_, now, items))
+        if not (grown and all(isinstance(added, ATOMS) for added in now[len(items) :])):
+            put_back()
+
+    return items, put_back_all_but_notes
+
+
 def slots_state(target: Any) -> tuple[dict[str, Any], Restore] | None:
     """Return the attributes of an object that are in slots; `None` if it has none."""
     names = [
