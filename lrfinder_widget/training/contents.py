@@ -86,6 +86,28 @@ def _refill(target: Any, items: list[Any], base: Any) -> None:
     (base.update if base is set else base.extend)(target, items)
 
 
+def notes_state(target: list[Any]) -> tuple[list[Any], Restore]:
+    """Like `items_state`, but numbers and records that were appended stay: they are notes."""
+    items, put_back = items_state(target)
+
+    def put_back_all_but_notes() -> None:
+        now = list.__getitem__(target, slice(None))
+        grown = len(now) > len(items) and all(map(operator.is_, now, items))
+        if not (grown and all(map(_is_note, now[len(items) :]))):
+            put_back()
+
+    return items, put_back_all_but_notes
+
+
+def _is_note(value: Any) -> bool:
+    """Return whether it is made of numbers, strings and the like alone."""
+    if isinstance(value, dict):
+        return all(map(_is_note, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_note, value))
+    return isinstance(value, ATOMS)
+
+
 def slots_state(target: Any) -> tuple[dict[str, Any], Restore] | None:
     """Return the attributes of an object that are in slots; `None` if it has none."""
     names = [

@@ -28,6 +28,7 @@ from .contents import (
     dict_state,
     is_machinery,
     items_state,
+    notes_state,
     parts_of_callable,
     slots_state,
 )
@@ -114,7 +115,8 @@ class _Walk:
         else:
             if not sampler and size > _MANY:
                 return
-            items, put_back = items_state(container)
+            notes = not sampler and isinstance(container, list)
+            items, put_back = notes_state(container) if notes else items_state(container)
             self._restores.append(put_back)
         if size <= _FEW or (sampler and isinstance(container, dict)):  # classes and their samples
             self._enter(items, sampler=sampler)

@@ -26,6 +26,7 @@ from .contents import (
     dict_state,
     is_machinery,
     items_state,
+    notes_state,
     slots_state,
 )
 from .data_state import data_states, is_data
@@ -89,11 +90,17 @@ class Snapshot:
         uses = uses or Uses()
         self._data = [*data, *uses.data]
         self._plain = 0
+        self._unnamed = False  # what is walked has been found, not named: it may hold your notes
+        self._later: list[Any] = []  # modules and optimizers in it: they hold none
         self._stack: list[Any] = []
         for thing in objects:
             self._add(thing, load=True)
+        self._unnamed = True
         for thing in uses.objects:
             self._add(thing, load=False)
+        self._unnamed = False
+        self._stack += self._later
+        self._walk()
         self._containers += uses.counters
         self._watched = [ask for thing, ask in uses.watched if id(thing) not in self._seen]
         leaves = [t for t in (*self._tensors, *self._wrappers) if is_leaf(t)]
@@ -206,6 +213,9 @@ class Snapshot:
                 self._containers.append(put_back)
             else:
                 self._visit_attributes(thing)
+        self._walk()
+
+    def _walk(self) -> None:
         while self._stack:
             self._record(self._stack.pop())
 
@@ -217,13 +227,19 @@ class Snapshot:
     def _record(self, value: Any) -> None:
         if isinstance(value, Tensor):
             self._record_tensor(value)
+        elif self._unnamed and isinstance(value, (nn.Module, Optimizer)):
+            self._later.append(value)
         elif isinstance(value, nn.Module):
             self._record_module(value)
         elif isinstance(value, Optimizer):  # inside another that wraps it
             self._visit(vars(value))
         elif _is_container(value):
             self._record_container(value)
-        elif isinstance(value, np.ndarray):
+        else:
+            self._record_other(value)
+
+    def _record_other(self, value: Any) -> None:
+        if isinstance(value, np.ndarray):
             if not value.dtype.hasobject and value.flags.writeable:
                 self._containers.append(partial(np.copyto, value, value.copy()))
         elif (put_back := state_of(value)) is not None:
@@ -251,7 +267,8 @@ class Snapshot:
         elif isinstance(value, (tuple, frozenset)):
             items = value
         else:
-            items, put_back = items_state(value)
+            notes = self._unnamed and isinstance(value, list)
+            items, put_back = notes_state(value) if notes else items_state(value)
             self._containers.append(put_back)
         for item in items:
             self._visit(item)

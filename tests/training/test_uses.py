@@ -44,6 +44,12 @@ class Meter:
         self.muted = True
 
 
+PARTS = [
+    "model", "optimizer", "other", "other_optimizer", "scheduler", "average", "meter", "total",
+    "table", "rng",
+]  # fmt: skip
+
+
 class Everything:
     """What a training has beside its model and optimizer."""
 
@@ -109,11 +115,7 @@ def by_closure(own: Everything) -> Callable[[Any], Tensor]:
 
 
 def by_partial(own: Everything) -> Callable[[Any], Tensor]:
-    names = [
-        "model", "optimizer", "other", "other_optimizer", "scheduler", "average", "meter", "total",
-        "table", "rng",
-    ]  # fmt: skip
-    return functools.partial(work, **{name: getattr(own, name) for name in names})
+    return functools.partial(work, **{name: getattr(own, name) for name in PARTS})
 
 
 OWN: dict[str, Any] = {}
@@ -184,6 +186,35 @@ def test_lists_that_the_step_writes_to_keep_what_it_wrote() -> None:
 
     range_test(model, optimizer, loader(), step=step, num_iter=5, end_lr=1e-3)
     assert len(notes) == values.sum() == 5
+
+
+class Logging(Trainer):
+    """A trainer that notes what it sees, and queues tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log, self.queue, self.recent = [0.5], [torch.zeros(1)], [1, 2]
+        self.module = nn.Linear(1, 1)
+        self.module.calls = []  # type: ignore[assignment]
+
+    def train_once(self, batch: Any) -> Tensor:
+        loss = work(batch, *(vars(self)[name] for name in PARTS))
+        self.log.append(loss.item())
+        self.queue.append(loss)
+        self.recent = [*self.recent, 3]
+        self.module.calls.append(1)  # type: ignore[operator, union-attr]
+        return loss
+
+
+def test_of_a_trainer_only_its_notes_stay() -> None:
+    own = Logging()
+    picture, recent, queue = own.picture(), own.recent, list(own.queue)
+    range_test(own.model, own.optimizer, loader(), step=own.train_once, num_iter=5, end_lr=1e-3)
+    assert len(own.log) == 6
+    assert own.picture() == picture
+    assert own.recent is recent
+    assert [id(t) for t in own.queue] == [id(t) for t in queue]
+    assert own.module.calls == []
 
 
 class Remembering:
