@@ -83,4 +83,5 @@ class Recorder:
         # A baseline counts only if it is complete.
         whole = 0 < len(self._losses) == len(self._baseline)
         baseline = self._baseline if whole else None
-        return LossCurve(self._lrs, self._losses, reason, (), baseline, self._budget)
+        n = min(len(self._lrs), len(self._losses))  # an interrupt may have come between the two
+        return LossCurve(self._lrs[:n], self._losses[:n], reason, (), baseline, self._budget)

@@ -27,8 +27,9 @@ _WATCHED: dict[str, tuple[Any, str]] = {
 }
 
 # A function is pickled by a name, which has to lead to itself (a loader's `worker_init_fn` may be
-# one of these). That of torch is pickled as `torch.random.manual_seed` and that of Python with its
-# generator. NumPy's has a second name here, if it is a function at all.
+# one of these). NumPy's has a second name here. That of Python is a method, pickled with its
+# generator; that of torch cannot be pickled once torch._dynamo, which any optimizer imports, has
+# replaced it.
 _ELSEWHERE = "numpy.random.mtrand"
 
 _lock = threading.Lock()  # taken by runs alone: a worker process may seed, and inherits it as it is

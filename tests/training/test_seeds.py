@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # it replaces `torch.manual_seed`; the first optimizer imports it
 
 from lrfinder_widget.training.random_state import random_states
 from lrfinder_widget.training.seeds import seeds_of_cells_kept
@@ -160,13 +161,15 @@ def test_a_watched_function_is_copied_and_pickled_as_itself(
     watched: Any = (torch.manual_seed, np.random.seed, random.seed)[index]
     assert watched is not original
     assert watched.__name__ == original.__name__
-    copies = [copy.deepcopy(watched), *(pickle.loads(pickle.dumps(f)) for f in (watched, original))]
+    copies = [copy.deepcopy(watched), copy.deepcopy(original)]
+    if index != 0:  # torch._dynamo's cannot be pickled, watched or not
+        copies += [pickle.loads(pickle.dumps(function)) for function in (watched, original)]
     run.end()
     assert [function.__module__ for function in FUNCTIONS] == modules
     if index == 2:  # a method of a generator, which is copied with it
-        assert [type(one) for one in copies] == [type(original)] * 3
+        assert [type(one) for one in copies] == [type(original)] * 4
     else:
-        assert copies == [original] * 3
+        assert copies == [original] * len(copies)
 
 
 @pytest.mark.parametrize("index", range(3), ids=list(SEEDERS))
