@@ -89,7 +89,7 @@ def test_a_wrong_import_breaks_its_contract(
     assert f"{contract} BROKEN" in lint_imports(copied)
 
 
-@pytest.mark.parametrize("folder", ["curve", "training", "background"])
+@pytest.mark.parametrize("folder", ["curve", "restore", "data", "training", "background"])
 def test_a_folder_has_at_most_seven_floors(folder: str) -> None:
     graph = grimp.build_graph("lrfinder_widget", cache_dir=None)
     modules = graph.find_children(f"lrfinder_widget.{folder}")

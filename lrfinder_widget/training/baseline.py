@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
+from lrfinder_widget.restore.contents import Restore
+from lrfinder_widget.restore.random_state import random_states
 
-from .contents import Restore
-from .random_state import random_states
 from .step import TrainingStep
 
 MOST_BYTES = 256 * 2**20

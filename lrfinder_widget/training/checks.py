@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.trial import Rate
-
-from .contents import ATOMS, attributes_of, slots_state
-from .describe import describe
-from .random_state import state_of
+from lrfinder_widget.data.describe import describe
+from lrfinder_widget.restore.contents import ATOMS, attributes_of, slots_state
+from lrfinder_widget.restore.random_state import state_of
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:

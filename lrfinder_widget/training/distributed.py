@@ -18,8 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from .batches import Exhausted
-from .step import as_loss
+from lrfinder_widget.data.batches import Exhausted
+
+from .read_back import as_loss
 
 GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the most severe answer wins
 _FAREWELL = timedelta(seconds=10)

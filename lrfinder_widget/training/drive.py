@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 
+from lrfinder_widget.restore.snapshot import Snapshot
+from lrfinder_widget.restore.uses import Uses
+
 from .guard import Guard
 from .param_groups import LearningRate
-from .snapshot import Snapshot
 from .task import TrainingTask
-from .uses import Uses
 
 Act: TypeAlias = Callable[[Any], Any]
 

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from lrfinder_widget.data.batches import move
+from lrfinder_widget.data.describe import describe
+from lrfinder_widget.restore.snapshot import Snapshot
+
 from .baseline import eager
-from .batches import move
 from .checks import check_val_batches
-from .describe import describe
 from .distributed import several_ranks
-from .snapshot import Snapshot
 from .step import TrainingStep
 from .task import TrainingTask
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from .describe import describe, keys_of
+from lrfinder_widget.data.describe import describe, keys_of
 
 MISSING: Any = object()
 """Stands for an output that there is not yet."""

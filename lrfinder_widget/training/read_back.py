@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from lrfinder_widget.data.describe import describe
+
 IN_FLIGHT = 4
 """How many steps may be queued beyond the one last read: enough to keep a device busy, and few
 enough for Stop to be answered soon."""
@@ -137,3 +139,29 @@ class _Copy:
 def can_fly(loss: Tensor) -> bool:
     """Return whether the device of `loss` has events and pinned memory; others are read at once."""
     return loss.is_cuda or loss.is_xpu  # called at each step; `device.type` would make a string
+
+
+def as_loss(loss: Any) -> float | Tensor:
+    """Return a loss as a `float`, or as a detached tensor if reading it would block on its device.
+
+    Raises
+    ------
+    ValueError
+        If it is a tensor that does not have exactly one element.
+    TypeError
+        If it is not a number.
+    """
+    if isinstance(loss, Tensor):
+        if loss.numel() != 1:
+            raise ValueError(
+                f"the loss must be a single number; got a tensor of shape {tuple(loss.shape)}. "
+                "Reduce it, for example with reduction='mean'."
+            )
+        return loss.detach() if can_fly(loss) else float(loss.item())
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        raise TypeError(
+            "the training step must return the loss as a number or a tensor with one element; "
+            f"got {describe(loss)}. Does the function end with `return loss`?"
+        ) from None

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.plan import check_count
+from lrfinder_widget.restore.uses import MadeOfParts
 
-from .describe import describe
 from .misfits import (
     MISSING,
     Returned,
@@ -21,7 +21,6 @@ from .misfits import (
     explain_loss,
     explain_mapping,
 )
-from .read_back import can_fly
 
 
 def training_step(
@@ -88,7 +87,7 @@ def training_step(
     )
 
 
-class TrainingStep:
+class TrainingStep(MadeOfParts):
     """The textbook step; made by `training_step`."""
 
     def __init__(
@@ -240,29 +239,3 @@ def model_device(model: nn.Module) -> torch.device:
     for tensor in (*model.parameters(), *model.buffers()):
         return tensor.device
     return torch.device("cpu")
-
-
-def as_loss(loss: Any) -> float | Tensor:
-    """Return a loss as a `float`, or as a detached tensor if reading it would block on its device.
-
-    Raises
-    ------
-    ValueError
-        If it is a tensor that does not have exactly one element.
-    TypeError
-        If it is not a number.
-    """
-    if isinstance(loss, Tensor):
-        if loss.numel() != 1:
-            raise ValueError(
-                f"the loss must be a single number; got a tensor of shape {tuple(loss.shape)}. "
-                "Reduce it, for example with reduction='mean'."
-            )
-        return loss.detach() if can_fly(loss) else float(loss.item())
-    try:
-        return float(loss)
-    except (TypeError, ValueError):
-        raise TypeError(
-            "the training step must return the loss as a number or a tensor with one element; "
-            f"got {describe(loss)}. Does the function end with `return loss`?"
-        ) from None

@@ -18,22 +18,22 @@ from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 from lrfinder_widget.curve.suggest import NO_EFFECT
+from lrfinder_widget.data.batches import Batches, Exhausted, move
+from lrfinder_widget.restore.random_state import random_states
+from lrfinder_widget.restore.snapshot import Snapshot
+from lrfinder_widget.restore.uses import Uses
 
 from .baseline import Baseline, forward_only, untrained_step
-from .batches import Batches, Exhausted, move
 from .checks import nothing_yielded
 from .distributed import EndedElsewhere, Ranks, several_ranks
 from .drive import Drive
 from .guard import Guard, guarded
 from .param_groups import LearningRate
-from .random_state import random_states
-from .read_back import Sender, read_back
+from .read_back import Sender, as_loss, read_back
 from .run_points import RunPoints, note_on, warn_of
-from .snapshot import Snapshot
-from .step import TrainingStep, as_loss
+from .step import TrainingStep
 from .task import Stop, TrainingTask
 from .thread_state import ThreadState
-from .uses import Uses
 
 Around: TypeAlias = Callable[[Callable[[Any], Any], "torch.device | None"], Callable[[Any], Any]]
 

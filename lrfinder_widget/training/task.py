@@ -16,8 +16,10 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from lrfinder_widget.curve.budget import Budget
+from lrfinder_widget.data.batches import check_batches
+from lrfinder_widget.data.describe import describe
+from lrfinder_widget.restore.uses import Uses, uses_of
 
-from .batches import check_batches
 from .checks import (
     check_criterion,
     check_kind,
@@ -28,14 +30,12 @@ from .checks import (
     check_val_batches,
     check_values,
 )
-from .describe import describe
 from .distributed import check_sharded, several_ranks
 from .family import cautions_for, family_of
 from .misfits import check_listed
 from .param_groups import LearningRate
 from .step import TrainingStep, model_device
 from .thread_state import ThreadState
-from .uses import Uses, uses_of
 
 StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Stop: TypeAlias = Literal["divergence"] | StopRule | None

@@ -15,10 +15,10 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
 from lrfinder_widget.curve.trial import Rate, Trial
+from lrfinder_widget.data.batches import can_begin_again
+from lrfinder_widget.data.describe import describe
 
-from .batches import can_begin_again
 from .checks import check_lrs
-from .describe import describe
 from .family import family_of
 from .held_out import Evaluate, Found, HeldOut, Rates, Train
 from .ladder import ladder, warm_up_and_decay

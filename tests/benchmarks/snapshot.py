@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from overhead import interval, load, machine, seconds
 from torch import Tensor, nn
 
-from lrfinder_widget.training.snapshot import Snapshot
+from lrfinder_widget.restore.snapshot import Snapshot
 
 LAYER = 1_000_000  # parameters
 WARM_UP_ROUNDS = 2

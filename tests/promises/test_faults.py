@@ -36,7 +36,7 @@ import lrfinder_widget.background.range_test
 import lrfinder_widget.training.step
 import lrfinder_widget.training.sweep_run
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.training.snapshot import Snapshot
+from lrfinder_widget.restore.snapshot import Snapshot
 
 pytestmark = [
     *(pytest.mark.filterwarnings(warning) for warning in setups.WARNINGS),

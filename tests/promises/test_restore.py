@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.training.tensors import place_for
+from lrfinder_widget.restore.tensors import place_for
 
 AT = 5  # the step at which something happens
 
@@ -357,7 +357,7 @@ def test_preserved_objects_are_put_back() -> None:
 
 
 def test_restoring_twice_is_as_good_as_once() -> None:
-    from lrfinder_widget.training.snapshot import Snapshot
+    from lrfinder_widget.restore.snapshot import Snapshot
 
     model = batchnorm_dropout()
     optimizer = adamw(model)
@@ -371,7 +371,7 @@ def test_restoring_twice_is_as_good_as_once() -> None:
 
 
 def test_an_interrupt_in_the_middle_of_the_restore_does_not_stop_it() -> None:
-    from lrfinder_widget.training.snapshot import Snapshot
+    from lrfinder_widget.restore.snapshot import Snapshot
 
     model = batchnorm_dropout()
     optimizer = adamw(model)

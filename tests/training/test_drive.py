@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from lrfinder_widget import LossCurve, LRFinder, compare, range_test, sweep, training_step
 from lrfinder_widget.background.state import State
+from lrfinder_widget.restore.snapshot import Snapshot
 from lrfinder_widget.training import drive
-from lrfinder_widget.training.snapshot import Snapshot
 
 CE = nn.CrossEntropyLoss()
 SHORT: dict[str, Any] = {"num_iter": 25, "stop": None, "end_lr": 1e-2}

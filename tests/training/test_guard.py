@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.training.tensors import Values
+from lrfinder_widget.restore.tensors import Values
 
 CE = nn.CrossEntropyLoss()
 OURS = "an LR range test is training this"

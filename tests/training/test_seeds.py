@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch._dynamo  # it replaces `torch.manual_seed`; the first optimizer imports it
 
-from lrfinder_widget.training.random_state import random_states
+from lrfinder_widget.restore.random_state import random_states
 from lrfinder_widget.training.seeds import seeds_of_cells_kept
 
 WAIT_S = 20.0

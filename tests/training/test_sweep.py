@@ -216,7 +216,7 @@ def _step_of(model: nn.Module, optimizer: Any) -> Any:
 def test_batches_are_moved_through_nested_containers() -> None:
     from collections import namedtuple
 
-    from lrfinder_widget.training.batches import move
+    from lrfinder_widget.data.batches import move
 
     Pair = namedtuple("Pair", "a b")
     x = torch.ones(2)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from lrfinder_widget import LRFinder, range_test
-from lrfinder_widget.training.batches import Batches
+from lrfinder_widget.data.batches import Batches
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -28,7 +28,7 @@ from torch.utils.data import (
 )
 
 from lrfinder_widget import range_test
-from lrfinder_widget.training.data_state import MOST_OBJECTS, data_states
+from lrfinder_widget.restore.data_state import MOST_OBJECTS, data_states
 
 X, Y = classes(64).tensors
 

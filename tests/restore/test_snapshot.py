@@ -14,7 +14,7 @@ from support import linear, loader, picture, sgd_momentum
 from torch import Tensor, nn
 
 from lrfinder_widget import range_test
-from lrfinder_widget.training.snapshot import Snapshot
+from lrfinder_widget.restore.snapshot import Snapshot
 
 CE = nn.CrossEntropyLoss()
 

@@ -23,13 +23,18 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from .contents import ATOMS, Restore, attributes_of, is_machinery
 from .data_state import GENERATORS, is_data
-from .step import TrainingStep
 
 _MOST = 500  # objects and functions that are looked at
 _FEW = 64  # a list of models is looked through, a list of samples is not
 _LARGE_BYTES = 4 * 2**20  # of a tensor that is no parameter: it may be the data
 _LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"], "<frozen")
 _STATE = (Tensor, np.ndarray, nn.Module, Optimizer, *GENERATORS)
+
+
+class MadeOfParts:
+    """A step that says itself what it uses."""
+
+    parts: list[Any]
 
 
 @dataclass
@@ -65,7 +70,7 @@ def uses_of(step: Callable[..., Any]) -> Uses:
         if isinstance(value, (*ATOMS, ModuleType)) or id(value) in seen:
             continue
         seen[id(value)] = value
-        if isinstance(value, TrainingStep):
+        if isinstance(value, MadeOfParts):
             ahead.extend((name, part) for part in value.parts)
         elif (parts := _parts_of_callable(value, root=value is step)) is not None:
             ahead.extend(parts)

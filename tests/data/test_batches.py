@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import IterableDataset
 
 from lrfinder_widget import compare, range_test
-from lrfinder_widget.training.batches import Batches, Exhausted, can_begin_again, move
+from lrfinder_widget.data.batches import Batches, Exhausted, can_begin_again, move
 
 CE = nn.CrossEntropyLoss()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrfinder_widget.training.describe import describe, keys_of
+from lrfinder_widget.data.describe import describe, keys_of
 
 Pair = collections.namedtuple("Pair", "x y")
 

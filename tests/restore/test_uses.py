@@ -13,7 +13,7 @@ from support import linear, loader, sgd_momentum
 from torch import Tensor, nn
 
 from lrfinder_widget import range_test, training_step
-from lrfinder_widget.training.uses import uses_of
+from lrfinder_widget.restore.uses import uses_of
 
 F = nn.functional
 

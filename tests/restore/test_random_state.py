@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lrfinder_widget.training.random_state import random_states
+from lrfinder_widget.restore.random_state import random_states
 
 
 def test_without_an_accelerator_nobody_asks_which_one_it_is(

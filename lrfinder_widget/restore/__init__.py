@@ -1,0 +1,1 @@
+"""What a run can change, found, copied and put back."""
