@@ -39,9 +39,8 @@ class RangeTest:
     ----------
     points : iterable of (float, float)
         Usually a `sweep`. A generator is closed when the run is stopped; the value it returns is
-        the reason of its end. It may have several repeats: then it yields the reason of the earlier
-        one between two of them. If it can be asked for a baseline, that follows each repeat's
-        points. Its ``unrestored``, if it has that, is the run's.
+        the reason of its end. Between two repeats it yields the reason of the earlier one. A
+        baseline that it can be asked for follows each repeat's points.
 
     Examples
     --------

@@ -226,8 +226,7 @@ class LossCurve:
         train_steps : int, optional
             For ``"budget"``: for how many optimizer steps you will train.
         schedule : {"constant", "decay"}, optional
-            For ``"budget"``: whether the learning rate will be constant, or decay to nearly zero.
-            By default, this and the length are those that the test was given.
+            For ``"budget"``: constant, or decaying to nearly zero; by default as for the test.
 
         Raises
         ------
@@ -243,7 +242,6 @@ class LossCurve:
         return self._suggest(rule, divisor, self.budget.planned(train_steps, schedule))
 
     def _suggest(self, rule: Rule, divisor: float | None, budget: Budget) -> Suggestion:
-        singles = [curve._suggest(rule, divisor, budget).lr for curve in self.repeats]
         if self.reason == "no-effect":
             return Suggestion(None, None, None, rule, NO_EFFECT)
         return suggest(
@@ -252,7 +250,7 @@ class LossCurve:
             divisor=divisor,
             budget=budget,
             completed=self.reason == "completed",
-            repeats=singles,
+            repeats=[curve._suggest(rule, divisor, budget).lr for curve in self.repeats],
             alike=all(curve == self.repeats[0] for curve in self.repeats),
         )
 

@@ -75,7 +75,7 @@ def check_listed(criterion: object, batches: object) -> None:
     TypeError
         If its first item does not fit the textbook step.
     """
-    if isinstance(batches, (list, tuple)) and batches and not fits(criterion, batches[0]):
+    if type(batches) in (list, tuple) and batches and not fits(criterion, batches[0]):
         text = batch_misfit(criterion, batches[0])
         if fits(criterion, batches):
             text += " If this is a single batch (inputs, target), pass it in a list: [batch]."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any, TypeAlias
@@ -309,23 +310,13 @@ class SweepPoints(RunPoints):
     def __init__(self, run: SweepRun, budget: Budget) -> None:
         super().__init__(run.items(), run.unrestored)
         self.budget = budget
-        self._run: SweepRun | None = run  # until it begins: it holds the model and the data
-
-    def __iter__(self) -> Items:
-        """Return the inner generator, so that a loop over it has no overhead."""
-        self._run = None
-        return self._items
-
-    def send(self, value: None) -> Any:
-        """Continue, as with any generator."""
-        self._run = None
-        return self._items.send(value)
+        self._run = weakref.ref(run)  # its items hold it until they end, and the model with it
 
     def ask_for_baseline(self) -> None:
         """Request a baseline: the caller knows what the single numbers after the points are.
 
         It also tells its user what could not be put back, so there is no warning.
         """
-        assert self._run is not None
-        self._run.baseline.asked_for = True
-        self._run.warns = 0
+        if (run := self._run()) is not None:
+            run.baseline.asked_for = True
+            run.warns = 0

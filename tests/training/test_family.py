@@ -216,12 +216,12 @@ class Odd(list):
 @pytest.mark.parametrize(
     ("batches", "accumulate", "steps"),
     [
-        ([0] * 7, 1, 7),
-        ([0] * 7, 2, 3),
-        ([0], 2, None),
+        ([(0, 0)] * 7, 1, 7),
+        ([(0, 0)] * 7, 2, 3),
+        ([(0, 0)], 2, None),
         (DataLoader(Stream(), batch_size=2), 1, 2),
-        (iter([0]), 1, None),
-        (Odd([0]), 1, None),
+        (iter([(0, 0)]), 1, None),
+        (Odd([(0, 0)]), 1, None),
     ],
 )
 def test_the_steps_of_an_epoch_are_known_where_the_batches_have_a_length(

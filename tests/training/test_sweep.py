@@ -133,8 +133,8 @@ def test_the_rule_in_the_docs_stops_at_twice_the_first_loss_but_not_before_twent
 
 
 def test_without_a_stop_rule_it_runs_to_the_end() -> None:
-    losses = (10.0**i for i in range(60))
-    curve = range_test(*fresh(), loader(), step=lambda b: next(losses), stop=None, num_iter=60)
+    losses = [10.0**i for i in reversed(range(60))]
+    curve = range_test(*fresh(), loader(), step=lambda b: losses.pop(), stop=None, num_iter=60)
     assert (curve.reason, len(curve)) == ("completed", 60)
 
 

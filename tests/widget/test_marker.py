@@ -15,6 +15,7 @@ from lrfinder_widget import LossCurve
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.training.ladder import Ladder
 from lrfinder_widget.widget import marker as marker_module
 from lrfinder_widget.widget.marker import LRMarker
 from lrfinder_widget.widget.view import View
@@ -315,6 +316,7 @@ class Finder:
             about=str,
             contents=str,
             redraw=lambda: None,
+            ladder=lambda: Ladder((1e-3,), "what is known"),
         )
         self.test = RangeTest(zip(self.lrs, self.losses, strict=True))
 
