@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from .guard import Guard
 from .param_groups import LearningRate
-from .snapshot import Snapshot
+from .snapshot import Snapshot, is_allocated
 from .task import TrainingTask
 
 Act: TypeAlias = Callable[[Any], Any]
@@ -255,7 +255,10 @@ class _Weights:
     def _tensors(self) -> Iterator[Tensor]:
         for parameter in self._held:
             if parameter.requires_grad and not isinstance(parameter, UninitializedParameter):
-                yield from _parts(parameter.detach())
+                for part in _parts(parameter.detach()):
+                    if not is_allocated(part):  # reading it would end the process
+                        raise ValueError
+                    yield part
 
 
 def _parts(tensor: Any) -> Iterator[Tensor]:

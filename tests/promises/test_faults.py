@@ -36,6 +36,7 @@ import lrfinder_widget.background.range_test
 import lrfinder_widget.training.step
 import lrfinder_widget.training.sweep_run
 from lrfinder_widget import RangeTest, State, range_test, sweep
+from lrfinder_widget.training.drive import Drive
 from lrfinder_widget.training.snapshot import Snapshot
 
 pytestmark = [
@@ -178,8 +179,28 @@ def calls(name: str) -> dict[str, int]:
     return dict(setup.probe.calls)
 
 
-def call_number(position: str, total: int) -> int:
-    return {"first": 1, "middle": (total + 1) // 2, "last": total}[position]
+@cache
+def tried(name: str) -> dict[str, int]:
+    """Find the calls that are made by the update that is tried at a higher rate and taken back."""
+    setup, numbers = make(name), {}
+    old = Drive._update_at_more
+
+    def note(self: Any, *call: Any) -> None:
+        before = setup.probe.calls.copy()
+        old(self, *call)
+        numbers.update({phase: before[phase] + 1 for phase in setup.probe.calls - before})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Drive, "_update_at_more", note)
+        setup.probe.calls.clear()
+        range_test(**setup.sweep)
+    return numbers
+
+
+def call_number(position: str, total: int, but: int | None = None) -> int:
+    """Choose a call, or the next one if the chosen one is `but`."""
+    number = {"first": 1, "middle": (total + 1) // 2, "last": total}[position]
+    return number + (number == but)
 
 
 # -- a fault in training --------------------------------------------------------------------------
@@ -222,10 +243,27 @@ def cases() -> Iterator[Any]:
 def test_nothing_is_changed_by_a_fault_in_training(
     name: str, phase: str, end: Callable[[Setup, Plant], None], position: str
 ) -> None:
-    at = call_number(position, calls(name)[phase])
+    at = call_number(position, calls(name)[phase], tried(name).get(phase))
     setup = make(name)
     before = setup.picture()
     end(setup, lambda act: setup.probe.arm(phase, at, act))
+    assert setup.picture() == before
+
+
+@pytest.mark.parametrize("phase", ["step", "stepped"])
+@pytest.mark.parametrize("name", [name for name in THOROUGH if name != "lbfgs"])
+def test_a_fault_in_the_update_that_is_only_tried_ends_nothing(name: str, phase: str) -> None:
+    expected = range_test(**make(name).sweep)
+    setup = make(name)
+    before = setup.picture()
+    error = Boom()
+    setup.probe.arm(phase, tried(name)[phase], _raising(error))
+    assert range_test(**setup.sweep) == expected
+    assert error.__traceback__ is not None  # it was raised
+    assert setup.picture() == before
+    setup.probe.arm(phase, tried(name)[phase], _raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        range_test(**setup.sweep)
     assert setup.picture() == before
 
 
@@ -519,7 +557,7 @@ def moments_of(act: Callable[[], object], **options: Any) -> dict[str, list[int]
     return {f"{line}+{offset}": [found[0], found[-1]] for (line, offset), found in places.items()}
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["validation", "fp16"])
 def test_an_interrupt_at_any_moment_restores_everything(name: str) -> None:
     short = {"num_iter": 2}
@@ -659,7 +697,7 @@ def test_a_worker_that_is_killed_ends_the_run_and_everything_is_restored() -> No
 def test_the_exception_of_a_failed_run_keeps_no_copy_of_the_model() -> None:
     setup = make("plain")
     snapshots: list[Any] = []
-    setup.probe.arm("step", 3, _remembering(snapshots))
+    setup.probe.arm("step", calls("plain")["step"], _remembering(snapshots))
     test = RangeTest(sweep(**setup.sweep)).start()
     with pytest.raises(Boom):
         test.wait(PATIENCE_S)
