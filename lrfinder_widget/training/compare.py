@@ -129,6 +129,7 @@ class Trials:
             )
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
+        task.check_trainable()
         self._task = task
         self._trials: dict[float, Trial] = {}
         self._running: tuple[float, list[float]] = (0.0, [])

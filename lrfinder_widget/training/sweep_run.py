@@ -54,6 +54,11 @@ class SweepRun:
     opened : threading.Event, optional
         Set once the data has been opened, and at the end in any case. Only for a run in the
         background, where no interrupt can leave the event's lock locked.
+
+    Raises
+    ------
+    ValueError
+        If all that the optimizer holds is frozen.
     """
 
     # The parts of a run in progress.
@@ -73,6 +78,8 @@ class SweepRun:
         thread_state: ThreadState | None = None,
         opened: threading.Event | None = None,
     ) -> None:
+        if train:
+            task.check_trainable()
         self.task = task
         self.baseline = Baseline(possible=train and task.has_batch_losses)
         self._lrs = lrs

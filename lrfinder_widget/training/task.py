@@ -18,8 +18,10 @@ from .checks import (
     check_preserve,
     check_shared,
     check_step,
+    check_trainable,
     check_val_batches,
     check_values,
+    warn_of_factor,
 )
 from .distributed import check_sharded, several_ranks
 from .param_groups import LearningRate
@@ -75,6 +77,7 @@ class TrainingTask:
                 f'stop must be "divergence", None, or a function stop(losses); got {stop!r}.'
             )
         LearningRate(optimizer)  # raises now rather than when the run starts
+        warn_of_factor(optimizer, stacklevel=3)
         self.model = model
         self.optimizer = optimizer
         self.batches = batches
@@ -113,6 +116,10 @@ class TrainingTask:
             *(part for part in parts if hasattr(part, "load_state_dict")),
             *self._preserve,
         ]
+
+    def check_trainable(self) -> None:
+        """Raise a ValueError if all that the optimizer holds is frozen now."""
+        check_trainable(self.model, self.optimizer)
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters of everything that a run changes and puts back."""
