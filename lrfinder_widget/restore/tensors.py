@@ -111,7 +111,14 @@ def _is_special(tensor: Tensor) -> bool:
 
 def has_values(tensor: Tensor) -> bool:
     """Return whether there is anything to copy."""
-    return not isinstance(tensor, UNINITIALIZED) and tensor.device.type != "meta"
+    lazy = isinstance(tensor, UNINITIALIZED)
+    return not lazy and tensor.device.type != "meta" and is_allocated(tensor)
+
+
+def is_allocated(tensor: Tensor) -> bool:
+    """Return whether a tensor's memory is there: some wrappers free it between two steps."""
+    strided = tensor.layout is torch.strided and not hasattr(tensor, "__tensor_flatten__")
+    return not strided or tensor.numel() == 0 or tensor.untyped_storage().nbytes() > 0
 
 
 def _same_memory(tensor: Tensor, alias: Tensor) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from numbers import Real
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -175,6 +177,40 @@ def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
         raise ValueError(
             "the optimizer has none of the model's parameters, so no step could change the "
             "loss. Create it from this model: …(model.parameters(), lr=…)."
+        )
+
+
+def check_trainable(model: nn.Module, optimizer: Optimizer) -> None:
+    """Reject an optimizer that holds only frozen parameters of the model.
+
+    Raises
+    ------
+    ValueError
+        If none of its parameters requires a gradient.
+    """
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    own = {id(parameter) for parameter in model.parameters()}
+    if any(p.requires_grad for p in held) or not any(id(p) in own for p in held):
+        return
+    which = "every parameter of the model" if len(held) == len(own) else "all that it holds"
+    raise ValueError(
+        f"the optimizer has nothing to train: {which} is frozen (requires_grad is False for "
+        f"{len(held)} of {len(held)}). Unfreeze what is to be trained, for example with "
+        "model.requires_grad_(), or create the optimizer from the parameters that are trained."
+    )
+
+
+def warn_of_factor(optimizer: Optimizer, stacklevel: int) -> None:
+    """Warn if the learning rate is only a factor on a step size that the optimizer estimates.
+
+    Prodigy and D-Adaptation keep the estimate in their groups, as ``d``.
+    """
+    if all(isinstance(group.get("d"), (Real, Tensor)) for group in optimizer.param_groups):
+        warnings.warn(
+            f"{type(optimizer).__name__} estimates its own step size, d, and lr is a factor on it, "
+            "usually 1. The LR range test shows that factor: read a suggestion near 1 as a "
+            "confirmation, and any other with care, as the estimate grows during the test, too.",
+            stacklevel=stacklevel + 1,
         )
 
 

@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 
 from lrfinder_widget.restore.snapshot import Snapshot
+from lrfinder_widget.restore.tensors import is_allocated
 from lrfinder_widget.restore.uses import Uses
 
 from .guard import Guard
@@ -35,10 +36,10 @@ class Drive:
     """Watches the first steps of a run, until it is known whether the learning rate has an effect.
 
     The first step that moves a weight is only watched: some optimizers, Rprop for one, read the
-    rate there and never again. For the next one, the optimizer's update is tried first at `FACTOR`
-    times the rate, with the same gradients, and taken back. If weights move without any call of
-    the optimizer's `step`, a whole step is taken once more instead, on a copy of its batch. Either
-    way everything is then as if the step had been taken once.
+    rate there and never again. For the next one, the optimizer's update is first tried at its rate
+    and at `FACTOR` times that, with the same gradients, and taken back. If weights move without any
+    call of the optimizer's `step`, a whole step is taken once more instead, on a copy of its batch.
+    Either way everything is then as if the step had been taken once.
 
     What cannot be copied, compared or repeated leaves the question open, and so does a closure.
 
@@ -70,7 +71,6 @@ class Drive:
         self._left = TRIES + 1
         self._take: Act = self._look
         self._rates: list[float] = []  # of the groups, as they were set for this step
-        self._moved = False  # by the update at the higher rate
         self._weights = _Weights(task.optimizer)
         self._done = not (watch and self._weights.note())
 
@@ -138,31 +138,45 @@ class Drive:
     # -- a step that calls the optimizer ----------------------------------------------------------
 
     def _try_update(self, batch: Any) -> Any:
-        self._hear_by(self._update_at_more)
-        loss = self._task.step(batch)
-        if self._moved:
-            self.no_effect = self._weights.have_moved() is False
-            self._done = True
-        return loss
+        self._hear_by(self._compare_updates)
+        return self._task.step(batch)
 
-    def _update_at_more(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Update at the higher rate, note where the weights are then, and take it back."""
+    def _compare_updates(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Update at the rate of the step and at the higher one, and take both back."""
         if not self._is_ours(optimizer):
             return
-        self._guard.before_update = None  # the first of a step only, and not of this update
+        self._guard.before_update = None  # the first of a step only, and none of these updates
         before = _state_of([optimizer])
         self._done = before is None or _has_closure(args, kwargs)
         if before is None or self._done:
             return
+
+        def moved(lr: float, updates: int) -> bool | None:
+            try:
+                self._set_lr(lr)
+                for _ in range(updates):
+                    optimizer.step(*args[1:], **kwargs)
+                return self._weights.have_moved()
+            except Exception:  # noqa: BLE001 - whatever an optimizer raises at such a rate
+                return None
+
         try:
-            self._set_lr(self._lr * FACTOR)
-            optimizer.step(*args[1:], **kwargs)
-            self._moved = bool(self._weights.have_moved()) and self._weights.note()
-        except Exception:  # noqa: BLE001 - whatever an optimizer raises at such a rate
-            self._done = True
+            # Twice, because some read the rate at the end, for the next update: ASGD does.
+            for updates in (1, 2):
+                at_more = moved(self._lr * FACTOR, updates)
+                if at_more is False and updates == 1:
+                    return  # another step may show more
+                self._done = True
+                if at_more is None or not self._weights.note():
+                    return
+                before.restore()
+                if moved(self._lr, updates) is not False:
+                    return
+                before.restore()
+            self.no_effect = True
         finally:
             before.restore()
-            del before  # a kept traceback must not keep a copy of the model
+            del before, moved  # a kept traceback must not keep a copy of the model
 
     # -- any other step ---------------------------------------------------------------------------
 
@@ -257,7 +271,10 @@ class _Weights:
     def _tensors(self) -> Iterator[Tensor]:
         for parameter in self._held:
             if parameter.requires_grad and not isinstance(parameter, UninitializedParameter):
-                yield from _parts(parameter.detach())
+                for part in _parts(parameter.detach()):
+                    if not is_allocated(part):  # reading it would end the process
+                        raise ValueError
+                    yield part
 
 
 def _parts(tensor: Any) -> Iterator[Tensor]:

@@ -67,7 +67,7 @@ def fits(criterion: object, batch: object) -> bool:
     return isinstance(batch, (tuple, list)) and len(batch) >= 2
 
 
-def check_listed(criterion: object, batches: object) -> None:
+def check_listed(criterion: object, batches: Any) -> None:
     """Reject a list or tuple whose first item is no batch, so that no step has to find out.
 
     Raises

@@ -65,6 +65,11 @@ class SweepRun:
     opened : threading.Event, optional
         Set once the data has been opened, and at the end in any case. Only for a run in the
         background, where no interrupt can leave the event's lock locked.
+
+    Raises
+    ------
+    ValueError
+        If all that the optimizer holds is frozen.
     """
 
     # The parts of a run in progress.
@@ -86,6 +91,8 @@ class SweepRun:
         opened: threading.Event | None = None,
         warns: int = 0,
     ) -> None:
+        if train:
+            task.check_trainable()
         self.task = task
         self.unrestored: list[str] = []
         self.baseline = Baseline(possible=train and task.has_batch_losses)

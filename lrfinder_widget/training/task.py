@@ -27,8 +27,10 @@ from .checks import (
     check_preserve,
     check_shared,
     check_step,
+    check_trainable,
     check_val_batches,
     check_values,
+    warn_of_factor,
 )
 from .distributed import check_sharded, several_ranks
 from .family import cautions_for, family_of
@@ -88,6 +90,7 @@ class TrainingTask:
                 f"{repr(stop) if isinstance(stop, str) else describe(stop)}."
             )
         LearningRate(optimizer)  # raises now rather than when the run starts
+        warn_of_factor(optimizer, stacklevel=3)
         self.model = model
         self.optimizer = optimizer
         self.batches = batches
@@ -146,6 +149,10 @@ class TrainingTask:
     def uses(self) -> Uses:
         """Find what the step uses besides; a run puts it back, too."""
         return uses_of(self.step)
+
+    def check_trainable(self) -> None:
+        """Raise a ValueError if all that the optimizer holds is frozen now."""
+        check_trainable(self.model, self.optimizer)
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters of everything that a run changes and puts back."""

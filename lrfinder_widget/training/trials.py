@@ -88,6 +88,7 @@ class Trials:
         self._halving = halving
         self._family = family_of(task.optimizer)
         self._held_out = None if held_out is None else HeldOut(task, held_out, evaluate)
+        task.check_trainable()
         self._task = task
         self.unrestored: list[str] = []
         self._trials: dict[Rate, Trial] = {}

@@ -205,7 +205,7 @@ class LRFinder(Exports, ipywidgets.VBox):
         RuntimeError
             If a test or trial runs are in progress, or the finder is closed.
         ValueError
-            If a value in the set-up boxes is invalid; then nothing is started.
+            If a set-up box is invalid, or the optimizer holds only what is frozen; nothing starts.
         """
         self._session.check_idle()  # before the lock: a step that starts its finder must not wait
         with starting:

@@ -37,6 +37,7 @@ import lrfinder_widget.training.step
 import lrfinder_widget.training.sweep_run
 from lrfinder_widget import RangeTest, State, range_test, sweep
 from lrfinder_widget.restore.snapshot import Snapshot
+from lrfinder_widget.training.drive import Drive
 
 pytestmark = [
     *(pytest.mark.filterwarnings(warning) for warning in setups.WARNINGS),
@@ -178,8 +179,29 @@ def calls(name: str) -> dict[str, int]:
     return dict(setup.probe.calls)
 
 
-def call_number(position: str, total: int) -> int:
-    return {"first": 1, "middle": (total + 1) // 2, "last": total}[position]
+@cache
+def tried(name: str) -> dict[str, range]:
+    """Find the calls that are made by the updates that are only tried, and taken back."""
+    setup, numbers = make(name), {}
+    old = Drive._compare_updates
+
+    def note(self: Any, *call: Any) -> None:
+        before = setup.probe.calls.copy()
+        old(self, *call)
+        for phase, count in (setup.probe.calls - before).items():
+            numbers[phase] = range(before[phase] + 1, before[phase] + count + 1)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Drive, "_compare_updates", note)
+        setup.probe.calls.clear()
+        range_test(**setup.sweep)
+    return numbers
+
+
+def call_number(position: str, total: int, but: range = range(0)) -> int:
+    """Choose a call, but none of a certain range."""
+    number = {"first": 1, "middle": (total + 1) // 2, "last": total}[position]
+    return but.stop if number in but else number
 
 
 # -- a fault in training --------------------------------------------------------------------------
@@ -222,10 +244,31 @@ def cases() -> Iterator[Any]:
 def test_nothing_is_changed_by_a_fault_in_training(
     name: str, phase: str, end: Callable[[Setup, Plant], None], position: str
 ) -> None:
-    at = call_number(position, calls(name)[phase])
+    at = call_number(position, calls(name)[phase], tried(name).get(phase, range(0)))
     setup = make(name)
     before = setup.picture()
     end(setup, lambda act: setup.probe.arm(phase, at, act))
+    assert setup.picture() == before
+
+
+@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize("phase", ["step", "stepped"])
+@pytest.mark.parametrize("name", [name for name in THOROUGH if name != "lbfgs"])
+def test_a_fault_in_an_update_that_is_only_tried_ends_nothing(
+    name: str, phase: str, which: int
+) -> None:
+    at = tried(name)[phase][which]
+    expected = range_test(**make(name).sweep)
+    setup = make(name)
+    before = setup.picture()
+    error = Boom()
+    setup.probe.arm(phase, at, _raising(error))
+    assert range_test(**setup.sweep) == expected
+    assert error.__traceback__ is not None  # it was raised
+    assert setup.picture() == before
+    setup.probe.arm(phase, at, _raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        range_test(**setup.sweep)
     assert setup.picture() == before
 
 
@@ -519,7 +562,7 @@ def moments_of(act: Callable[[], object], **options: Any) -> dict[str, list[int]
     return {f"{line}+{offset}": [found[0], found[-1]] for (line, offset), found in places.items()}
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["validation", "fp16"])
 def test_an_interrupt_at_any_moment_restores_everything(name: str) -> None:
     short = {"num_iter": 2}
@@ -659,7 +702,7 @@ def test_a_worker_that_is_killed_ends_the_run_and_everything_is_restored() -> No
 def test_the_exception_of_a_failed_run_keeps_no_copy_of_the_model() -> None:
     setup = make("plain")
     snapshots: list[Any] = []
-    setup.probe.arm("step", 3, _remembering(snapshots))
+    setup.probe.arm("step", calls("plain")["step"], _remembering(snapshots))
     test = RangeTest(sweep(**setup.sweep)).start()
     with pytest.raises(Boom):
         test.wait(PATIENCE_S)

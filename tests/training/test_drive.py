@@ -107,6 +107,19 @@ class FirstGroup(Relative):
         return group["lr"] if group is self.param_groups[0] else 0.01
 
 
+class Late(Relative):
+    """Reads the rate at the end of a step, for the next one."""
+
+    size_next = 0.01
+
+    def step(self, closure: Any = None) -> None:
+        super().step(closure)
+        self.size_next = self.param_groups[0]["lr"]
+
+    def size(self, group: Any, p: Tensor) -> Any:
+        return self.size_next
+
+
 def rprop(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Rprop(model.parameters(), lr=0.01)
 
@@ -133,6 +146,8 @@ DRIVEN: dict[str, tuple[Any, int]] = {
     ),
     "after its warm-up": (lambda m: WarmUp(m.parameters()), 60),
     "lbfgs": (lambda m: torch.optim.LBFGS(m.parameters(), lr=0.1), 0),
+    "late": (lambda m: Late(m.parameters()), 0),
+    "asgd": (lambda m: torch.optim.ASGD(m.parameters()), 3),
     "zero for now": (lambda m: torch.optim.SGD(m.parameters(), lr=0.0), 0),
 }
 

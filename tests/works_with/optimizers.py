@@ -1,0 +1,289 @@
+"""Every optimizer of some packages under an LR range test, fresh and in mid-training: a table.
+
+    python tests/works_with/optimizers.py [package …]
+
+Each is trained from the same start with and without a test in between, and what it does afterwards
+is compared, to the bit. Without a package, all of them. Packages that are missing are fetched into
+an environment of their own, in ``.hosts/``, which sees those of this one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import itertools
+import os
+import random
+import subprocess
+import sys
+import sysconfig
+import venv
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+LIST = Path(__file__).with_suffix(".txt")
+HOME = ROOT / ".hosts" / "optimizers"
+PACKAGES = ["torch", *(line.split("==")[0] for line in LIST.read_text().split() if "==" in line)]
+STEPS, WARM, POINTS = 12, 5, 40
+
+
+def main(arguments: list[str]) -> int:
+    if unknown := set(arguments) - set(PACKAGES):
+        print(f"no such package: {sorted(unknown)}; there are {', '.join(PACKAGES)}")
+        return 2
+    wanted = arguments or PACKAGES
+    if not all(importlib.util.find_spec(package) for package in wanted):
+        if Path(sys.prefix) == HOME:
+            raise ModuleNotFoundError(f"not all of {wanted} are in {HOME}; delete it to try again")
+        return subprocess.run([_python(), __file__, *wanted], check=False).returncode
+    print("| package | optimizer | fresh | in mid-training | what to know |\n|---|---|---|---|---|")
+    bad = 0
+    for package in wanted:
+        version = importlib.metadata.version(package)
+        for name, cls in optimizers_of(package):
+            row = examine(cls)
+            bad += not row.right
+            cells = (f"{package} {version}", name, row.fresh, row.mid, row.note)
+            print("|", " | ".join(cells), "|", flush=True)
+    print(f"\n{bad} not right" if bad else "\nall right")
+    return bool(bad)
+
+
+def _python() -> str:
+    """Make the environment, unless it is there; return its Python."""
+    python = HOME / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not python.exists():
+        venv.create(HOME, with_pip=True)
+        own = {"base": str(HOME), "platbase": str(HOME)}
+        place = Path(sysconfig.get_path("purelib", vars=own))
+        (place / "parent.pth").write_text(sysconfig.get_path("purelib"))
+        pins = ("--constraint", ROOT / "tests" / "constraints.txt")
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", *pins, "--requirement", LIST], check=True
+        )
+    return str(python)
+
+
+def optimizers_of(package: str) -> Iterator[tuple[str, Any]]:
+    from torch.optim import Optimizer
+
+    if package == "pytorch_optimizer":  # by name, as its documentation says
+        import pytorch_optimizer
+
+        for name in sorted(pytorch_optimizer.get_supported_optimizers()):
+            try:
+                yield name, pytorch_optimizer.load_optimizer(name)
+            except ImportError:
+                continue  # one of another package, which is not here
+        return
+    module = importlib.import_module("torch.optim" if package == "torch" else package)
+    if package == "heavyball":  # compiling each takes minutes
+        importlib.import_module("heavyball.utils").compile_mode = None
+    for name, cls in sorted(vars(module).items()):
+        is_class = inspect.isclass(cls) and issubclass(cls, Optimizer)
+        if is_class and cls is not Optimizer and not name.startswith("_"):
+            yield name, cls
+
+
+# -- what is trained ------------------------------------------------------------------------------
+
+
+class Task(NamedTuple):
+    model: Any
+    optimizer: Any
+    step: Callable[[Any], Any]
+    own: bool
+    """Whether the test needs the step, too."""
+
+    def things(self) -> list[Any]:
+        state = self.optimizer.state_dict() if not isinstance(self.optimizer, list) else None
+        return [list(self.model.parameters()), state]
+
+
+def data() -> list[Any]:
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randint(4, (64,), generator=generator)
+    x = torch.rand(64, 8, generator=generator) + torch.nn.functional.one_hot(y, 8)
+    return list(zip((x / 2).split(16), y.split(16), strict=True))
+
+
+def models() -> dict[str, Callable[[], Any]]:
+    import torch
+    from torch import nn
+
+    class Bag(nn.Module):
+        """With sparse gradients."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.bag = nn.EmbeddingBag(8 * 17, 4, mode="sum", sparse=True)
+
+        def forward(self, x: Any) -> Any:
+            return self.bag((x * 16).long().clamp(0, 16) + 17 * torch.arange(8))
+
+    return {
+        "": lambda: nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)),
+        "matrices only": lambda: nn.Sequential(
+            nn.Linear(8, 16, bias=False), nn.ReLU(), nn.Linear(16, 4, bias=False)
+        ),
+        "sparse": Bag,
+    }
+
+
+def ways() -> dict[str, Callable[[Any, Any], tuple[Callable[[Any], Any], bool]]]:
+    from torch import nn
+
+    criterion = nn.CrossEntropyLoss()
+
+    def plainly(model: Any, optimizer: Any, **how: bool) -> tuple[Callable[[Any], Any], bool]:
+        def step(batch: Any) -> Any:
+            optimizer.zero_grad()
+            loss = criterion(model(batch[0]), batch[1])
+            loss.backward(**how)
+            optimizer.step()
+            return loss.detach()
+
+        return step, bool(how)
+
+    def by_closure(model: Any, optimizer: Any, **how: bool) -> tuple[Callable[[Any], Any], bool]:
+        def step(batch: Any) -> Any:
+            losses = []
+
+            def closure() -> Any:
+                optimizer.zero_grad()
+                loss = criterion(model(batch[0]), batch[1])
+                loss.backward(**how)
+                losses.append(loss.detach())
+                return loss
+
+            optimizer.step(closure)
+            return losses[0]
+
+        return step, True
+
+    return {
+        "": plainly,
+        "with a graph of the gradients": lambda *a: plainly(*a, create_graph=True),
+        "with a closure": by_closure,
+        "with a closure and a graph": lambda *a: by_closure(*a, create_graph=True),
+    }
+
+
+def builders(cls: Any) -> Iterator[Callable[[Any], Any]]:
+    """Yield the ways to make one, most usual first."""
+    for lr in ({"lr": 1e-2}, {}):
+        yield lambda m, lr=lr: cls(m.parameters(), **lr)
+        yield lambda m, lr=lr: cls([{"params": list(m.parameters()), "use_muon": True}], **lr)
+        yield lambda m, lr=lr: cls(m, **lr)
+        yield lambda m, lr=lr: cls(m.parameters(), num_iterations=100, **lr)
+
+
+def seed() -> None:
+    import numpy as np
+    import torch
+
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
+
+# -- what it does ---------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    fresh: str
+    mid: str
+    note: str
+    right: bool
+
+
+def examine(cls: Any) -> Row:
+    errors: list[str] = []
+    for (model_note, model), build, (way_note, way) in itertools.product(
+        models().items(), builders(cls), ways().items()
+    ):
+
+        def make(model: Any = model, build: Any = build, way: Any = way) -> Task:
+            seed()
+            net = model()
+            optimizer = build(net)
+            if callable(getattr(optimizer, "train", None)):  # schedule-free ones
+                optimizer.train()
+            return Task(net, optimizer, *way(net, optimizer))
+
+        try:
+            quietly(lambda make=make: train(make(), 3))
+        except Exception as error:  # noqa: BLE001 - another way may be what it wants
+            errors.append(f"{type(error).__name__}: {error}".split("\n")[0][:60])
+            continue
+        outcomes = [quietly(lambda warm=warm, make=make: outcome(make, warm)) for warm in (0, WARM)]
+        said = list(dict.fromkeys(note for _, note, _ in outcomes if note))
+        notes = [note for note in (model_note, way_note, *said) if note]
+        right = all(fine for *_, fine in outcomes)
+        return Row(outcomes[0][0], outcomes[1][0], "; ".join(notes), right)
+    return Row("–", "–", f"does not train here: {errors[0]}", True)
+
+
+def quietly(act: Callable[[], Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return act()
+
+
+def train(task: Task, steps: int) -> list[float]:
+    return [float(task.step(batch)) for batch in itertools.islice(itertools.cycle(data()), steps)]
+
+
+def outcome(make: Callable[[], Task], warm: int) -> tuple[str, str, bool]:
+    """Train with and without a test; return what to show, a note, and whether it is right."""
+    from torch.nn import CrossEntropyLoss
+
+    from lrfinder_widget import range_test
+
+    def run(*, test: bool) -> tuple[Any, Any]:
+        task = make()
+        train(task, warm)
+        curve = None
+        if test:
+            door = {"step": task.step} if task.own else {"criterion": CrossEntropyLoss()}
+            curve = range_test(task.model, task.optimizer, data(), **door, num_iter=POINTS)
+        return curve, bits([train(task, STEPS), task.things()])
+
+    alone, again = run(test=False)[1], run(test=False)[1]
+    try:
+        curve, after = run(test=True)
+    except (TypeError, ValueError) as error:
+        ours = Path(inspect.trace()[-1].filename).is_relative_to(ROOT / "lrfinder_widget")
+        return ("refused" if ours else "fails"), f"{error}".split("\n")[0][:120], ours
+    except Exception as error:  # noqa: BLE001 - to be shown
+        return "fails", f"{type(error).__name__}: {error}".split("\n")[0][:120], False
+    note = "its lr has no effect" if curve.reason == "no-effect" else ""
+    if alone != again:
+        return "runs", f"{note} not deterministic by itself".strip(), True
+    return ("exact" if after == alone else "differs"), note, after == alone
+
+
+def bits(value: Any) -> Any:
+    """Describe what may be nested in containers by its bits."""
+    from torch import Tensor
+
+    if isinstance(value, Tensor):
+        if hasattr(value, "__tensor_flatten__"):
+            return [bits(getattr(value, name)) for name in value.__tensor_flatten__()[0]]
+        plain = value.detach().to_dense() if value.is_sparse else value.detach()
+        return str(plain.dtype), tuple(plain.shape), repr(plain.flatten().tolist())
+    if isinstance(value, dict):
+        return [(str(key), bits(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [bits(item) for item in value]
+    return repr(value) if isinstance(value, (int, float, str, bool)) else type(value).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
