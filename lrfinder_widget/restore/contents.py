@@ -38,7 +38,7 @@ ATOMS = (
 # What they hold must stay in step with the interpreter, the system or the compiler.
 _MACHINERY = (Thread, BaseProcess, io.IOBase)
 _MACHINERY_OF = (
-    "lrfinder_widget.",
+    "lrfinder_widget",
     "torch._",
     "torch.autograd",
     "torch.distributed",
@@ -152,7 +152,14 @@ def is_machinery(value: Any) -> bool:
         or (module.partition(".")[0] in sys.stdlib_module_names and type(value) not in _RECORDS)
         or module.startswith(_MACHINERY_OF)
         or hasattr(type(value), "class_traits")
+        or holds_finder(value)
     )
+
+
+def holds_finder(value: Any) -> bool:
+    """Return whether a finder is among its attributes: then it is used while that runs."""
+    held = (attributes_of(value) or {}).values()
+    return any(type(part).__module__.startswith("lrfinder_widget") for part in list(held))
 
 
 _RECORDS = (SimpleNamespace,)

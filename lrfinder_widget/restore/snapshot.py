@@ -245,6 +245,7 @@ class Snapshot:
         elif (put_back := state_of(value)) is not None:
             self._containers.append(put_back)
         elif is_data(value):
+            del self._seen[id(value)]  # it is not put back here
             self._data.append(value)
         elif self._plain < _MOST_PLAIN and not is_machinery(value):
             self._plain += 1

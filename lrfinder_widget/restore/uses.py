@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from .contents import ATOMS, Restore, attributes_of, is_machinery
+from .contents import ATOMS, Restore, attributes_of, holds_finder, is_machinery
 from .data_state import GENERATORS, is_data
 
 _MOST = 500  # objects and functions that are looked at
@@ -80,6 +80,10 @@ def uses_of(step: Callable[..., Any]) -> Uses:
             items = value.values() if isinstance(value, dict) else value
             if len(value) <= _FEW:
                 ahead.extend((name, item) for item in items)
+        elif not isinstance(value, nn.Module) and holds_finder(value):
+            # Its attributes count as variables: what they hold is put back, they are not.
+            held = (attributes_of(value) or {}).items()
+            ahead.extend((key, part) for key, part in held if not key.startswith("_"))
         else:
             _sort(name, value, uses)
             call = getattr(type(value), "__call__", None)  # noqa: B004 - its function, if any
@@ -138,9 +142,11 @@ def _sort(name: str, value: Any, uses: Uses) -> None:
             uses.watched.append((value, partial(_changed_tensor, name, value, value._version)))
     elif is_data(value) or isinstance(value, GENERATORS):
         uses.data.append(value)
-    elif isinstance(value, (GeneratorType, _BaseDataLoaderIter)):
+    elif isinstance(value, _BaseDataLoaderIter) or _yields_data(value):
         uses.watched.append((value, partial(_moved_iterator, name, value, _position(value))))
-    elif not isinstance(value, np.ndarray) and not is_machinery(value):  # data, or notes of yours
+    elif not isinstance(value, (np.ndarray, GeneratorType)) and not is_machinery(
+        value
+    ):  # data, or notes of yours
         _sort_plain(value, uses)
 
 
@@ -176,6 +182,14 @@ def _holds_state(value: Any) -> bool:
         elif not is_machinery(held):
             ahead.extend((attributes_of(held) or {}).values())
     return False
+
+
+def _yields_data(value: Any) -> bool:
+    """Return whether it is a generator that works on data: a matter of what its variables hold."""
+    if not isinstance(value, GeneratorType) or value.gi_frame is None:
+        return False
+    held = value.gi_frame.f_locals.values()
+    return any(is_data(v) or isinstance(v, _BaseDataLoaderIter) or _holds_state(v) for v in held)
 
 
 def _changed_tensor(name: str, tensor: Tensor, version: int) -> str | None:

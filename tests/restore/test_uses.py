@@ -12,7 +12,7 @@ import torch
 from support import linear, loader, sgd_momentum
 from torch import Tensor, nn
 
-from lrfinder_widget import range_test, training_step
+from lrfinder_widget import RangeTest, range_test, sweep, training_step
 from lrfinder_widget.restore.uses import uses_of
 
 F = nn.functional
@@ -132,7 +132,7 @@ def by_global(own: Everything) -> Callable[[Any], Tensor]:
 
 class Trainer(Everything):
     def train_once(self, batch: Any) -> Tensor:
-        return work(batch, *vars(self).values())
+        return work(batch, *(vars(self)[name] for name in PARTS))
 
 
 def wrapped(own: Everything) -> Callable[[Any], Tensor]:
@@ -215,6 +215,26 @@ def test_of_a_trainer_only_its_notes_stay() -> None:
     assert own.recent is recent
     assert [id(t) for t in own.queue] == [id(t) for t in queue]
     assert own.module.calls == []
+
+
+class Steering(Trainer):
+    """A trainer that has a finder of its own, and is used while that runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chosen, self.tried = 0.1, [0]
+        self.finder = RangeTest(())
+
+
+def test_the_attributes_of_what_holds_the_finder_stay_what_they_hold_is_put_back() -> None:
+    own = Steering()
+    picture = own.picture()
+    points = sweep(own.model, own.optimizer, loader(), step=own.train_once, num_iter=5, end_lr=1e-3)
+    next(points)
+    own.chosen, own.tried[0] = 0.2, 1  # by another cell
+    points.close()
+    assert (own.chosen, own.tried) == (0.2, [1])
+    assert own.picture() == picture
 
 
 class Remembering:
