@@ -8,7 +8,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # the tests run one after another.
 JOBS := 3
 
-.PHONY: demo test test-all hosts lint format address clean npm
+.PHONY: demo test test-all hosts works-with lint format address clean npm
 
 demo: .venv/demo
 	.venv/bin/jupyter lab $(ROOT) $(LAB) notebooks/quickstart.ipynb
@@ -19,10 +19,13 @@ test test-all: lint
 	.venv/bin/python tests/chromium.py
 	.venv/bin/pytest -n $(JOBS) $(MARKS)
 
-test-all: hosts
+test-all: hosts works-with
 hosts: .venv/test
 	.venv/bin/python tests/chromium.py
 	.venv/bin/python tests/hosts.py
+
+works-with: .venv/test
+	.venv/bin/python tests/works_with/optimizers.py
 
 lint: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/ruff check

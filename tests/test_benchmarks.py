@@ -21,6 +21,13 @@ def test_overhead_compares_each_way_with_the_bare_loop() -> None:
     assert "1 thread(s)" in printed
 
 
+def test_what_looking_for_an_effect_costs_is_measured_in_steps() -> None:
+    printed = run("effect.py", "--rounds", "1", "--models", "mlp")
+    ((model, *cells),) = table(printed)
+    assert model == "mlp"
+    assert len(cells) == 3
+
+
 @pytest.mark.slow
 def test_what_is_measured_on_an_accelerator_can_be_measured_on_the_cpu() -> None:
     arguments = ["--device", "cpu", "--rounds", "1", "--models", "mlp", "--megabytes", "3"]

@@ -275,7 +275,7 @@ _BELOW_FOR_THIS_TRAINING = (
     "The candidate for {training} lies below the range of the LR range test: lower start_lr."
 )
 NO_EFFECT = (
-    "The learning rate has no effect: a step that was taken once more, from the same state and at "
+    "The learning rate has no effect: a step that was tried once more, from the same state and at "
     "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "
     "learning rate can be read off the losses. Either the optimizer sets its own step size, as "
     "Rprop does after its first step and Adafactor with relative steps: turn that off, or use it "

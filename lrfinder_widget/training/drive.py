@@ -132,6 +132,12 @@ class Drive:
         groups = getattr(optimizer, "param_groups", None)
         return groups is self._task.optimizer.param_groups
 
+    def _has_graph(self) -> bool:
+        """Return whether a gradient has a graph of its own, which can be used only once."""
+        groups = self._task.optimizer.param_groups
+        gradients = (p.grad for group in groups for p in group["params"])
+        return any(grad is not None and grad.requires_grad for grad in gradients)
+
     def _rates_now(self) -> list[float]:
         return [float(group["lr"]) for group in self._task.optimizer.param_groups]
 
@@ -146,9 +152,10 @@ class Drive:
         if not self._is_ours(optimizer):
             return
         self._guard.before_update = None  # the first of a step only, and none of these updates
-        before = _state_of([optimizer])
-        self._done = before is None or _has_closure(args, kwargs)
-        if before is None or self._done:
+        closed = _has_closure(args, kwargs) or self._has_graph()
+        before = None if closed else _state_of([optimizer])
+        if before is None:
+            self._done = True
             return
 
         def moved(lr: float, updates: int) -> bool | None:
@@ -185,7 +192,8 @@ class Drive:
         before = after = None
         try:
             objects, uses = self._task.preserved(), self._task.uses()
-            before, copied = _state_of(objects, uses), _copy_of(batch)
+            copied = _copy_of(batch)
+            before = None if self._has_graph() else _state_of(objects, uses)
             loss = self._task.step(batch)
             moved = self._weights.have_moved()
             if before is None or not copied or not moved:

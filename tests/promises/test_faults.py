@@ -33,7 +33,7 @@ from torch.nn.modules import module as modules
 from torch.utils.data import DataLoader, Sampler
 
 import lrfinder_widget.background.range_test
-import lrfinder_widget.training.step
+import lrfinder_widget.training.read_back
 import lrfinder_widget.training.sweep_run
 from lrfinder_widget import RangeTest, State, range_test, sweep
 from lrfinder_widget.restore.snapshot import Snapshot
@@ -309,7 +309,7 @@ def test_nothing_is_changed_by_a_fault_in_the_read_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     setup = make(name)
-    monkeypatch.setattr(lrfinder_widget.training.step, "can_fly", lambda loss: True)
+    monkeypatch.setattr(lrfinder_widget.training.read_back, "can_fly", lambda loss: True)
     monkeypatch.setattr(lrfinder_widget.training.sweep_run, "Sender", lambda: Slow(setup.probe))
     at = call_number(position, ITERATIONS)
     before = setup.picture()

@@ -328,6 +328,47 @@ def test_a_closure_is_called_no_more_often_than_without(make: Any) -> None:
     assert calls == SHORT["num_iter"]
 
 
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph")
+@pytest.mark.parametrize("other", [False, True])
+def test_gradients_with_a_graph_are_used_once(other: bool) -> None:
+    class SecondOrder(torch.optim.SGD):
+        """Takes the gradients' own gradients, as AdaHessian does."""
+
+        def step(self, closure: Any = None) -> None:
+            weights = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
+            curvature = torch.autograd.grad([p.grad.sum() for p in weights], weights)
+            with torch.no_grad():
+                for p, c in zip(weights, curvature, strict=True):
+                    p.sub_(0.01 * p.grad / (1 + c.abs()))
+
+    def make() -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+        return model, SecondOrder(model.parameters(), lr=0.1)
+
+    def run(how: Any) -> LossCurve:
+        model, optimizer = make()
+        used = SecondOrder(model.parameters(), lr=0.1) if other else optimizer
+
+        def step(batch: Any) -> Tensor:
+            loss = CE(model(batch[0]), batch[1])
+            loss.backward(create_graph=True)
+            used.step()
+            return loss.detach()
+
+        def step_and_clean(batch: Any) -> Tensor:
+            model.zero_grad()
+            return step(batch)
+
+        return how(model, optimizer, loader(), step=step_and_clean, **SHORT)
+
+    torch.manual_seed(3)
+    curve = run(range_test)
+    torch.manual_seed(3)
+    assert curve == run(without)
+    assert curve.reason == "completed"
+
+
 def test_a_batch_that_cannot_be_copied_leaves_it_open() -> None:
     class Uncopyable(list[Any]):
         def __deepcopy__(self, memo: Any) -> Any:

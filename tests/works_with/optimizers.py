@@ -177,11 +177,15 @@ def ways() -> dict[str, Callable[[Any, Any], tuple[Callable[[Any], Any], bool]]]
 
 def builders(cls: Any) -> Iterator[Callable[[Any], Any]]:
     """Yield the ways to make one, most usual first."""
+    from torch.optim import SGD
+
     for lr in ({"lr": 1e-2}, {}):
         yield lambda m, lr=lr: cls(m.parameters(), **lr)
         yield lambda m, lr=lr: cls([{"params": list(m.parameters()), "use_muon": True}], **lr)
         yield lambda m, lr=lr: cls(m, **lr)
         yield lambda m, lr=lr: cls(m.parameters(), num_iterations=100, **lr)
+        yield lambda m, lr=lr: cls(m.parameters(), num_data=64, **lr)
+    yield lambda m: cls(SGD(m.parameters(), lr=1e-2))
 
 
 def seed() -> None:
