@@ -19,8 +19,8 @@ from .suggest import Suggestion
 from .trial import Trial, clearly_above
 
 SLOPES: dict[tuple[str | None, Schedule], tuple[float, float]] = {
-    (None, "constant"): (-0.3, 0.2),
-    (None, "decay"): (-0.1, 0.2),
+    (None, "constant"): (-0.6, 0.25),
+    (None, "decay"): (-0.4, 0.25),
 }
 """Mean and standard deviation, over trainings, of the slope of log10 of the best learning rate over
 log10 of the number of steps. By the optimizer's family; None is for any other."""

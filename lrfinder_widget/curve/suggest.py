@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .budget import NO_BUDGET, Budget, Schedule, shift, usual_steps
+from .budget import NO_BUDGET, USUAL_STEPS, Budget, Schedule, shift
 from .fall import Part
 from .rules import DIVIDED, RULES, Rule
 
@@ -139,7 +139,7 @@ def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
 def _training(budget: Budget) -> str:
     """Describe the training for which a candidate is."""
     steps = budget.train_steps
-    length = f"about {usual_steps(budget):,}" if steps is None else f"{steps:,}"
+    length = f"about {USUAL_STEPS:,}" if steps is None else f"{steps:,}"
     return f"{length} step{'s' if steps != 1 else ''} {_SCHEDULES[budget.schedule]}"
 
 

@@ -134,9 +134,17 @@ def ours(curve: LossCurve, task: Task) -> dict[str, list[float | None]]:
     def always(lr: float | None) -> list[float | None]:
         return [lr] * len(task.runs)
 
-    rules = {f"ours, {rule}": always(curve.suggest(rule).lr) for rule in RULES}
-    rules["ours, minimum/10"] = always(curve.suggest("minimum", divisor=10).lr)
-    return rules
+    planned = [
+        curve.suggest(train_steps=n, schedule="constant" if way == "constant" else "decay").lr
+        for way, n in task.runs
+    ]
+    rules = {f"ours, {rule}": always(curve.suggest(rule).lr) for rule in RULES if rule != "budget"}
+    return {
+        "ours, length given": planned,
+        "ours, no length": always(curve.suggest().lr),
+        **rules,
+        "ours, minimum/10": always(curve.suggest(divisor=10).lr),
+    }
 
 
 def print_table(half: str, truths: dict[str, Truth], suggested: dict[str, Suggestions]) -> None:
