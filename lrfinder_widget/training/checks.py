@@ -6,7 +6,6 @@ import reprlib
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from numbers import Real
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -203,9 +202,10 @@ def check_trainable(model: nn.Module, optimizer: Optimizer) -> None:
 def warn_of_factor(optimizer: Optimizer, stacklevel: int) -> None:
     """Warn if the learning rate is only a factor on a step size that the optimizer estimates.
 
-    Prodigy and D-Adaptation keep the estimate in their groups, as ``d``.
+    Prodigy and D-Adaptation keep the estimate in their groups, as ``d``, beside the count of steps.
+    Adafactor has a constant of that name.
     """
-    if all(isinstance(group.get("d"), (Real, Tensor)) for group in optimizer.param_groups):
+    if all("d" in group and ("k" in group or "step" in group) for group in optimizer.param_groups):
         warnings.warn(
             f"{type(optimizer).__name__} estimates its own step size, d, and lr is a factor on it, "
             "usually 1. The LR range test shows that factor: read a suggestion near 1 as a "

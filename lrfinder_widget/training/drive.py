@@ -69,7 +69,8 @@ class Drive:
         self._guard = guard
         self._lr = 0.0
         self._left = TRIES + 1
-        self._take: Act = self._look
+        # Unbound: a run must not wait for the garbage collector to let go of its model and data.
+        self._take: Callable[[Drive, Any], Any] = Drive._look
         self._rates: list[float] = []  # of the groups, as they were set for this step
         self._weights = _Weights(task.optimizer)
         self._done = not (watch and self._weights.note())
@@ -93,7 +94,7 @@ class Drive:
         self._left -= 1
         self._rates = self._rates_now()
         try:
-            return self._take(batch)
+            return self._take(self, batch)
         except BaseException:
             self._weights.forget()  # a kept traceback must not keep a copy of the model
             raise
@@ -116,7 +117,7 @@ class Drive:
         moved = self._weights.have_moved()
         if moved:
             by_update = bool(calls) and all(at_our_rate for at_our_rate, _ in calls)
-            self._take = self._try_update if by_update else self._take_twice
+            self._take = Drive._try_update if by_update else Drive._take_twice
             self._left = TRIES
             closure = any(closure for _, closure in calls)  # it may do more than a step may
             moved = None if closure or not self._weights.note() else True

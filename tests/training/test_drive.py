@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -495,6 +496,22 @@ def test_a_kept_traceback_keeps_no_copy(error: type[BaseException], other: bool)
     kept = gc.get_objects()
     assert not any(type(thing) is Snapshot for thing in kept)
     assert not any(type(thing) is drive._Weights and thing._copies for thing in kept)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_run_that_has_ended_is_gone_without_the_garbage_collector(other: bool) -> None:
+    model, optimizer = trained(sgd_momentum)
+    used = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9) if other else optimizer
+    step = own_loop(model, used)
+    gone = weakref.ref(step)
+    gc.collect()
+    gc.disable()
+    try:
+        range_test(model, optimizer, loader(), step=step, num_iter=12)
+        del step
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # -- all doors -------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class Estimating(torch.optim.SGD):
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, lr=1.0)
         for group in self.param_groups:
-            group["d"] = 1e-6
+            group |= {"d": 1e-6, "k": 0}
 
 
 @pytest.mark.parametrize("door", [range_test, sweep, LRFinder])
@@ -124,9 +124,10 @@ def test_an_optimizer_that_estimates_its_step_is_warned_of(door: Any) -> None:
         made.close()
 
 
-def test_no_other_is() -> None:
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.Adafactor])
+def test_no_other_is(kind: Any) -> None:
     model = linear()
-    optimizer = torch.optim.Adam(model.parameters())
+    optimizer = kind(model.parameters())
     train(model, optimizer, loader(), 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -100,8 +100,10 @@ class Task(NamedTuple):
     """Whether the test needs the step, too."""
 
     def things(self) -> list[Any]:
-        state = self.optimizer.state_dict() if not isinstance(self.optimizer, list) else None
-        return [list(self.model.parameters()), state]
+        groups = [
+            {k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups
+        ]
+        return [list(self.model.parameters()), list(self.optimizer.state.values()), groups]
 
 
 def data() -> list[Any]:
