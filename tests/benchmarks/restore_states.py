@@ -31,27 +31,33 @@ class Boom(Exception):
 
 
 class Fault:
-    """Called in the model, the data and the loss; acts at the one and the time it is told."""
+    """Called in the model, the data and the loss; acts at the one and the time it is told.
 
-    def __init__(self) -> None:
-        self.where, self.left, self.acted = "", 0, False
+    What it counts belongs to the class: an object's own would be put back with the model.
+    """
 
-    def arm(self, end: str) -> None:
-        self.where = "model" if end == "interrupt" else end
-        self.left = FAILS_AT * BATCH if end == "data" else FAILS_AT
-        self.act = self.interrupt if end == "interrupt" else self.fail
+    where, left, acted = "", 0, False
 
-    def __call__(self, where: str) -> None:
-        if where == self.where:
-            self.left -= 1
-            if self.left == 0:
-                self.acted = True
-                self.act()
+    @classmethod
+    def arm(cls, end: str) -> None:
+        cls.where = "model" if end == "interrupt" else end
+        cls.left = FAILS_AT * BATCH if end == "data" else FAILS_AT
+        cls.act = cls.interrupt if end == "interrupt" else cls.fail
 
-    def interrupt(self) -> None:
+    @classmethod
+    def __call__(cls, where: str) -> None:
+        if where == cls.where:
+            cls.left -= 1
+            if cls.left == 0:
+                cls.acted = True
+                cls.act()
+
+    @staticmethod
+    def interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
 
-    def fail(self) -> None:
+    @staticmethod
+    def fail() -> None:
         raise Boom
 
 

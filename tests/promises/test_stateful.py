@@ -240,10 +240,12 @@ class LRFinderMachine(Machine):
         fate = self.gate()
         if fate is not None:
             raise fate
-        with torch.no_grad():
-            self.model.weight += 1.0
-            torch.rand(1)
-            return float(self.model.weight.sum()) ** 2
+        # By the optimizer: a step that moves weights by itself is called once more, to see whether
+        # the learning rate has an effect.
+        self.model.weight.grad = -torch.ones_like(self.model.weight)
+        self.optimizer.step()
+        torch.rand(1)
+        return float(self.model.weight.detach().sum()) ** 2
 
     def _state_of_training(self) -> Any:
         shown = picture(self.model, self.optimizer)
