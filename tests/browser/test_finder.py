@@ -49,7 +49,7 @@ def test_quickstart_from_start_to_a_dragged_learning_rate(host: Host) -> None:
     assert growing == sorted(growing)
     assert len(growing) >= 3, drawn
     expect(finder.status).to_contain_text("Everything has been restored.")
-    expect(finder.status).to_contain_text("candidate")
+    expect(finder.status).to_contain_text("this suggests")
     assert finder.label().startswith("candidate ")
     assert host.append_and_run("print(lr)") == "0.0001"  # a candidate alone writes nothing
     host.screenshot("finished", finder.root)
