@@ -44,7 +44,7 @@ def test_the_parts_of_a_fall_follow_each_other(n, height, quiet, wild, seed):
 
 
 def test_a_weak_fall_is_found_and_said_to_be_weak():
-    found = [weak(seed=seed).suggestion for seed in range(200)]
+    found = [weak(seed=seed).suggest("minimum") for seed in range(200)]
     named = [each for each in found if each.lr is not None]
     assert len(named) >= 180  # 150 by the smoothed losses alone
     assert all(10**-4.2 < each.lr < 10**-1.2 for each in named)

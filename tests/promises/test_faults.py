@@ -701,8 +701,9 @@ def test_a_worker_that_is_killed_ends_the_run_and_everything_is_restored() -> No
 
 def test_the_exception_of_a_failed_run_keeps_no_copy_of_the_model() -> None:
     setup = make("plain")
+    others = weakref.WeakSet(_snapshots())  # of runs that other tests have left under way
     snapshots: list[Any] = []
-    setup.probe.arm("step", calls("plain")["step"], _remembering(snapshots))
+    setup.probe.arm("step", calls("plain")["step"], _remembering(snapshots, others))
     test = RangeTest(sweep(**setup.sweep)).start()
     with pytest.raises(Boom):
         test.wait(PATIENCE_S)
@@ -712,9 +713,13 @@ def test_the_exception_of_a_failed_run_keeps_no_copy_of_the_model() -> None:
     assert not any(snapshot() for snapshot in snapshots)
 
 
-def _remembering(snapshots: list[Any]) -> Callable[[], object]:
+def _snapshots() -> list[Snapshot]:
+    return [thing for thing in gc.get_objects() if type(thing) is Snapshot]
+
+
+def _remembering(snapshots: list[Any], others: weakref.WeakSet[Any]) -> Callable[[], object]:
     def act() -> None:
-        snapshots.extend(weakref.ref(o) for o in gc.get_objects() if type(o) is Snapshot)
+        snapshots.extend(weakref.ref(o) for o in _snapshots() if o not in others)
         raise Boom
 
     return act
