@@ -73,7 +73,7 @@ USUAL_STEPS = 1_000
 # By schedule: the shift for 2,000 steps, and its change per tenfold length, in decades. Fitted on
 # the development tasks of tests/benchmarks/excess.py whose truth was complete, all kinds of
 # optimizers together: with a law for each kind, tasks left out of the fit fared no better.
-_LAW: dict[Schedule, tuple[float, float]] = {"constant": (-0.6, -0.6), "decay": (-0.1, -0.4)}
+LAW: dict[Schedule, tuple[float, float]] = {"constant": (-0.6, -0.6), "decay": (-0.1, -0.4)}
 _AT = 2_000
 _MEASURED = (250, 20_000)  # steps
 _ERROR, _ERROR_UNKNOWN = 0.3, 0.1  # the second is added for each of family and length
@@ -95,7 +95,7 @@ def shift(budget: Budget) -> tuple[float, float]:
         place, and the standard error of that, in decades.
     """
     steps = USUAL_STEPS if budget.train_steps is None else budget.train_steps
-    at, slope = _LAW[budget.schedule]
+    at, slope = LAW[budget.schedule]
     length, shortest, longest = math.log10(steps), *map(math.log10, _MEASURED)
     within = min(max(length, math.log10(SHORTEST)), math.log10(LONGEST))
     error = _ERROR + _GROWTH * max(shortest - length, length - longest, 0.0)

@@ -47,15 +47,12 @@ class Comparison:
         The losses of the starting weights on the held-out batches.
     scheduled : bool, default False
         Whether the trials had a schedule, rather than a constant learning rate.
-    family : str, optional
-        The optimizer's family, for `suggest`.
     """
 
     trials: list[Trial]
     baseline: Array | None = None
     held_out: Array | None = None
     scheduled: bool = False
-    family: str | None = None
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.trials)} learning rates: {self.reason}>"
@@ -207,10 +204,7 @@ class Comparison:
         return text
 
     def suggest(
-        self,
-        train_steps: int | None = None,
-        schedule: Schedule | None = None,
-        family: str | None = None,
+        self, train_steps: int | None = None, schedule: Schedule | None = None
     ) -> Suggestion:
         """Suggest the learning rate of a longer training from the held-out losses of the trials.
 
@@ -226,8 +220,6 @@ class Comparison:
             The length of the planned training, in optimizer steps; by default that of the trials.
         schedule : {"constant", "decay"}, optional
             The schedule of the planned training; by default that of the trials.
-        family : str, optional
-            The optimizer's family; by default that of the trials.
 
         Returns
         -------
@@ -256,7 +248,6 @@ class Comparison:
             steps=train_steps or len(winner.losses),
             planned=schedule or tried,
             tried=tried,
-            family=family or self.family,
         )
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Array
-from .budget import Schedule
+from .budget import LAW, Schedule
 from .suggest import Suggestion
 from .trial import Trial, clearly_above
 
-SLOPES: dict[tuple[str | None, Schedule], tuple[float, float]] = {
-    (None, "constant"): (-0.6, 0.25),
-    (None, "decay"): (-0.4, 0.25),
-}
+SLOPES = {schedule: (slope, 0.25) for schedule, (_, slope) in LAW.items()}
 """Mean and standard deviation, over trainings, of the slope of log10 of the best learning rate over
-log10 of the number of steps. By the optimizer's family; None is for any other."""
+log10 of the number of steps."""
 
 _FOUR_IN_FIVE = 1.28  # the half width, in standard errors, of an interval that holds so many
 # Errors of the best learning rate at one horizon: of a parabola and of an edge, as a share of the
@@ -85,7 +82,6 @@ def extrapolate(
     horizons: Sequence[Horizon],
     steps: int,
     schedule: Schedule,
-    family: str | None = None,
     *,
     as_tried: bool = True,
 ) -> tuple[float, float]:
@@ -102,15 +98,13 @@ def extrapolate(
         The length of the planned training.
     schedule : {"constant", "decay"}
         That of the planned training.
-    family : str, optional
-        The optimizer's family, a key of `SLOPES`.
     as_tried : bool, default True
         Whether the trials had the same kind of schedule. Otherwise their own slope is not used, and
         the error is larger.
     """
     x = np.log10([horizon.steps for horizon in horizons])
     y, error = np.array([best_at(horizon) for horizon in horizons]).T
-    mean, deviation = SLOPES.get((family, schedule), SLOPES[None, schedule])
+    mean, deviation = SLOPES[schedule]
     variance, precision, slope = float(error[-1]) ** 2, deviation**-2, mean
     if as_tried:
         weight = error**-2
@@ -131,7 +125,6 @@ def suggest_longer(
     steps: int,
     planned: Schedule,
     tried: Schedule,
-    family: str | None,
 ) -> Suggestion:
     """Suggest the learning rate of a longer training, with an interval and a sentence.
 
@@ -145,11 +138,9 @@ def suggest_longer(
         The length of the planned training.
     planned, tried : {"constant", "decay"}
         The schedule of the planned training, and that of the trials.
-    family : str or None
-        The optimizer's family.
     """
     horizons = _horizons([trial for trial in trials if _ratios(trial) == _ratios(winner)], winner)
-    best, error = extrapolate(horizons, steps, planned, family, as_tried=planned == tried)
+    best, error = extrapolate(horizons, steps, planned, as_tried=planned == tried)
     half = _FOUR_IN_FIVE * error
     lr, low, high = (10**each for each in (best, best - half, best + half))
     tried_steps = len(winner.losses)

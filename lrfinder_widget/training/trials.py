@@ -19,7 +19,6 @@ from lrfinder_widget.data.batches import can_begin_again
 from lrfinder_widget.data.describe import describe
 
 from .checks import check_lrs
-from .family import family_of
 from .held_out import Evaluate, Found, HeldOut, Rates, Train
 from .ladder import ladder, warm_up_and_decay
 from .param_groups import set_each
@@ -86,7 +85,6 @@ class Trials:
         self._scheduled = schedule is not None
         self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
         self._halving = halving
-        self._family = family_of(task.optimizer)
         self._held_out = None if held_out is None else HeldOut(task, held_out, evaluate)
         task.check_trainable()
         self._task = task
@@ -104,9 +102,7 @@ class Trials:
         lr, losses, found = self._running
         if losses:
             trials[lr] = _trial(lr, losses.copy(), found, completed=False)
-        return Comparison(
-            list(trials.values()), self._baseline, self._start, self._scheduled, self._family
-        )
+        return Comparison(list(trials.values()), self._baseline, self._start, self._scheduled)
 
     @property
     def steps_in_all(self) -> int:

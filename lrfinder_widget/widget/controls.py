@@ -172,11 +172,7 @@ def _state_sentence(
             "resume or stop the test before you use it."
         )
     if test.state is State.FAILED:
-        error = error_text(test.exception)
-        restored = "; everything has been restored."
-        if test.unrestored:
-            restored = f". {unrestored_text(test.unrestored)}"
-        return f"Failed after {done} steps{restored} {error}"
+        return f"Failed after {done} steps{after_failure(test)}"
     at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
         "completed": f"All {total} steps done.",
@@ -190,9 +186,12 @@ def _state_sentence(
     return f"{ended[test.reason or 'stopped']} {unrestored_text(test.unrestored)}"
 
 
-def error_text(exception: BaseException | None) -> str:
-    """Return the type, the message and the notes of an exception."""
-    return "".join(traceback.format_exception_only(exception)).strip()
+def after_failure(test: RangeTest) -> str:
+    """Say what of a failed run was restored, then its exception's type, message and notes."""
+    restored = "; everything has been restored."
+    if test.unrestored:
+        restored = f". {unrestored_text(test.unrestored)}"
+    return f"{restored} {''.join(traceback.format_exception_only(test.exception)).strip()}"
 
 
 def status_text(sentence: str, exception: BaseException | None = None) -> str:

@@ -21,7 +21,7 @@ from lrfinder_widget.training.ladder import Ladder
 from lrfinder_widget.training.trials import Trials
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
-from .controls import error_text
+from .controls import after_failure
 from .factory import WidgetFactory, close_tree
 from .lines import START, line_style, swatch
 from .number import format_lr, parse_number
@@ -244,10 +244,7 @@ _WAY_ON = "Try compares {}, from the same start, by trial runs."
 
 def _sentence(run: RangeTest, trials: Trials, comparison: Comparison) -> str:
     if run.state is State.FAILED:
-        restored = "; everything has been restored."
-        if run.unrestored:
-            restored = f". {unrestored_text(run.unrestored)}"
-        return f"The trial runs failed{restored} {error_text(run.exception)}"
+        return f"The trial runs failed{after_failure(run)}"
     what = f"{trials.about[0].upper()}{trials.about[1:]}: " if trials.about else ""
     if not run.state.ended:
         done, in_all, pace = len(run), trials.steps_in_all, trials.seconds_per_step

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from regret_models import levelled
 from torch import Tensor, nn
 
 
@@ -106,6 +107,13 @@ class Recurrent(nn.Module):
     def forward(self, text: Tensor) -> Tensor:
         said: Tensor = self.say(self.read(self.embed(text))[0])
         return said.transpose(1, 2)
+
+
+def levelled_reader(embedded: int, *widths: int) -> nn.Sequential:
+    """Says what follows eight characters, with LayerNorm after each hidden layer."""
+    return nn.Sequential(
+        nn.Embedding(118, embedded), nn.Flatten(), levelled(8 * embedded, *widths, 118)
+    )
 
 
 def skipgram(words: int, width: int) -> nn.Sequential:

@@ -30,6 +30,7 @@ from excess_models import (
     Transformer,
     autoencoder,
     lenet,
+    levelled_reader,
     matrices,
     resnet,
     resnet18,
@@ -37,7 +38,7 @@ from excess_models import (
     strided,
 )
 from numpy.typing import NDArray
-from regret_models import conv, levelled, mlp, reader
+from regret_models import conv, mlp, reader
 from regret_tasks import Batches
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Muon, Optimizer
@@ -159,12 +160,7 @@ DEVELOPMENT = {
     ),
     "tools-levelled-adamw-16": Task(
         partial(text, "types", 8),
-        partial(
-            lambda width: nn.Sequential(
-                nn.Embedding(118, 12), nn.Flatten(), levelled(96, width, 118)
-            ),
-            64,
-        ),
+        partial(levelled_reader, 12, 64),
         "adamw",
         16,
     ),
@@ -265,12 +261,7 @@ JUDGING = {
     ),
     "numbers-levelled-sgd-32": Task(
         partial(text, "numbers", 8),
-        partial(
-            lambda width: nn.Sequential(
-                nn.Embedding(118, 32), nn.Flatten(), levelled(256, width, width, 118)
-            ),
-            256,
-        ),
+        partial(levelled_reader, 32, 256, 256),
         "sgd",
         32,
     ),

@@ -66,14 +66,14 @@ def test_equal_losses_have_their_middle_and_those_hard_to_distinguish_count_as_e
 
 
 def test_without_a_slope_of_its_own_it_is_that_of_other_trainings() -> None:
-    mean, deviation = SLOPES[None, "constant"]
+    mean, deviation = SLOPES["constant"]
     lr, error = extrapolate([horizon(100, -2.2)], 10_000, "constant")
     assert lr == pytest.approx(-2.2 + 2 * mean)
     assert error == pytest.approx(np.hypot(0.1, 2 * deviation))
 
 
 def test_its_own_slope_and_that_of_others_are_weighted_by_their_precision() -> None:
-    slope, (mean, deviation) = -0.8, SLOPES[None, "constant"]
+    slope, (mean, deviation) = -0.8, SLOPES["constant"]
     steps = (125, 250, 500)
     horizons = [horizon(n, -2.2 + slope * np.log10(n / 500)) for n in steps]
     own = 0.1**-2 * ((np.log10(steps) - np.log10(steps).mean()) ** 2).sum()
@@ -93,19 +93,10 @@ def test_the_further_ahead_the_larger_the_error() -> None:
 
 def test_trials_with_another_schedule_are_a_starting_point_and_no_slope() -> None:
     horizons = [horizon(n, -2.2 - 2 * np.log10(n / 500)) for n in (125, 250, 500)]
-    mean, deviation = SLOPES[None, "decay"]
+    mean, deviation = SLOPES["decay"]
     lr, error = extrapolate(horizons, 5_000, "decay", as_tried=False)
     assert lr == pytest.approx(-2.2 + mean)
     assert error == pytest.approx(np.hypot(np.hypot(0.1, 0.2), deviation))
-
-
-def test_a_family_has_a_slope_of_its_own_and_an_unknown_one_that_of_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(SLOPES, ("steady", "constant"), (0.0, 0.1))
-    one = [horizon(100, -2.2)]
-    assert extrapolate(one, 10_000, "constant", "steady")[0] == pytest.approx(-2.2)
-    assert extrapolate(one, 10_000, "constant", "new") == extrapolate(one, 10_000, "constant")
 
 
 # -- suggestions ----------------------------------------------------------------------------------
@@ -132,7 +123,7 @@ def test_a_longer_training_gets_a_lower_rate_with_an_interval_and_a_sentence() -
     found = Comparison([trial(lr) for lr in LRS], held_out=start())
     now, later = found.suggest(), found.suggest(40_000)
     assert now.lr == pytest.approx(1e-2)
-    mean, _ = SLOPES[None, "constant"]
+    mean, _ = SLOPES["constant"]
     assert 1e-2 * 10 ** (2 * mean) < later.lr < 1e-2 * 10 ** (2 * -0.3)  # its own slope is -0.3
     for one in (now, later):
         assert one.low is not None
@@ -156,16 +147,6 @@ def test_a_decay_is_planned_from_constant_trials_with_less_confidence() -> None:
     assert "with a decay" in decay.reason
     scheduled = Comparison([trial(lr) for lr in LRS], held_out=start(), scheduled=True)
     assert scheduled.suggest() == scheduled.suggest(400, "decay")
-
-
-def test_the_family_of_the_trials_counts_unless_another_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(SLOPES, ("steady", "constant"), (0.0, 1e-6))
-    trials = [trial(lr) for lr in LRS]
-    named = Comparison(trials, held_out=start()).suggest(40_000, family="steady")
-    assert named == Comparison(trials, held_out=start(), family="steady").suggest(40_000)
-    assert named.lr == pytest.approx(1e-2)
 
 
 def test_the_edge_of_what_was_tried_is_told() -> None:
