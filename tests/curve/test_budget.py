@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from curves import decades, first_weak, known, lowest, repeated
+from curves import decades, first_weak, known, repeated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +116,9 @@ def test_the_candidate_is_the_minimums_moved_by_the_shift(family, schedule, step
     moved, error = shift(curve.budget)
     minimum, found = curve.suggest("minimum"), curve.suggestion
     assert found == curve.suggest("budget")
-    assert found.lr == pytest.approx(min(minimum.lr * 10**moved, lowest()), rel=0.15)
+    part = curve._reading.before_turn
+    place = part.fall.centre(part.log10_lr)
+    assert found.lr == pytest.approx(min(minimum.lr * 10**moved, place))
     assert found.rule == "budget"
     assert found.low == pytest.approx(found.lr / 10**error)
     assert found.lr <= found.high <= found.lr * 10**error * 1.001
