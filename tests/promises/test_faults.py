@@ -75,7 +75,8 @@ def nothing_is_left(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     for thread in set(threading.enumerate()) - threads:  # a timer that was cancelled ends at once
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
-    assert set(multiprocessing.active_children()) == processes
+    # One that an earlier test has let go of may end during this one.
+    assert set(multiprocessing.active_children()) - processes == set()
     assert settings() == before
     assert list(place.iterdir()) == []
     torch.set_num_threads(torch_threads)
