@@ -15,16 +15,19 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from excess_tasks import STEP, TASKS, Array, Task
 from torch import Tensor, nn
 
+Run: TypeAlias = tuple[str, int]  # schedule and number of steps
+
 TRUTH = Path(__file__).parent / "truth"
 MOST_RATES = 12
 LOST = 1e4  # the loss of a run that diverged
+FAR = 3.0  # times the best loss
 LOOKS, LAST = 5, 0.02  # the end is the mean of five looks over the last fiftieth of the steps
 
 
@@ -56,70 +59,64 @@ def machine() -> str:
 def complete(name: str) -> None:
     """Train at each rate of the grid; where the best is at an end, at one more there."""
     task, truth = TASKS[name], known(name)
-    while True:
-        exponents = missing(task, truth)
-        if not exponents:
-            return
-        for exponent in exponents:
-            for seed in range(task.starts):
-                key = f"{exponent:g} {seed}"
-                if key in truth["reached"]:
-                    continue
-                begun = time.process_time()
-                truth["reached"][key] = reach(task, 10**exponent, seed)
-                if str(seed) not in truth["start"]:
-                    model = task.begin(seed)[0]
-                    truth["start"][str(seed)] = look(task, model)
-                    truth["parameters"] = sum(p.numel() for p in model.parameters())
-                truth["seconds"] = round(truth["seconds"] + time.process_time() - begun, 1)
-                keep(name, truth)
-                print(f"{name} {key}: {truth['reached'][key]}", file=sys.stderr, flush=True)
+    while left := missing(task, truth):
+        for exponent, seed, runs in left:
+            key = f"{exponent:g} {seed}"
+            begun = time.process_time()
+            truth["reached"][key] = reach(task, 10**exponent, seed, runs)
+            if str(seed) not in truth["start"]:
+                model = task.begin(seed)[0]
+                truth["start"][str(seed)] = look(task, model)
+                truth["parameters"] = sum(p.numel() for p in model.parameters())
+            truth["seconds"] = round(truth["seconds"] + time.process_time() - begun, 1)
+            keep(name, truth)
+            print(f"{name} {key}: {truth['reached'][key]}", file=sys.stderr, flush=True)
 
 
-def missing(task: Task, truth: dict[str, Any]) -> list[float]:
-    """The exponents that are still to be trained at, from the grid or beyond its ends."""
-    done = {float(key.split()[0]) for key in truth["reached"]}
-    starts = range(task.starts)
-    whole = [e for e in done if all(f"{e:g} {s}" in truth["reached"] for s in starts)]
-    left = [e for e in task.grid if e not in whole] + [
-        e for e in sorted(done) if e not in whole and e not in task.grid
-    ]
-    if left or len(whole) >= MOST_RATES:
+def missing(task: Task, truth: dict[str, Any]) -> list[tuple[float, int, list[Run]]]:
+    """Exponents, starts and runs that are still to be trained; first those of one start.
+
+    The other starts leave out the runs that ended far above the best: as an excess counts as 1 at
+    most, their means would not change it.
+    """
+    reached = truth["reached"]
+    exponents = sorted({*task.grid, *(float(key.split()[0]) for key in reached)})
+    if left := [(e, 0, task.runs) for e in exponents if f"{e:g} 0" not in reached]:
         return left
-    losses = held_out(task, truth, sorted(whole))
-    best = losses.argmin(axis=1)
-    beyond = []
-    if (best == 0).any():
-        beyond.append(min(whole) - STEP)
-    if (best == len(whole) - 1).any():
-        beyond.append(max(whole) + STEP)
-    return [round(e, 3) for e in beyond]
+    first = held_out(task, truth, exponents, starts=1)
+    near = first <= FAR * first.min(axis=1, keepdims=True)
+    for seed in range(1, task.starts):
+        for i, e in enumerate(exponents):
+            runs = [run for run, close in zip(task.runs, near[:, i], strict=True) if close]
+            if runs and f"{e:g} {seed}" not in reached:
+                left.append((e, seed, runs))
+    if left or len(exponents) >= MOST_RATES:
+        return left
+    best = held_out(task, truth, exponents).argmin(axis=1)
+    beyond = [min(exponents) - STEP] if (best == 0).any() else []
+    beyond += [max(exponents) + STEP] if (best == len(exponents) - 1).any() else []
+    return [(round(e, 3), 0, task.runs) for e in beyond]
 
 
-def held_out(task: Task, truth: dict[str, Any], exponents: list[float], what: int = 0) -> Array:
+def held_out(
+    task: Task,
+    truth: dict[str, Any],
+    exponents: list[float],
+    what: int = 0,
+    starts: int | None = None,
+) -> Array:
     """Held-out losses (or with ``what=1`` accuracies), the mean over starts: runs × rates.
 
     The loss of a run that diverged counts as `LOST`. Accuracies are nan where the targets are
     numbers.
     """
 
-    def value(end: list[float]) -> float:
-        return end[what] if what < len(end) else math.nan
+    def mean(schedule: str, steps: int, exponent: float) -> float:
+        keys = (f"{exponent:g} {seed}" for seed in range(starts or task.starts))
+        ends = [truth["reached"].get(key, {}).get(f"{schedule} {steps}") for key in keys]
+        return float(np.mean([end[what] if what < len(end) else math.nan for end in ends if end]))
 
-    return np.array(
-        [
-            [
-                np.mean(
-                    [
-                        value(truth["reached"][f"{e:g} {seed}"][f"{schedule} {steps}"])
-                        for seed in range(task.starts)
-                    ]
-                )
-                for e in exponents
-            ]
-            for schedule, steps in task.runs
-        ]
-    )
+    return np.array([[mean(*run, e) for e in exponents] for run in task.runs])
 
 
 def keep(name: str, truth: dict[str, Any]) -> None:
@@ -130,14 +127,15 @@ def keep(name: str, truth: dict[str, Any]) -> None:
     unfinished.replace(path_of(name))
 
 
-def reach(task: Task, lr: float, seed: int) -> dict[str, list[float]]:
+def reach(task: Task, lr: float, seed: int, runs: list[Run]) -> dict[str, list[float]]:
     """Train once at a constant rate and once for each decayed run; the held-out loss of each end.
 
     Accuracy follows the loss where the targets are classes.
     """
     reached: dict[str, list[float]] = {}
-    ways = [("constant", max(task.constant), set(task.constant))] if task.constant else []
-    ways += [(task.decay, steps, {steps}) for steps in task.decayed]
+    constant = {steps for schedule, steps in runs if schedule == "constant"}
+    ways = [("constant", max(constant), constant)] if constant else []
+    ways += [(schedule, steps, {steps}) for schedule, steps in runs if schedule != "constant"]
     for schedule, steps, ends in ways:
         looks = train(task, lr * task.factors(schedule, steps), seed, ends)
         for end in sorted(ends):
