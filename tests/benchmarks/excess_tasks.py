@@ -39,23 +39,15 @@ from excess_models import (
 )
 from numpy.typing import NDArray
 from regret_models import conv, mlp, reader
-from regret_tasks import Batches
+from regret_tasks import DEFAULT_LR, OPTIMIZERS, Batches
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, Muon, Optimizer
+from torch.optim import Optimizer
 
 Array = NDArray[np.float64]
 
-# What people begin with, and the middle of the grid.
-DEFAULT_LR = {"sgd": 1e-1, "momentum": 1e-2, "adam": 1e-3, "adamw": 1e-3, "muon": 2e-2}
+# The middle of the grid.
 MIDDLE_LR = {"sgd": 1e-1, "momentum": 1e-2, "adam": 1e-3, "adamw": 1e-3, "muon": 1e-2}
 GRID_POINTS, STEP = 8, 0.5  # in decades
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": SGD,
-    "momentum": partial(SGD, momentum=0.9),
-    "adam": partial(Adam, fused=True),
-    "adamw": partial(AdamW, fused=True),
-    "muon": partial(Muon, weight_decay=0.0),
-}
 CLASSES, SQUARES = nn.CrossEntropyLoss(), nn.MSELoss()
 WARM_UP = 0.05  # of the steps, where a task has one
 

@@ -70,14 +70,14 @@ from regret_models import (
     reader,
 )
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Muon, Optimizer
 
 Array = NDArray[np.float64]
 
 VERSION = 1  # of the tasks: raise it when one changes, or the cache holds the old truth
 
 # What people begin with, and where to look for the truth.
-DEFAULT_LR = {"sgd": 1e-1, "momentum": 1e-2, "adam": 1e-3, "adamw": 1e-3}
+DEFAULT_LR = {"sgd": 1e-1, "momentum": 1e-2, "adam": 1e-3, "adamw": 1e-3, "muon": 2e-2}
 LOWEST_LR = {"sgd": 1e-4, "momentum": 1e-5, "adam": 1e-5, "adamw": 1e-5}
 GRID_DECADES, GRID_POINTS = 5, 16
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -85,6 +85,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "momentum": partial(SGD, momentum=0.9),
     "adam": partial(Adam, fused=True),
     "adamw": partial(AdamW, fused=True),
+    "muon": partial(Muon, weight_decay=0.0),
 }
 
 
