@@ -7,6 +7,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import SpawnContext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from lrfinder_widget import LRFinder, range_test
 from lrfinder_widget.data.batches import Batches
+from lrfinder_widget.data.workers import Grace
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -324,6 +327,51 @@ def test_no_worker_is_left(kind: str, end: str) -> None:
     for thread in set(threading.enumerate()) - threads:  # a queue's own may still be ending
         thread.join(10)
         assert not thread.is_alive()
+
+
+class ThreadAsProcess(threading.Thread):
+    @property
+    def pid(self) -> int:
+        return id(self)
+
+
+class QueueInProcess(queue.Queue[Any]):
+    def close(self) -> None:
+        pass
+
+    def cancel_join_thread(self) -> None:
+        pass
+
+
+class ThreadsForWorkers(SpawnContext):
+    """Starts threads where a loader asks for processes."""
+
+    _name = "threads"
+    Process = ThreadAsProcess  # type: ignore[assignment]
+    Queue = QueueInProcess  # type: ignore[assignment]
+
+
+def test_workers_may_be_threads() -> None:
+    source = DataLoader(
+        classes(), batch_size=8, num_workers=1, multiprocessing_context=ThreadsForWorkers()
+    )
+    before = set(threading.enumerate())
+    run_a_test(source)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_busy_worker_that_is_a_thread_is_not_terminated() -> None:
+    over = threading.Event()
+    worker = ThreadAsProcess(target=over.wait, args=(50,), daemon=True)
+    worker.start()
+    grace = Grace([SimpleNamespace(_workers=[worker])], grace_s=0)
+    with grace:
+        grace._timer.join(10)  # an error in it would be one of this test
+    over.set()
+    worker.join(10)
+    assert not worker.is_alive()
 
 
 def test_workers_that_had_started_when_another_failed_to_start_are_ended(

@@ -19,6 +19,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby, islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,9 +136,13 @@ def running() -> set[tuple[int, str]]:
     """Return the worker processes and threads that there are now."""
     import psutil
 
-    children = psutil.Process().children(recursive=True)
-    processes = {(p.pid, f"process {p.name()}") for p in children if p.status() != "zombie"}
-    return processes | {(t.ident or 0, f"thread {t.name}") for t in threading.enumerate()}
+    found = {(thread.ident or 0, f"thread {thread.name}") for thread in threading.enumerate()}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            command = " ".join(process.cmdline())  # empty if it has ended
+            if command and "resource_tracker" not in command:  # Python's own, for life
+                found.add((process.pid, f"process {process.name()}"))
+    return found
 
 
 def apart(setting: Any, options: dict[str, Any], moment: str, *, test: bool) -> Life:
