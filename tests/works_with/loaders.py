@@ -133,16 +133,19 @@ def range_test_of(task: Any) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
 
 
 def running() -> set[tuple[int, str]]:
-    """Return the worker processes and threads that there are now."""
+    """Return the worker processes and threads that there are now.
+
+    Those that Python and tqdm start at the first use, for life, are none.
+    """
     import psutil
 
     found = {(thread.ident or 0, f"thread {thread.name}") for thread in threading.enumerate()}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             command = " ".join(process.cmdline())  # empty if it has ended
-            if command and "resource_tracker" not in command:  # Python's own, for life
+            if command and "resource_tracker" not in command:
                 found.add((process.pid, f"process {process.name()}"))
-    return found
+    return {(number, name) for number, name in found if name != "thread tqdm_monitor"}
 
 
 def apart(setting: Any, options: dict[str, Any], moment: str, *, test: bool) -> Life:

@@ -13,7 +13,7 @@ import torch
 from common import ROOT
 from torch import Tensor, nn
 from torch.optim import SGD
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 SAMPLES, SIZE, CLASSES, BATCH = 48, 6, 4, 8
 X = torch.randn(SAMPLES, SIZE, generator=torch.Generator().manual_seed(0))
@@ -23,7 +23,6 @@ WORKERS = {
     "2": {"num_workers": 2},
     "2 persistent": {"num_workers": 2, "persistent_workers": True},
 }
-NONE = {"0": {}}
 FORKED = {name: WORKERS[name] for name in ("0", "2")}
 
 torch.set_num_threads(1)  # set before the trainings are forked
@@ -125,16 +124,16 @@ def _torchdata() -> Iterator[Setting]:
 
     yield Setting("StatefulDataLoader, asked for its state", saved)
 
-    def pipeline(num_workers: int = 0, method: str = "thread", prefetch: int = 0) -> Task:
-        samples = Samples()
+    def pipeline(num_workers: int = 0, prefetch: int = 0) -> Task:
+        samples = TensorDataset(X, Y)  # which thread gets which sample is a matter of chance
         node: Any = nodes.SamplerWrapper(RandomSampler(samples))
-        node = nodes.ParallelMapper(node, samples.__getitem__, num_workers, method=method)
+        node = nodes.ParallelMapper(node, samples.__getitem__, num_workers)
         node = nodes.Mapper(nodes.Batcher(node, BATCH), default_collate)
         return plain(nodes.Loader(nodes.Prefetcher(node, prefetch) if prefetch else node))
 
-    processes = {"0": {}, "2": {"num_workers": 2, "method": "process"}}
-    yield Setting("nodes.Loader", pipeline, processes)
-    yield Setting("nodes.Loader of a Prefetcher", lambda **o: pipeline(prefetch=2, **o), processes)
+    threads = {"0": {}, "2 threads": {"num_workers": 2}}
+    yield Setting("nodes.Loader", pipeline, threads)
+    yield Setting("nodes.Loader of a Prefetcher", lambda **o: pipeline(prefetch=2, **o), threads)
 
 
 # -- streams --------------------------------------------------------------------------------------
@@ -149,27 +148,25 @@ def _webdataset() -> Iterator[Setting]:
             sink.write({"__key__": f"{i:04d}", "x.pth": X[i], "y.cls": i % CLASSES})
     urls = f"{place}/part-{{00..03}}.tar"
 
-    def samples(**options: Any) -> Any:
-        data = wds.WebDataset(urls, **options).shuffle(16).decode().to_tuple("x.pth", "y.cls")
-        return data.map_tuple(augmented, int)
+    def samples(shardshuffle: Any = 4, **options: Any) -> Any:
+        data = wds.WebDataset(urls, shardshuffle=shardshuffle, seed=3, **options)
+        return (
+            data.shuffle(16, seed=5).decode().to_tuple("x.pth", "y.cls").map_tuple(augmented, int)
+        )
 
     def loader(data: Any, **options: Any) -> Any:
         return wds.WebLoader(data.batched(BATCH), batch_size=None, **options)
 
-    yield Setting("WebLoader", lambda **o: plain(loader(samples(shardshuffle=4), **o)))
-    yield Setting(
-        "WebLoader, detshuffle",
-        lambda **o: plain(loader(samples(shardshuffle=4, detshuffle=True, seed=3), **o)),
-    )
+    def across_workers(**options: Any) -> Task:
+        batches = loader(samples(), **options)
+        return plain(batches.unbatched().shuffle(16, seed=5).batched(BATCH))
+
+    yield Setting("WebLoader", lambda **o: plain(loader(samples(), **o)))
+    yield Setting("WebLoader, detshuffle", lambda **o: plain(loader(samples(detshuffle=True), **o)))
+    yield Setting("WebLoader, shuffled across workers", across_workers)
     yield Setting(
         "WebLoader, resampled",
-        lambda **o: plain(loader(samples(shardshuffle=False, resampled=True), **o).with_epoch(6)),
-    )
-    yield Setting(
-        "WebLoader, shuffled across workers",
-        lambda **o: plain(
-            loader(samples(shardshuffle=4), **o).unbatched().shuffle(16).batched(BATCH)
-        ),
+        lambda **o: plain(loader(samples(False, resampled=True), **o).with_epoch(6)),
     )
 
 
