@@ -485,3 +485,45 @@ def test_a_thread_that_goes_on_loading_ahead_is_named(ends: bool, in_generator: 
     assert all("Ahead has a thread that still loads ahead" in s for s in batches.unrestored)
     thread.over.set()
     thread.join(10)
+
+
+class Prefetches:
+    """A stage that loads ahead in a thread, and ends an earlier thread when it begins anew."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.going: Any = None
+
+    def __iter__(self) -> Any:
+        if self.going is not None:
+            self.going.close()
+            self.going.join(10)
+        self.going = Ahead(iter(self.source), ends=True)
+        return self.going
+
+
+class Stage:
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.source
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_thread_of_the_users_that_the_test_has_ended_is_named(begun: bool) -> None:
+    stage = Prefetches([(torch.zeros(8, 6), torch.zeros(8, dtype=torch.long))])
+    users = iter(stage) if begun else None
+    before = set(threading.enumerate())
+    batches, known = Batches(Stage(Stage(Stage(Stage(stage)))), None), dict(vars(stage))
+    batches.open()
+    batches.take()
+    batches.close()
+    ours = stage.going
+    vars(stage).update(known)  # as the restore does
+    said = [sentence.partition(":")[0] for sentence in batches.unrestored]
+    assert said == ["Prefetches loaded ahead in a thread that the test has ended"] * begun
+    assert users is None or not users.is_alive()
+    ours.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
