@@ -195,7 +195,7 @@ def examine(setting: Any, options: dict[str, Any]) -> Result:
     for moment in MOMENTS:
         alone, with_test = (apart(setting, options, moment, test=test) for test in (False, True))
         if alone.error:
-            return Result(("–", "–", "–", f"does not train here: {alone.error}"), right=True)
+            return Result(("–", "–", "–", f"does not train here: {alone.error}"), right=False)
         runs[moment] = not with_test.error
         same = with_test[:2] == alone[:2]
         again = alone if same else apart(setting, options, moment, test=False)

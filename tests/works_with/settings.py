@@ -268,6 +268,12 @@ def _torch_geometric() -> Iterator[Setting]:
             model, optimizer, batches, step, {"step": step}, lambda b: [b.x, b.pos, b.edge_index]
         )
 
+    def imbalanced() -> Any:
+        return loader.ImbalancedSampler(Y)
+
+    def dynamic() -> Any:
+        return loader.DynamicBatchSampler(Graphs(), max_num=40, mode="node", shuffle=True)
+
     yield Setting(
         "DataLoader", lambda **o: task(loader.DataLoader(Graphs(), BATCH, shuffle=True, **o))
     )
@@ -289,12 +295,6 @@ def _torch_geometric() -> Iterator[Setting]:
         "RandomNodeLoader",
         lambda **o: task(loader.RandomNodeLoader(whole, num_parts=6, shuffle=True, **o)),
     )
-
-    def imbalanced() -> Any:
-        return loader.ImbalancedSampler(Y)
-
-    def dynamic() -> Any:
-        return loader.DynamicBatchSampler(Graphs(), max_num=40, mode="node", shuffle=True)
 
 
 def _monai() -> Iterator[Setting]:
