@@ -25,7 +25,8 @@ hosts: .venv/test
 	.venv/bin/python tests/hosts.py
 
 works-with: .venv/test
-	.venv/bin/python tests/works_with/optimizers.py
+	.venv/bin/python tests/works_with/loaders.py --write
+	.venv/bin/python tests/works_with/optimizers.py --write
 
 lint: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/ruff check

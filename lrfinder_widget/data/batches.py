@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from .private_loader import PrivateLoaders
 from .source_parts import cannot_import, reachable, start_method
 from .workers import let_go, runs_on, threads_of
+
+_DEEP = 20  # pipelines of many stages, looked through only if a thread has ended
 
 
 class Exhausted(Exception):
@@ -32,16 +35,18 @@ class Batches:
     Attributes
     ----------
     unrestored : list of str
-        Once closed: one sentence for each thing that the run has moved on and cannot put back.
+        Once closed and put back: one sentence for each thing that the run has moved on for good.
     """
 
     def __init__(self, source: Iterable[Any], device: torch.device | None) -> None:
+        self._source = source
+        self._running = threading.enumerate()
         self._loaders = PrivateLoaders(source)
         if device is not None and device.type == "cpu" and not torch.accelerator.is_available():
             device = None  # no batch can be on any other device
         self.device = device
         self._iterator: Iterator[Any] | None = None
-        self.unrestored: list[str] = []
+        self._moved: list[str] = []
 
     def open(self) -> None:
         """Start iterating; a loader with workers starts them here."""
@@ -77,16 +82,30 @@ class Batches:
         """Drop the iterator, and end the worker processes that the run has started."""
         iterator, self._iterator = self._iterator, None
         if iterator is not None:
-            self.unrestored = self._loaders.unrestored()
+            self._moved = self._loaders.unrestored()
         threads = threads_of(iterator)
         self._loaders.close(iterator)
         del iterator  # with it, many a loader ends its threads
-        self.unrestored += [
+        self._moved += [
             f"{kind} has a thread that still loads ahead: the batches that it has taken do not "
             "come again."
             for kind, thread in threads
             if runs_on(thread)
         ]
+
+    @property
+    def unrestored(self) -> list[str]:
+        """Say what the run has moved on for good, once the attributes are put back."""
+        ended = {id(thread) for thread in self._running if not thread.is_alive()}
+        if not ended:
+            return self._moved
+        sentences = {
+            f"{type(holder).__name__} loaded ahead in a thread that the test has ended: an epoch "
+            "under way ends there. The next one is whole.": None
+            for holder, _, part in reachable(self._source, _DEEP)
+            if id(part) in ended
+        }
+        return [*self._moved, *sentences]
 
 
 def check_batches(batches: object) -> None:

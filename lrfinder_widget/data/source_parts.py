@@ -23,6 +23,7 @@ MOST_OBJECTS = 5000
 _DATA = (Tensor, np.ndarray, int, float, str, bytes, type(None))
 _WHOLE = (nn.Module, type, ModuleType, FunctionType, BuiltinFunctionType, _BaseDataLoaderIter)
 
+_IMPORT = ("forkserver", "spawn")
 _SENT = ("dataset", "collate_fn", "worker_init_fn")
 _DEEP = 6
 
@@ -65,7 +66,7 @@ def cannot_import(loader: DataLoader[Any]) -> str | None:
     Workers that are not forked import what they need. `multiprocessing` runs the file of a script
     again in each of them, but a notebook is no such file.
     """
-    if not loader.num_workers or _can_run_main_again() or start_method(loader) == "fork":
+    if not loader.num_workers or _can_run_main_again() or start_method(loader) not in _IMPORT:
         return None
     for _, _, part in reachable([getattr(loader, name) for name in _SENT], _DEEP):
         for thing in (part, *_inside(part)):

@@ -42,7 +42,8 @@ class IgnoreInterrupt:
 
     def __call__(self, worker_id: int) -> None:
         """Initialise the worker as the user has asked for."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if threading.current_thread() is threading.main_thread():  # some loaders' are threads
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self.inner is not None:
             self.inner(worker_id)
 
@@ -117,6 +118,7 @@ class Grace:
 
     def _terminate(self) -> None:
         for worker in self._workers:
-            with suppress(ValueError):  # it has been closed in the meantime
+            # It has been closed in the meantime, or is a thread.
+            with suppress(ValueError, AttributeError):
                 if worker.is_alive():
                     worker.terminate()

@@ -7,6 +7,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import SpawnContext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from lrfinder_widget import LRFinder, range_test
 from lrfinder_widget.data.batches import Batches
+from lrfinder_widget.data.workers import Grace
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -326,6 +329,51 @@ def test_no_worker_is_left(kind: str, end: str) -> None:
         assert not thread.is_alive()
 
 
+class ThreadAsProcess(threading.Thread):
+    @property
+    def pid(self) -> int:
+        return id(self)
+
+
+class QueueInProcess(queue.Queue[Any]):
+    def close(self) -> None:
+        pass
+
+    def cancel_join_thread(self) -> None:
+        pass
+
+
+class ThreadsForWorkers(SpawnContext):
+    """Starts threads where a loader asks for processes."""
+
+    _name = "threads"
+    Process = ThreadAsProcess  # type: ignore[assignment]
+    Queue = QueueInProcess  # type: ignore[assignment]
+
+
+def test_workers_may_be_threads() -> None:
+    source = DataLoader(
+        classes(), batch_size=8, num_workers=1, multiprocessing_context=ThreadsForWorkers()
+    )
+    before = set(threading.enumerate())
+    run_a_test(source)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_busy_worker_that_is_a_thread_is_not_terminated() -> None:
+    over = threading.Event()
+    worker = ThreadAsProcess(target=over.wait, args=(50,), daemon=True)
+    worker.start()
+    grace = Grace([SimpleNamespace(_workers=[worker])], grace_s=0)
+    with grace:
+        grace._timer.join(10)  # an error in it would be one of this test
+    over.set()
+    worker.join(10)
+    assert not worker.is_alive()
+
+
 def test_workers_that_had_started_when_another_failed_to_start_are_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -437,3 +485,45 @@ def test_a_thread_that_goes_on_loading_ahead_is_named(ends: bool, in_generator: 
     assert all("Ahead has a thread that still loads ahead" in s for s in batches.unrestored)
     thread.over.set()
     thread.join(10)
+
+
+class Prefetches:
+    """A stage that loads ahead in a thread, and ends an earlier thread when it begins anew."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.going: Any = None
+
+    def __iter__(self) -> Any:
+        if self.going is not None:
+            self.going.close()
+            self.going.join(10)
+        self.going = Ahead(iter(self.source), ends=True)
+        return self.going
+
+
+class Stage:
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.source
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_thread_of_the_users_that_the_test_has_ended_is_named(begun: bool) -> None:
+    stage = Prefetches([(torch.zeros(8, 6), torch.zeros(8, dtype=torch.long))])
+    users = iter(stage) if begun else None
+    before = set(threading.enumerate())
+    batches, known = Batches(Stage(Stage(Stage(Stage(stage)))), None), dict(vars(stage))
+    batches.open()
+    batches.take()
+    batches.close()
+    ours = stage.going
+    vars(stage).update(known)  # as the restore does
+    said = [sentence.partition(":")[0] for sentence in batches.unrestored]
+    assert said == ["Prefetches loaded ahead in a thread that the test has ended"] * begun
+    assert users is None or not users.is_alive()
+    ours.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)

@@ -1,10 +1,10 @@
 """Every optimizer of some packages under an LR range test, fresh and in mid-training: a table.
 
-    python tests/works_with/optimizers.py [package …]
+    python tests/works_with/optimizers.py [--write] [package …]
 
 Each is trained from the same start with and without a test in between, and what it does afterwards
-is compared, to the bit. Without a package, all of them. Packages that are missing are fetched into
-an environment of their own, in ``.hosts/``, which sees those of this one.
+is compared, to the bit. Without a package, all of them. With ``--write``, a short table goes into
+``docs/works-with.md``.
 """
 
 from __future__ import annotations
@@ -13,59 +13,52 @@ import importlib
 import importlib.metadata
 import inspect
 import itertools
-import os
-import random
-import subprocess
 import sys
-import sysconfig
-import venv
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parents[2]
-LIST = Path(__file__).with_suffix(".txt")
-HOME = ROOT / ".hosts" / "optimizers"
-PACKAGES = ["torch", *(line.split("==")[0] for line in LIST.read_text().split() if "==" in line)]
+from common import ROOT, WRITE, bits, chosen, ensure, head, packages_in, row, seed, write
+
+PACKAGES = ["torch", *packages_in(Path(__file__).with_suffix(".txt"))]
 STEPS, WARM, POINTS = 12, 5, 40
 
 
 def main(arguments: list[str]) -> int:
-    if unknown := set(arguments) - set(PACKAGES):
-        print(f"no such package: {sorted(unknown)}; there are {', '.join(PACKAGES)}")
-        return 2
-    wanted = arguments or PACKAGES
-    if not all(importlib.util.find_spec(package) for package in wanted):
-        if Path(sys.prefix) == HOME:
-            raise ModuleNotFoundError(f"not all of {wanted} are in {HOME}; delete it to try again")
-        return subprocess.run([_python(), __file__, *wanted], check=False).returncode
-    print("| package | optimizer | fresh | in mid-training | what to know |\n|---|---|---|---|---|")
-    bad = 0
+    wanted = chosen(arguments, PACKAGES)
+    ensure(wanted, __file__, arguments)
+    print("\n".join(head("package", "optimizer", "fresh", "in mid-training", "what to know")))
+    found: dict[str, dict[str, Row]] = {}
     for package in wanted:
-        version = importlib.metadata.version(package)
-        for name, cls in optimizers_of(package):
-            row = examine(cls)
-            bad += not row.right
-            cells = (f"{package} {version}", name, row.fresh, row.mid, row.note)
-            print("|", " | ".join(cells), "|", flush=True)
+        name = f"{package} {importlib.metadata.version(package)}"
+        rows = found[name] = {}
+        for optimizer, cls in optimizers_of(package):
+            rows[optimizer] = of = examine(cls)
+            print(row(name, optimizer, *of[:3]), flush=True)
+    bad = sum(not of.right for rows in found.values() for of in rows.values())
     print(f"\n{bad} not right" if bad else "\nall right")
+    if WRITE in arguments:
+        write("optimizers", in_short(found))
     return bool(bad)
 
 
-def _python() -> str:
-    """Make the environment, unless it is there; return its Python."""
-    python = HOME / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if not python.exists():
-        venv.create(HOME, with_pip=True)
-        own = {"base": str(HOME), "platbase": str(HOME)}
-        place = Path(sysconfig.get_path("purelib", vars=own))
-        (place / "parent.pth").write_text(sysconfig.get_path("purelib"))
-        pins = ("--constraint", ROOT / "tests" / "constraints.txt")
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *pins, "--requirement", LIST], check=True
-        )
-    return str(python)
+def in_short(found: dict[str, dict[str, Row]]) -> list[str]:
+    """Return how many optimizers of each package are how, and all rows with something to know."""
+    lines = head("package", "optimizers", "exact when fresh", "exact in mid-training", "refused")
+    for package, rows in found.items():
+        fresh, mid = ([of[i] for of in rows.values()] for i in (0, 1))
+        refused = sum("refused" in of[:2] for of in rows.values())
+        numbers = len(rows), fresh.count("exact"), mid.count("exact"), refused
+        lines.append(row(package, *map(str, numbers)))
+    lines += ["", *head("package", "optimizer", "fresh", "in mid-training", "what to know")]
+    for package, rows in found.items():
+        notable: dict[tuple[str, ...], list[str]] = {}  # those of which the same is to be known
+        for optimizer, of in rows.items():
+            if of.note or of[:2] != ("exact", "exact"):
+                notable.setdefault(of[:3], []).append(optimizer)
+        lines += [row(package, ", ".join(names), *cells) for cells, names in notable.items()]
+    return lines
 
 
 def optimizers_of(package: str) -> Iterator[tuple[str, Any]]:
@@ -190,15 +183,6 @@ def builders(cls: Any) -> Iterator[Callable[[Any], Any]]:
     yield lambda m: cls(SGD(m.parameters(), lr=1e-2))
 
 
-def seed() -> None:
-    import numpy as np
-    import torch
-
-    torch.manual_seed(0)
-    np.random.seed(0)
-    random.seed(0)
-
-
 # -- what it does ---------------------------------------------------------------------------------
 
 
@@ -273,22 +257,6 @@ def outcome(make: Callable[[], Task], warm: int) -> tuple[str, str, bool]:
     if alone != again:
         return "runs", f"{note} not deterministic by itself".strip(), True
     return ("exact" if after == alone else "differs"), note, after == alone
-
-
-def bits(value: Any) -> Any:
-    """Describe what may be nested in containers by its bits."""
-    from torch import Tensor
-
-    if isinstance(value, Tensor):
-        if hasattr(value, "__tensor_flatten__"):
-            return [bits(getattr(value, name)) for name in value.__tensor_flatten__()[0]]
-        plain = value.detach().to_dense() if value.is_sparse else value.detach()
-        return str(plain.dtype), tuple(plain.shape), repr(plain.flatten().tolist())
-    if isinstance(value, dict):
-        return [(str(key), bits(item)) for key, item in value.items()]
-    if isinstance(value, (list, tuple)):
-        return [bits(item) for item in value]
-    return repr(value) if isinstance(value, (int, float, str, bool)) else type(value).__name__
 
 
 if __name__ == "__main__":
