@@ -240,10 +240,15 @@ def picture(
     return shown
 
 
-def random_bits() -> Any:
-    """Describe torch's random state, on the host and on the device."""
-    on_device = torch if DEVICE.type == "cpu" else torch.get_device_module(DEVICE)
-    return bits(torch.get_rng_state()), bits(on_device.get_rng_state())
+def random_bits() -> list[Any]:
+    """Describe torch's random state, on the host and on every accelerator that is in use."""
+    states = [torch.get_rng_state()]
+    for module in (torch.cuda, torch.xpu):
+        if module.is_initialized():
+            states += module.get_rng_state_all()
+    if DEVICE.type == "mps":
+        states.append(torch.mps.get_rng_state())
+    return [bits(state) for state in states]
 
 
 def bits(value: Any) -> Any:
