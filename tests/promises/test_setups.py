@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +37,46 @@ def alone() -> Iterator[None]:
     torch.compiler.reset()
     yield
     torch.set_num_threads(threads)
+
+
+# On the device without memory: its tensors have no values to be read, and some types do not exist.
+NEED_VALUES = (
+    *("bf16", "fp16", "lbfgs", "tensor-lrs", "sparse", "ASGD", "Adafactor", "hidden-state", "lazy"),
+    *("Adagrad-fused", "Adam-fused", "AdamW-fused", "SGD-fused", "own-generators", "compiled"),
+)
+
+
+def test_every_setup_trains_where_the_environment_puts_it() -> None:
+    left_out = (*NEED_VALUES, "loader-workers", "loader-persistent")  # which take their time
+    names = [name for name in SETUPS if not name.startswith(left_out)]
+    assert len(names) > 60
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *names],
+        env={**os.environ, "LRFINDER_DEVICE": "meta"},
+        cwd=Path(setups.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+ELSEWHERE = """
+import sys
+import torch
+from support import moved
+from setups import SETUPS, Probe
+
+torch.set_num_threads(1)
+for name in sys.argv[1:]:
+    setup = SETUPS[name](Probe())
+    batches = setup.endless()
+    parts = [moved(next(batches)) for _ in range(setup.accumulate)]
+    loss = setup.step(parts if setup.accumulate > 1 else parts[0])
+    tensors = [loss, *setup.model.parameters(), *setup.model.buffers()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}, name
+"""
 
 
 @every_setup
