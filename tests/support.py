@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,13 @@ from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
 
 FEATURES, CLASSES = 6, 3
+
+DEVICE = torch.device(os.environ.get("LRFINDER_DEVICE", "cpu"))
+"""Where the models are; data is on the host, as from a loader."""
+
+if DEVICE.type != "cpu":  # results are compared to the bit
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
 
 
 class Tied(nn.Module):
@@ -54,7 +62,7 @@ class Counting(nn.Module):
 
 
 def linear() -> nn.Module:
-    return nn.Linear(FEATURES, CLASSES)
+    return nn.Linear(FEATURES, CLASSES).to(DEVICE)
 
 
 def batchnorm_dropout() -> nn.Module:
@@ -63,18 +71,19 @@ def batchnorm_dropout() -> nn.Module:
     )
     model[1].eval()  # a frozen layer stays frozen
     model[4].bias.requires_grad_(False)
-    return model
+    return model.to(DEVICE)
 
 
 def lazy() -> nn.Module:
-    return nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(CLASSES))
+    layers = nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(CLASSES)
+    return nn.Sequential(*layers).to(DEVICE)
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "linear": linear,
     "batchnorm-dropout": batchnorm_dropout,
-    "tied": Tied,
-    "hidden-state": Counting,
+    "tied": lambda: Tied().to(DEVICE),
+    "hidden-state": lambda: Counting().to(DEVICE),
     "lazy": lazy,
 }
 
@@ -153,6 +162,15 @@ def loader(**options: Any) -> DataLoader[Any]:
     return DataLoader(classes(), batch_size=8, shuffle=True, **options)
 
 
+def moved(batch: Any) -> Any:
+    """Put the tensors of a batch on the device, as a training loop does."""
+    if isinstance(batch, Tensor):
+        return batch.to(DEVICE)
+    if isinstance(batch, dict):
+        return {key: moved(item) for key, item in batch.items()}
+    return type(batch)([moved(item) for item in batch])
+
+
 def sweep_run(*given: Any, opened: Any = None, **options: Any) -> SweepRun:
     """Make a run as the finder does, of what `range_test` takes."""
     names = ("start_lr", "end_lr", "num_iter", "mode", "repeats")
@@ -167,7 +185,7 @@ def train(
     """Train in the plain way, for so many steps; return the losses."""
     losses: list[float] = []
     while len(losses) < steps:
-        for x, y in batches:
+        for x, y in map(moved, batches):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(x), y)
             loss.backward()
@@ -215,11 +233,22 @@ def picture(
         for key, value in vars(optimizer).items()
         if key not in ("state", "param_groups")
     )
-    shown["torch random state"] = bits(torch.get_rng_state())
+    shown["torch random state"] = random_bits()
     shown["numpy random state"] = repr(np.random.get_state())
     shown["python random state"] = random.getstate()
     shown["generators"] = [bits(g.get_state()) for g in generators]
     return shown
+
+
+def random_bits() -> list[Any]:
+    """Describe torch's random state, on the host and on every accelerator that is in use."""
+    states = [torch.get_rng_state()]
+    for module in (torch.cuda, torch.xpu):
+        if module.is_initialized():
+            states += module.get_rng_state_all()
+    if DEVICE.type == "mps":
+        states.append(torch.mps.get_rng_state())
+    return [bits(state) for state in states]
 
 
 def bits(value: Any) -> Any:
@@ -227,9 +256,12 @@ def bits(value: Any) -> Any:
         return "uninitialised"
     if not isinstance(value, Tensor):
         return repr(value)
-    value = value.detach()
+    device, value = value.device, value.detach().cpu()
     return (
-        (value.dtype, tuple(value.shape), value.contiguous().view(torch.uint8).numpy().tobytes())
+        device,
+        value.dtype,
+        tuple(value.shape),
+        value.contiguous().view(torch.uint8).numpy().tobytes()
         if value.dim()
-        else (value.dtype, repr(value.item()))
+        else repr(value.item()),
     )

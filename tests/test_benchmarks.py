@@ -1,11 +1,15 @@
 """The benchmarks run and print their tables; what the numbers are is looked at by hand."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from torch.autograd import DeviceType
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
@@ -29,14 +33,71 @@ def test_what_looking_for_an_effect_costs_is_measured_in_steps() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_measured_on_an_accelerator_can_be_measured_on_the_cpu() -> None:
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"snapshot": 4, "first": 2, "idle": 6, "kinds": 7},
+        {"overhead": 6},
+        {"busy": 2, "events": 4},
+    ],
+    ids=" ".join,
+)
+def test_what_is_measured_on_an_accelerator_can_be_measured_on_the_cpu(
+    rows: dict[str, int],
+) -> None:
     arguments = ["--device", "cpu", "--rounds", "1", "--models", "mlp", "--megabytes", "3"]
-    printed = run("gpu.py", *arguments)
-    overhead, rest = printed.split("Snapshot and restore")
-    busy, waits = rest.split("waits a step: bare loop")
-    assert [cells[:2] for cells in table(overhead)] == [["mlp", "32"]] * 3 + [["mlp", "2048"]] * 3
-    assert [cells[:2] for cells in table(busy)[:2]] == [["mlp", "32"], ["mlp", "2048"]]
-    assert waits.count("| 0.00 | 0.00 |") == 2  # there is nothing to wait for
+    printed = run("gpu.py", *arguments, "--no-large", "--parts", *rows)
+    parts = {
+        part.partition("\n")[0]: [cells[0] for cells in table(part)]
+        for part in printed.split("## ")[1:]
+    }
+    assert {name: len(models) for name, models in parts.items()} == rows
+    assert set(parts.pop("snapshot", [])) <= {"3 MB", "3 MB, two types"}
+    assert {model for models in parts.values() for model in models} == {"mlp"}
+
+
+def test_each_time_of_a_device_counts_once_and_only_waits_of_the_run_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from gpu_trace import Trace
+
+    def event(name: str, start: float, end: float, on: DeviceType, *, mark: bool = False) -> Any:
+        span = SimpleNamespace(start=start, end=end, elapsed_us=lambda: end - start)
+        return SimpleNamespace(name=name, time_range=span, device_type=on, is_user_annotation=mark)
+
+    host, device = DeviceType.CPU, DeviceType.CUDA
+    trace = Trace.read(
+        [
+            event("measured", 0, 1000, host),
+            event("measured", 100, 900, device, mark=True),
+            event("aten::mm", 0, 90, host),  # whose kernel is counted as that
+            event("gemm", 100, 200, device),
+            event("beside it, on another stream", 150, 260, device),
+            event("right behind", 263, 300, device),
+            event("after a gap", 400, 500, device),
+            event("cudaEventSynchronize", 10, 40, host),
+            event("cudaLaunchKernel", 40, 50, host),
+            event("cudaDeviceSynchronize", 1001, 2000, host),  # the profiler's
+        ]
+    )
+    assert (trace.busy, trace.idle, trace.waits) == (160 + 37 + 100, 100, 30)
+
+
+def test_the_script_for_a_day_with_a_gpu_names_what_is_there() -> None:
+    script = BENCHMARKS / "gpu_day.sh"
+    subprocess.run(["bash", "-n", script], check=True, timeout=10)
+    text = script.read_text()
+    files = {BENCHMARKS.parents[1] / name for name in re.findall(r"tests/[\w/]+\.\w+", text)}
+    assert len(files) > 8
+    assert [file for file in files if not file.exists()] == []
+    assert re.findall(r"^part (\d)", text, re.MULTILINE) == [str(i) for i in range(9)]
+    assert sum(map(int, re.findall(r"^part \d (\d+)", text, re.MULTILINE))) <= 600
+    parts = {name for names in re.findall(r"--parts ([a-z ]+)", text) for name in names.split()}
+    assert all(f'"{name}": print_' in (BENCHMARKS / "gpu.py").read_text() for name in parts)
+    tests = "\n".join(f"{file.stem} {file.read_text()}" for file in files if file != script)
+    words = set(re.findall(r"\w+", " ".join(re.findall(r'-k "([^"]+)"', text))))
+    assert [word for word in words - {"not", "and", "or"} if word not in tests] == []
 
 
 @pytest.mark.slow

@@ -88,17 +88,32 @@ def main() -> None:
 # -- what is trained ------------------------------------------------------------------------------
 
 
+def momentum(parameters: Iterator[Tensor]) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
+
+
 @dataclass(frozen=True)
 class Task:
     make: Callable[[], nn.Module]
     criterion: Callable[[Tensor, Tensor], Tensor]
-    batches: list[tuple[Tensor, Tensor]]
+    batches: Any
     steps: int
+    optimizer: Callable[[Iterator[Tensor]], torch.optim.Optimizer] = momentum
+    device: torch.device | None = None  # where the batches are moved, unless they are there
 
     def begin(self) -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
         model = self.make()
-        return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        return model, self.optimizer(model.parameters())
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches where the model is, as a plain loop moves them."""
+        if (device := self.device) is None:
+            return iter(self.batches)
+        return (
+            (x.to(device, non_blocking=True), y.to(device, non_blocking=True))
+            for x, y in self.batches
+        )
 
 
 def tiny_mlp() -> Task:
@@ -205,10 +220,10 @@ def bare(task: Task, steps: int, stamps: Stamps | None) -> Run:
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, task: Task, lrs: list[float]) -> None:
     """The loop that everybody has written."""
-    criterion, batches = task.criterion, task.batches
+    criterion = task.criterion
     losses: list[float] = []
     while True:
-        for inputs, target in batches:
+        for inputs, target in task.epoch():
             for group in optimizer.param_groups:
                 group["lr"] = lrs[len(losses)]
             optimizer.zero_grad()
@@ -224,10 +239,9 @@ def train_with(
     step: Callable[[Any], Tensor], optimizer: torch.optim.Optimizer, task: Task, lrs: list[float]
 ) -> None:
     """The same around a step that takes stamps."""
-    batches = task.batches
     losses: list[float] = []
     while True:
-        for batch in batches:
+        for batch in task.epoch():
             for group in optimizer.param_groups:
                 group["lr"] = lrs[len(losses)]
             losses.append(step(batch).item())
@@ -297,7 +311,7 @@ def with_arguments(call: Callable[..., Any], task: Task, steps: int, stamps: Sta
     if stamps is None:
         return call(model, optimizer, task.batches, task.criterion, **options)
     step = stamps.step(model, optimizer, task.criterion)
-    return call(model, optimizer, task.batches, step=step, **options)
+    return call(model, optimizer, task.batches, step=step, device=task.device, **options)
 
 
 clock = time.perf_counter  # `overhead_peers.py` puts another here
@@ -306,6 +320,8 @@ clock = time.perf_counter  # `overhead_peers.py` puts another here
 def seconds(act: Callable[[], object]) -> float:
     begun = clock()
     act()
+    if torch.accelerator.is_available():  # or what is still queued would count for the next
+        torch.accelerator.synchronize()
     return clock() - begun
 
 

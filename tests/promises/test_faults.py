@@ -27,7 +27,7 @@ import pytest
 import setups
 import torch
 from setups import ITERATIONS, SETUPS, VARIANTS, Probe, Setup, make
-from support import classes
+from support import DEVICE, classes
 from torch import Tensor
 from torch.nn.modules import module as modules
 from torch.utils.data import DataLoader, Sampler
@@ -86,7 +86,7 @@ def settings() -> dict[str, Any]:
     return {
         "switch interval": sys.getswitchinterval(),
         "gradients": torch.is_grad_enabled(),
-        "autocast": torch.is_autocast_enabled("cpu"),
+        "autocast": torch.is_autocast_enabled(DEVICE.type),
         "default device": torch.get_default_device(),
         "hooks": [
             list(hooks)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support import (
+    DEVICE,
     MODELS,
     OPTIMIZERS,
     adamw,
@@ -327,7 +328,7 @@ def test_a_half_done_epoch_goes_on_untouched(workers: int, persistent: bool) -> 
 def test_gradients_come_back_as_the_same_objects() -> None:
     model = linear()
     optimizer = sgd_momentum(model)
-    model(torch.randn(2, 6)).sum().backward()
+    model(torch.randn(2, 6, device=DEVICE)).sum().backward()
     model.bias.grad = None
     grad, values = model.weight.grad, model.weight.grad.clone()
     range_test(model, optimizer, loader(), nn.CrossEntropyLoss())
@@ -352,7 +353,7 @@ def test_preserved_objects_are_put_back() -> None:
         scheduler.step()
         return loss
 
-    range_test(model, optimizer, loader(), step=step, preserve=[other, scheduler])
+    range_test(model, optimizer, loader(), step=step, preserve=[other, scheduler], device=DEVICE)
     assert (picture(other, optimizer), scheduler.state_dict()) == before
 
 
@@ -406,9 +407,9 @@ def test_expanded_and_shared_memory_is_restored() -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            flat = torch.arange(12.0)
+            flat = torch.arange(12.0, device=DEVICE)
             self.weight = nn.Parameter(flat[:6].view(2, 3).t())  # transposed, on shared memory
-            self.register_buffer("wide", torch.ones(3, 1).expand(3, 4))
+            self.register_buffer("wide", torch.ones(3, 1, device=DEVICE).expand(3, 4))
             self.register_buffer("tail", flat[6:])
 
         def forward(self, x: Any) -> Any:

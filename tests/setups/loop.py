@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from support import batchnorm_dropout
+from support import DEVICE, batchnorm_dropout, moved
 from torch import Tensor, nn
 
 from lrfinder_widget import training_step
@@ -50,7 +50,7 @@ def accumulation(probe: Probe) -> Setup:
 def gradients_pending(probe: Probe) -> Setup:
     """Half an accumulation is done: the gradients that are there count."""
     setup = plain(probe)
-    setup.model(pairs()[0][0]).sum().backward()
+    setup.model(moved(pairs()[0][0])).sum().backward()
     step = setup.step
 
     def accumulating(batch: Any) -> Any:
@@ -104,7 +104,7 @@ def bf16(probe: Probe) -> Setup:
 
 
 def fp16(probe: Probe) -> Setup:
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=4)
+    scaler = torch.amp.GradScaler(DEVICE.type, init_scale=2.0**20, growth_interval=4)
     return _textbook(probe, autocast=torch.float16, scaler=scaler, clip_grad_norm=0.5)
 
 
@@ -137,12 +137,12 @@ def fp16_fused(probe: Probe) -> Setup:
 
 
 def _scaled(probe: Probe, model: nn.Module, *, fused: bool) -> Setup:
-    criterion, scaler = Criterion(probe), torch.amp.GradScaler("cpu", growth_interval=4)
+    criterion, scaler = Criterion(probe), torch.amp.GradScaler(DEVICE.type, growth_interval=4)
     optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
 
     def step(batch: Any) -> Tensor:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.float16):
+        with torch.autocast(DEVICE.type, torch.float16):
             loss = criterion(model(batch[0]), batch[1])
         scaler.scale(loss).backward()
         scaler.step(optimizer)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from support import CLASSES, FEATURES, Counting, Tied, batchnorm_dropout
+from support import CLASSES, DEVICE, FEATURES, Counting, Tied, batchnorm_dropout
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
@@ -17,7 +17,7 @@ from .parts import Criterion, Probe, Setup, loop_body, mlp, own_step, sgd, usual
 
 def _of(make: Callable[[], nn.Module], **changes: Any) -> Callable[[Probe], Setup]:
     def setup(probe: Probe) -> Setup:
-        model = make()
+        model = make().to(DEVICE)
         return usual(probe, model, torch.optim.AdamW(model.parameters()), **changes)
 
     return setup
@@ -46,7 +46,7 @@ def loss_with_parameters(probe: Probe) -> Setup:
             self.seen += len(target)
             return self.inner(output / self.temperature, target)
 
-    model, criterion = mlp(), Tempered()
+    model, criterion = mlp(), Tempered().to(DEVICE)
     optimizer = sgd([*model.parameters(), *criterion.parameters()])
     return usual(
         probe,
@@ -127,12 +127,12 @@ def own_generators(probe: Probe) -> Setup:
         def __init__(self) -> None:
             super().__init__()
             self.inner = mlp()
-            self.noise = torch.Generator().manual_seed(5)
+            self.noise = torch.Generator(DEVICE).manual_seed(5)
             self.drops = np.random.default_rng(6)
 
         def forward(self, x: Tensor) -> Tensor:
             x = x * float(self.drops.uniform(0.9, 1.1))
-            return self.inner(x + 0.1 * torch.randn(x.shape, generator=self.noise))
+            return self.inner(x + 0.1 * torch.randn(x.shape, generator=self.noise, device=DEVICE))
 
     model = Noisy()
     optimizer = sgd(model.parameters())
@@ -140,7 +140,7 @@ def own_generators(probe: Probe) -> Setup:
 
 
 def traced(probe: Probe) -> Setup:
-    model = torch.jit.trace(mlp(), torch.zeros(8, FEATURES))
+    model = torch.jit.trace(mlp(), torch.zeros(8, FEATURES, device=DEVICE))
     return usual(probe, model, sgd(model.parameters()))
 
 

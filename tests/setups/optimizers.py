@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from support import CLASSES, FEATURES, batchnorm_dropout
+from support import CLASSES, DEVICE, FEATURES, batchnorm_dropout
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -38,19 +38,20 @@ def lbfgs_own_loop(probe: Probe) -> Setup:
 def gan(probe: Probe) -> Setup:
     maker = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, FEATURES))
     judge = nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, 2))
+    maker, judge = maker.to(DEVICE), judge.to(DEVICE)
     making = torch.optim.Adam(maker.parameters(), lr=2e-3, betas=(0.5, 0.9))
     judging = torch.optim.Adam(judge.parameters(), lr=1e-3)
     criterion = Criterion(probe)
 
     def step(batch: Any) -> Tensor:
         real, n = batch[0], len(batch[0])
-        made = maker(torch.randn(n, 2))
+        made = maker(torch.randn(n, 2, device=DEVICE))
         judging.zero_grad()
         both = torch.cat([judge(real), judge(made.detach())])
-        criterion(both, torch.tensor([1] * n + [0] * n)).backward()
+        criterion(both, torch.tensor([1] * n + [0] * n, device=DEVICE)).backward()
         judging.step()
         making.zero_grad()
-        loss = criterion(judge(made), torch.ones(n, dtype=torch.long))
+        loss = criterion(judge(made), torch.ones(n, dtype=torch.long, device=DEVICE))
         loss.backward()
         making.step()
         return loss.detach()
@@ -91,7 +92,7 @@ def sparse_adam(probe: Probe) -> Setup:
 
 
 def _embedding(probe: Probe, make: Callable[[Any], Optimizer]) -> Setup:
-    model = nn.Sequential(nn.EmbeddingBag(20, CLASSES, mode="sum", sparse=True))
+    model = nn.Sequential(nn.EmbeddingBag(20, CLASSES, mode="sum", sparse=True)).to(DEVICE)
     optimizer, criterion = make(model.parameters()), Criterion(probe)
 
     def step(batch: Any) -> Tensor:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import support
 import torch
-from support import CLASSES, FEATURES, classes
+from support import CLASSES, DEVICE, FEATURES, classes, moved
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.optim import Optimizer
@@ -118,7 +118,7 @@ class Setup:
         return [self.train_once(batches) for _ in range(steps)]
 
     def train_once(self, batches: Iterator[Any]) -> float:
-        parts = [next(batches) for _ in range(self.accumulate)]
+        parts = [moved(next(batches)) for _ in range(self.accumulate)]
         return float(self.step(parts if self.accumulate > 1 else parts[0]))
 
     def endless(self) -> Iterator[Any]:
@@ -152,7 +152,7 @@ class Setup:
         states = [exact(m.state_dict(), identities=False) for m in modules]
         watched = [exact(w.state_dict(), identities=False) for w in self.watched]
         optimizer = exact(self.optimizer.state_dict(), identities=False)
-        return [states, optimizer, watched, support.bits(torch.get_rng_state())]
+        return [states, optimizer, watched, support.random_bits()]
 
 
 HOOK = "accumulate_grad_hooks"
@@ -243,7 +243,7 @@ def pairs(n: int = 64) -> list[tuple[Tensor, Tensor]]:
 def mlp(**options: Any) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(FEATURES, 8, **options), nn.ReLU(), nn.Linear(8, CLASSES, **options)
-    )
+    ).to(DEVICE)
 
 
 def sgd(parameters: Any, **options: Any) -> Optimizer:
@@ -264,7 +264,7 @@ def usual(probe: Probe, model: nn.Module, optimizer: Optimizer, **changes: Any) 
 
 def own_step(setup: Setup, *preserve: Any) -> Setup:
     """Hand in the body of the loop instead of a criterion."""
-    setup.arguments = {"step": setup.step, "preserve": list(preserve)}
+    setup.arguments = {"step": setup.step, "preserve": list(preserve), "device": DEVICE}
     return setup
 
 

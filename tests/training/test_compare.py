@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from support import batchnorm_dropout, linear, loader, picture, sgd_momentum, train
+from support import batchnorm_dropout, linear, loader, moved, picture, sgd_momentum, train
 from torch import nn
 
 from lrfinder_widget import LRFinder, compare
@@ -45,7 +45,7 @@ def plain_loop(model: nn.Module, optimizer: Any, steps: int, schedule: Any = Non
     losses: list[float] = []
     base = optimizer.param_groups[0]["lr"]
     while True:
-        for inputs, target in loader():
+        for inputs, target in map(moved, loader()):
             if schedule is not None:
                 optimizer.param_groups[0]["lr"] = base * schedule(len(losses))
             optimizer.zero_grad()
@@ -203,7 +203,7 @@ def test_the_losses_of_the_starting_weights_are_those_on_the_same_batches() -> N
     expected: list[float] = []
     with torch.no_grad():
         while len(expected) < 20:
-            expected += [CE(model(x), y).item() for x, y in loader()]
+            expected += [CE(model(x), y).item() for x, y in map(moved, loader())]
     assert found.baseline.tolist() == expected[:20]
     assert {losses[0] for losses in found.losses.values()} == {expected[0]}
 

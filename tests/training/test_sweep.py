@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from support import (
+    DEVICE,
     adamw,
     batchnorm_dropout,
     classes,
     linear,
     loader,
+    moved,
     picture,
     sgd_momentum,
     sweep_run,
@@ -55,7 +57,7 @@ def test_the_sweep_agrees_with_a_plain_loop_to_the_bit() -> None:
     losses = []
     for i, lr in enumerate(np.geomspace(1e-7, 1.0, 30)):
         optimizer.param_groups[0]["lr"] = float(lr)
-        x, y = batches[i % len(batches)]
+        x, y = moved(batches[i % len(batches)])
         optimizer.zero_grad()
         loss = CE(model(x), y)
         losses.append(loss.item())
@@ -204,8 +206,9 @@ def test_mappings_need_no_criterion() -> None:
 
 def _step_of(model: nn.Module, optimizer: Any) -> Any:
     def step(batch: Any) -> Any:
+        x, y = moved(batch)
         optimizer.zero_grad()
-        loss = CE(model(batch[0]), batch[1])
+        loss = CE(model(x), y)
         loss.backward()
         optimizer.step()
         return loss
@@ -262,7 +265,7 @@ def test_validation_loss_is_measured_in_eval_mode_after_the_step() -> None:
     assert flags[:3] == [(True, False, True), (False, False, False), (False, False, False)]
     model.eval()
     with torch.no_grad():  # with a vanishing learning rate: the loss of the model as it is
-        expected = torch.stack([CE(model(x), y) for x, y in held]).mean().item()
+        expected = torch.stack([CE(model(x), y) for x, y in moved(held)]).mean().item()
     assert curve.losses[0] == pytest.approx(expected, abs=1e-4)
 
 
@@ -270,7 +273,7 @@ def test_validation_leaves_batchnorm_statistics_alone() -> None:
     means = []
     for val_batches in (None, list(loader())[:2]):
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+        model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).to(DEVICE)
         points = sweep(
             model, sgd_momentum(model), list(loader()), CE, val_batches=val_batches, num_iter=10
         )
@@ -283,23 +286,26 @@ def test_validation_leaves_batchnorm_statistics_alone() -> None:
 
 def test_a_textbook_step_takes_autocast_scaler_and_clipping() -> None:
     model, optimizer = fresh()
-    scaler = torch.amp.GradScaler("cpu")
+    scaler = torch.amp.GradScaler(DEVICE.type)
     step = training_step(
         model, optimizer, CE, autocast=torch.bfloat16, scaler=scaler, clip_grad_norm=0.5
     )
     before, scale = picture(model, optimizer), scaler.state_dict()
-    curve = range_test(model, optimizer, loader(), step=step, num_iter=20, end_lr=1e-2)
+    curve = range_test(
+        model, optimizer, loader(), step=step, num_iter=20, end_lr=1e-2, device=DEVICE
+    )
     assert len(curve) == 20
     assert picture(model, optimizer) == before
     assert scaler.state_dict() == scale
-    scaler.scale(CE(model(next(iter(loader()))[0]), next(iter(loader()))[1])).backward()
+    x, y = moved(next(iter(loader())))
+    scaler.scale(CE(model(x), y)).backward()
     scaler.unscale_(optimizer)  # raises if a step of the sweep had left its mark
 
 
 def test_clipping_limits_the_norm_of_the_gradients() -> None:
     model, optimizer = fresh()
     step = training_step(model, optimizer, CE, clip_grad_norm=1e-3)
-    step(next(iter(loader())))
+    step(moved(next(iter(loader()))))
     norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -457,10 +463,10 @@ def test_each_repeat_starts_from_the_same_weights() -> None:
 
     def step(batch: Any) -> Any:
         if optimizer.param_groups[0]["lr"] == 1e-7:
-            starts.append([p.detach().numpy().tobytes() for p in model.parameters()])
+            starts.append([p.detach().cpu().numpy().tobytes() for p in model.parameters()])
         return training_step(model, optimizer, CE)(batch)
 
-    range_test(model, optimizer, LOADER, step=step, num_iter=5, repeats=3)
+    range_test(model, optimizer, LOADER, step=step, num_iter=5, repeats=3, device=DEVICE)
     assert len(starts) == 3
     assert starts[0] == starts[1] == starts[2]
 
