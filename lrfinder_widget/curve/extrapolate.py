@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Array
-from .budget import LAW, Schedule
+from .budget import Schedule
 from .suggest import Suggestion
 from .trial import Trial, clearly_above
 
-SLOPES = {schedule: (slope, 0.25) for schedule, (_, slope) in LAW.items()}
-"""Mean and standard deviation, over trainings, of the slope of log10 of the best learning rate over
-log10 of the number of steps."""
+SLOPES: dict[Schedule, tuple[float, float]] = {"constant": (-0.5, 0.3), "decay": (-0.2, 0.5)}
+"""Mean and standard deviation, over the development tasks of tests/benchmarks/excess.py, of the
+slope of log10 of the best learning rate over log10 of the number of steps."""
 
 _FOUR_IN_FIVE = 1.28  # the half width, in standard errors, of an interval that holds so many
 # Errors of the best learning rate at one horizon: of a parabola and of an edge, as a share of the

@@ -13,7 +13,7 @@ from excess_tasks import Task
 
 from lrfinder_widget import Comparison, LossCurve, compare
 
-STEPS, HELD_OUT = 400, 8  # of each trial; batches
+STEPS, HELD_OUT = 400, 1000  # of each trial; rows
 
 
 def after_trials(task: Task, seed: int, curve: LossCurve) -> list[float | None]:
@@ -40,5 +40,5 @@ def tried(task: Task, seed: int, curve: LossCurve, way: str) -> Comparison:
         lrs=lrs,
         steps=STEPS,
         schedule=None if way == "constant" else lambda i: float(factors[i]),
-        held_out=[part for part, _ in zip(parts, range(HELD_OUT), strict=False)],
+        held_out=[part for part, _ in zip(parts, range(-(-HELD_OUT // size)), strict=False)],
     )

@@ -90,8 +90,14 @@ def test_the_error_grows_outside_the_measured_lengths(family, schedule):
 def test_what_is_unknown_makes_the_error_larger(schedule):
     known = shift(Budget("adaptive", USUAL_STEPS, schedule))
     for budget in (Budget(None, USUAL_STEPS, schedule), Budget("adaptive", None, schedule)):
-        assert shift(budget)[0] == known[0]
         assert known[1] < shift(budget)[1] < shift(Budget(None, None, schedule))[1]
+
+
+@each_schedule
+def test_an_unknown_length_is_the_usual_one_and_an_unknown_kind_lies_between_the_kinds(schedule):
+    kinds = [shift(Budget(family, USUAL_STEPS, schedule))[0] for family in FAMILIES]
+    assert [shift(Budget(family, None, schedule))[0] for family in FAMILIES] == kinds
+    assert min(kinds) <= shift(Budget(None, USUAL_STEPS, schedule))[0] <= max(kinds)
 
 
 @each_family
