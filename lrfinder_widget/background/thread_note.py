@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+
+from .let_go import every_error
 
 NOTE = (
     "This run is in a background thread, and what failed belongs to another thread, such as a "
@@ -23,7 +24,7 @@ _SAYS_SO = re.compile(
 def note_thread(error: BaseException) -> None:
     """Add the note to an exception if it, or one that it was raised from, is of that kind."""
     with suppress(Exception):  # an exception may not even have a text
-        if any(map(_belongs_to_a_thread, _chain(error))):
+        if any(map(_belongs_to_a_thread, every_error(error))):
             error.add_note(NOTE)
 
 
@@ -33,11 +34,3 @@ def _belongs_to_a_thread(error: BaseException) -> bool:
     if isinstance(error, LookupError) and any(isinstance(it, ContextVar) for it in error.args):
         return True
     return _SAYS_SO.search(str(error)) is not None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        yield error
-        error = error.__cause__ or error.__context__
