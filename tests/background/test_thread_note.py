@@ -91,7 +91,7 @@ def test_the_bare_assertion_of_graphs_that_a_thread_does_not_have_says_so(
 ) -> None:
     theirs: dict[str, Any] = {"__name__": module}
     exec("def get_obj():\n    raise AssertionError", theirs)
-    error = failed(lambda: theirs["get_obj"]())
+    error = failed(theirs["get_obj"])
     assert getattr(error, "__notes__", []) == notes
 
 
