@@ -182,7 +182,7 @@ class SweepRun:
                     yield from self._losses_at_start()
                 if reason == "no-effect" and not self.baseline.asked_for:
                     # Whoever makes a curve of the points reads it there.
-                    warnings.warn(NO_EFFECT, stacklevel=3)
+                    warnings.warn(NO_EFFECT, stacklevel=5 if on_host else 4)
                 if not left or reason in ("exhausted", "stopped", "no-effect"):
                     return reason
                 yield reason
