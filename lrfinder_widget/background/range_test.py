@@ -15,6 +15,7 @@ from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.points import Item, Recorder
 
 from .at_exit import forget, stop_at_exit
+from .let_go import let_go_of_locals
 from .state import TRANSITIONS, State
 from .switch_interval import short_switch_interval
 from .thread_note import note_thread
@@ -147,7 +148,8 @@ class RangeTest:
         except BaseException as error:  # an interrupt, or no more threads can be created
             if self._given_up(worker):
                 self._publish(State.FAILED, "failed", error)
-                self._finish()
+                forget(self)
+                self._done.set()
             raise
         self._notify()
         return self
@@ -223,10 +225,9 @@ class RangeTest:
             return True
         if self._worker is threading.current_thread():  # a listener cannot wait for its own caller
             return False
-        # Not `Thread.join`: before Python 3.13, an interrupt in it marks a live thread as ended. In
-        # slices, so that an interrupt takes effect on every platform.
+        # Not `Thread.join`: before Python 3.13, an interrupt in it marks a live thread as ended.
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
+        while True:  # in slices, so that an interrupt takes effect on every platform
             left = 0.1 if deadline is None else deadline - time.monotonic()
             if self._done.wait(max(0.0, min(0.1, left))):
                 return True
@@ -261,11 +262,8 @@ class RangeTest:
         try:
             self._run()
         finally:
-            self._finish()
-
-    def _finish(self) -> None:
-        forget(self)
-        self._done.set()
+            forget(self)
+            self._done.set()
 
     def _run(self) -> None:
         exception: BaseException | None = None
@@ -280,6 +278,7 @@ class RangeTest:
                     points.close()  # restores
         except BaseException as error:  # noqa: BLE001 - `wait` raises it, whatever it is
             note_thread(error)
+            let_go_of_locals(error)
             state, reason, exception = State.FAILED, "failed", error
         self._publish(state, reason, exception)
 

@@ -45,6 +45,8 @@ class Batches:
         if device is not None and device.type == "cpu" and not torch.accelerator.is_available():
             device = None  # no batch can be on any other device
         self.device = device
+        # Whoever refills a batch must not do so before it is copied; these do not.
+        self._wait = not isinstance(source, (DataLoader, list, tuple))
         self._iterator: Iterator[Any] | None = None
         self._moved: list[str] = []
 
@@ -68,7 +70,7 @@ class Batches:
         except BaseException as error:
             let_go(error)
             raise
-        return batch if self.device is None else move(batch, self.device)
+        return batch if self.device is None else move(batch, self.device, self._wait)
 
     def _first_again(self) -> Any:
         self.open()
@@ -150,26 +152,26 @@ def can_begin_again(batches: Any) -> bool:
     return code is not None and code.co_code != Iterator.__iter__.__code__.co_code
 
 
-def move(batch: Any, device: torch.device) -> Any:
+def move(batch: Any, device: torch.device, wait: bool = False) -> Any:
     """Move the tensors of a batch to `device`, in nested containers too; keep all else as it is.
 
-    A copy to a CUDA or Intel device does not block: the work that needs it is queued behind it. On
-    others it does: on Apple's, the source may be gone before it is read.
+    A copy to a CUDA or Intel device does not block, unless it is to `wait`: the work that needs it
+    is queued behind it. On others it does: on Apple's, the source may be gone before it is read.
     """
     if isinstance(batch, Tensor):
         if batch.device == device:  # `to` checks this too, but takes four times as long
             return batch
-        return batch.to(device, non_blocking=device.type in ("cuda", "xpu"))
+        return batch.to(device, non_blocking=not wait and device.type in ("cuda", "xpu"))
     if type(batch) in (list, tuple):
-        return type(batch)([move(item, device) for item in batch])
+        return type(batch)([move(item, device, wait) for item in batch])
     if type(batch) is dict:
-        return {key: move(item, device) for key, item in batch.items()}
+        return {key: move(item, device, wait) for key, item in batch.items()}
     if callable(getattr(batch, "to", None)):  # packed sequences, tokenizer output, graphs
         return batch.to(device)
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(move(item, device) for item in batch))
+        return type(batch)(*(move(item, device, wait) for item in batch))
     if isinstance(batch, Mapping):
-        return {key: move(item, device) for key, item in batch.items()}
+        return {key: move(item, device, wait) for key, item in batch.items()}
     return batch
 
 

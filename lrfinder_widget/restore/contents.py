@@ -140,6 +140,19 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
     return attributes if isinstance(attributes, dict) else None
 
 
+def own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the compiler's marks, which belong to the graphs that it keeps."""
+    return {name: held for name, held in attributes.items() if not name.startswith("_dynamo")}
+
+
+def put_attributes_back(attributes: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Take off a tensor what has been hung on it since, and put back what was there."""
+    for name in own_attributes(attributes):
+        if name not in saved:
+            del attributes[name]
+    attributes.update(saved)
+
+
 def is_machinery(value: Any) -> bool:
     """Return whether an object belongs to Python, torch or this package, not to a training.
 

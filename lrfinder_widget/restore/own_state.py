@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .memory import place_for
 
 _LARGE = 65_536  # elements; a larger tensor is not compared, as it would take time
 
@@ -26,7 +28,13 @@ class OwnState:
     def __init__(self, thing: Any) -> None:
         self._thing = thing
         try:
-            self._saved = _copied(thing.state_dict())
+            state = thing.state_dict()
+            tensors = list(_tensors_in(state))
+            devices = {tensor.device for tensor in tensors}
+            places = {d: place_for([t for t in tensors if t.device == d], d) for d in devices}
+            self._saved = _copied(state, lambda tensor: places[tensor.device])
+            copies = _tensors_in(self._saved)
+            self._devices = {id(t): was.device for t, was in zip(copies, tensors, strict=True)}
         except Exception as error:
             error.add_note(f"This came from reading the state_dict() of {self}.")
             raise
@@ -34,10 +42,13 @@ class OwnState:
     def __call__(self) -> None:
         """Load the state."""
         try:
-            self._thing.load_state_dict(_copied(self._saved))
+            self._thing.load_state_dict(_copied(self._saved, self._device_of))
         except Exception as error:
             _note_once(error, f"This came from load_state_dict() of {self}, to put it back.")
             raise
+
+    def _device_of(self, saved: Tensor) -> torch.device:
+        return self._devices[id(saved)]
 
     def __str__(self) -> str:
         return f"the {type(self._thing).__name__} in preserve"
@@ -61,9 +72,12 @@ def one_line(error: BaseException) -> str:
     return bare.partition("\n")[0]
 
 
-def _copied(state: Any) -> Any:
-    """Copy a state deeply; torch itself refuses to copy a tensor that has a history."""
-    copies = {id(t): t.detach().clone().requires_grad_(t.requires_grad) for t in _tensors_in(state)}
+def _copied(state: Any, device: Callable[[Tensor], torch.device]) -> Any:
+    """Copy a state deeply, each tensor to a device; torch refuses to copy one with a history."""
+    copies = {
+        id(t): t.detach().to(device(t), copy=True).requires_grad_(t.requires_grad)
+        for t in _tensors_in(state)
+    }
     return copy.deepcopy(state, copies)
 
 
@@ -85,6 +99,7 @@ def _equal(a: Any, b: Any) -> bool:
             return False
         if a.numel() > _LARGE or a.layout is not torch.strided:
             return True
+        b = b.to(a.device)
         return bool(((a == b) | ((a != a) & (b != b))).all())
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype.hasobject or a.tobytes() == b.tobytes()

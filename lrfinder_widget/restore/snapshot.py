@@ -9,7 +9,7 @@ references held elsewhere (by a compiled graph, by a scheduler) stay valid.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -27,9 +27,12 @@ from .contents import (
     is_machinery,
     items_state,
     notes_state,
+    own_attributes,
+    put_attributes_back,
     slots_state,
 )
 from .data_state import data_states, is_data
+from .frozen import changed, to_compare
 from .own_state import OwnState, one_line
 from .random_state import random_states, state_of
 from .tensors import UNINITIALIZED, Values, has_values, inner_tensors, is_leaf
@@ -59,12 +62,19 @@ class Snapshot:
     uses : Uses, optional
         What the step uses besides those.
     gradients : bool
-        Whether the gradients' values may change too: not where they are set aside.
+        Whether the values of those set aside may change too, as a captured step writes into them.
+    frozen : callable, optional
+        Returns the ids and names of frozen parameters that nothing known to us changes. Those of a
+        large model are compared, not copied.
+    on_host : bool
+        Whether all copies go to the host, whatever room there is elsewhere.
 
     Attributes
     ----------
     unrestored : list of str
         After a restore, one sentence for each thing that is seen to differ from what it was.
+    values : Values
+        The copies of all tensors.
 
     Raises
     ------
@@ -79,6 +89,8 @@ class Snapshot:
         uses: Uses | None = None,
         *,
         gradients: bool = False,
+        frozen: Callable[[], dict[int, str]] | None = None,
+        on_host: bool = False,
     ) -> None:
         self.unrestored: list[str] = []
         self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
@@ -107,19 +119,21 @@ class Snapshot:
         self._flags = [(p, p.requires_grad) for p in leaves]
         self._grads = [(p, p.grad) for p in leaves]
         self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, UNINITIALIZED)]
-        tensors = self._tensors + (
-            # Data parallelism may keep gradients in its own memory, and continue to write there.
-            [g for _, g in self._grads if g is not None]
-            if gradients or self._sees_shared_gradients()
-            else []
+        held = [g for _, g in self._grads if g is not None]
+        copied = held if gradients or self._sees_shared_gradients() else []
+        self._compared = {} if frozen is None else to_compare(frozen, self._flags)
+        self.values = Values(
+            [t for t in (*self._tensors, *copied) if has_values(t)],
+            compared=self._compared,
+            aside=held,
+            on_host=on_host,
         )
-        self._values = Values([t for t in tensors if has_values(t)])
         self._random = [*random_states(), *data_states(self._data, self._seen)]
 
     @property
     def is_beside(self) -> bool:
         """Whether all copies are on the device of their tensors, as it had room for them."""
-        return self._values.are_beside
+        return self.values.are_beside
 
     def set_gradients_aside(self) -> None:
         """Take the gradients off the parameters: the objects are kept, so they need no copy."""
@@ -152,12 +166,7 @@ class Snapshot:
     def _restore_once(self, random: Iterable[Restore]) -> None:
         failure: Exception | None = None
         self.unrestored.clear()
-        parts: tuple[Restore, ...] = (
-            *self._loads,
-            *self._containers,
-            self._restore_tensors,
-            *random,
-        )
+        parts: list[Restore] = [*self._loads, *self._containers, self._restore_tensors, *random]
         for part in parts:
             try:
                 part()
@@ -172,11 +181,12 @@ class Snapshot:
             if load.differs()
         ]
         self.unrestored += [sentence for ask in self._watched if (sentence := ask()) is not None]
+        self.unrestored += changed([self._compared[id(t)] for t in self.values.changed()])
 
     def _restore_tensors(self) -> None:
         for attributes, saved in self._hung:
             if attributes or saved:
-                _put_attributes_back(attributes, saved)
+                put_attributes_back(attributes, saved)
         for parameter, _ in self._grads:
             parameter.grad = None  # before the data, as a gradient's shape must match
         tensor: Any
@@ -184,7 +194,7 @@ class Snapshot:
             if type(tensor) is not kind:
                 tensor.data = data
                 tensor.__class__ = kind
-        self._values.restore()
+        self.values.restore()
         for tensor, requires_grad in self._flags:
             if tensor.requires_grad != requires_grad:
                 tensor.requires_grad_(requires_grad)
@@ -193,8 +203,16 @@ class Snapshot:
         torch.clear_autocast_cache()  # it may still hold casts of the weights during the run
 
     def _sees_shared_gradients(self) -> bool:
-        modules = (thing for thing in self._seen.values() if isinstance(thing, nn.Module))
-        return any(vars(module).get("gradient_as_bucket_view") for module in modules)
+        """Return whether gradients may lie in memory to which a run continues to write.
+
+        Data parallelism may keep them in its own memory, and CUDA graphs in that of their capture.
+        """
+        modules = (vars(thing) for thing in self._seen.values() if isinstance(thing, nn.Module))
+        return any(
+            attributes.get("gradient_as_bucket_view")
+            or getattr(attributes.get("forward"), "__module__", None) == "torch.cuda.graphs"
+            for attributes in modules
+        )
 
     # -- the walk ---------------------------------------------------------------------------------
 
@@ -253,7 +271,7 @@ class Snapshot:
 
     def _record_tensor(self, tensor: Tensor) -> None:
         attributes = vars(tensor)
-        saved = _own_attributes(attributes) if attributes else {}
+        saved = own_attributes(attributes) if attributes else {}
         self._hung.append((attributes, saved))
         inner = inner_tensors(tensor)
         (self._tensors if inner is None else self._wrappers).append(tensor)
@@ -320,15 +338,3 @@ def _failed(part: Restore, error: Exception) -> str:
 def _set_class(module: nn.Module, kind: type[nn.Module]) -> None:
     if type(module) is not kind:
         module.__class__ = kind
-
-
-def _own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the compiler's marks, which belong to the graphs that it keeps."""
-    return {name: held for name, held in attributes.items() if not name.startswith("_dynamo")}
-
-
-def _put_attributes_back(attributes: dict[str, Any], saved: dict[str, Any]) -> None:
-    for name in _own_attributes(attributes):
-        if name not in saved:
-            del attributes[name]
-    attributes.update(saved)

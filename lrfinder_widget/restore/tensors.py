@@ -1,18 +1,22 @@
 """The values of many tensors, copied out together and copied back together.
 
-Tensors are copied once (one multi-tensor copy out, one back), on their own device if it has room,
-otherwise to host memory, never to disk.
+Tensors are copied once (a multi-tensor copy out, one back, for each device and type), on their own
+device if it has room, otherwise to host memory, never to disk.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from .checksum import Checksums
+from .memory import HOST, bytes_of, check_host, free_cached_memory, is_scarce, place_for
 
 UNINITIALIZED = (UninitializedParameter, UninitializedBuffer)
 
@@ -56,13 +60,35 @@ def is_leaf(tensor: Tensor) -> bool:
 
 
 class Values:
-    """The values of many tensors; `restore` writes them back into the same memory."""
+    """The values of many tensors; `restore` writes them back into the same memory.
 
-    def __init__(self, tensors: list[Tensor]) -> None:
+    Parameters
+    ----------
+    tensors : list of Tensor
+        What to copy.
+    compared : container of int
+        The ids of those that are not copied, but compared.
+    aside : iterable of Tensor
+        What stays in memory as well, see `place_for`.
+    on_host : bool
+        Whether all copies go to the host, whatever room there is elsewhere.
+    """
+
+    def __init__(
+        self,
+        tensors: list[Tensor],
+        *,
+        compared: Container[int] = (),
+        aside: Iterable[Tensor] = (),
+        on_host: bool = False,
+    ) -> None:
         # The object, its memory at the start, and the size of that memory.
         self._aliases: list[tuple[Tensor, Tensor, int]] = []
-        self._together: dict[torch.device, tuple[list[Tensor], list[Tensor]]] = {}
+        self._together: list[tuple[list[Tensor], list[Tensor]]] = []  # of one device and type each
         self._singly: list[tuple[Tensor, Tensor]] = []
+        self._checksums = Checksums()
+        self._aside = list(aside)
+        self._on_host = on_host
         with torch.no_grad():
             by_device: dict[torch.device, list[Tensor]] = defaultdict(list)
             for tensor in tensors:
@@ -73,21 +99,62 @@ class Values:
                     alias = tensor.data  # shares the memory, survives `tensor.data = …`
                     self._aliases.append((tensor, alias, alias.untyped_storage().nbytes()))
                 except (NotImplementedError, RuntimeError, TypeError) as error:
-                    if type(tensor) in _USUAL:
+                    if type(tensor) in _USUAL or isinstance(error, torch.OutOfMemoryError):
                         raise
                     raise _uncopyable(tensor) from error
-                by_device[tensor.device].append(_without_overlap(alias))
-            for device, memory in by_device.items():
-                where = place_for(memory, device)
-                copies = [torch.empty_like(m, device=where) for m in memory]
-                torch._foreach_copy_(copies, memory)
-                self._together[device] = (memory, copies)
+                memory = _without_overlap(alias)
+                if id(tensor) in compared:
+                    self._checksums.note(tensor, memory)
+                else:
+                    by_device[tensor.device].append(memory)
+            for device, memories in by_device.items():
+                self._copy(device, memories)
+
+    def _copy(self, device: torch.device, memories: list[Tensor]) -> None:
+        aside = [tensor for tensor in self._aside if tensor.device == device]
+        place = HOST if self._on_host else place_for(memories, device, aside)
+        together = self._copied(memories, place)
+        if together is None:  # out of memory, which is not free before the exception is
+            free_cached_memory([device])
+            together = self._copied(memories, HOST)
+            assert together is not None
+        self._together += together
+
+    def _copied(
+        self, memories: list[Tensor], place: torch.device
+    ) -> list[tuple[list[Tensor], list[Tensor]]] | None:
+        """Copy tensors of one device to a place; `None` if that runs out of a device's memory."""
+        if place == HOST:
+            check_host(bytes_of(memories))
+        # Tensors of several types would be copied one by one.
+        by_type: dict[torch.dtype, list[Tensor]] = defaultdict(list)
+        for memory in memories:
+            by_type[memory.dtype].append(memory)
+        together = []
+        try:
+            for of_a_type in by_type.values():
+                copies = [torch.empty_like(memory, device=place) for memory in of_a_type]
+                torch._foreach_copy_(copies, of_a_type)
+                together.append((of_a_type, copies))
+        except torch.OutOfMemoryError:
+            if not is_scarce(place):
+                raise
+            return None
+        return together
 
     @property
     def are_beside(self) -> bool:
         """Whether all copies are on the device of their tensors, as it had room for them."""
-        together = self._together.items()
-        return all(copies[0].device == device for device, (_, copies) in together)
+        return all(copies[0].device == memory[0].device for memory, copies in self._together)
+
+    @property
+    def in_the_way(self) -> set[torch.device]:
+        """The devices on which copies take memory that a training may need."""
+        return {copies[0].device for _, copies in self._together if is_scarce(copies[0].device)}
+
+    def changed(self) -> list[Tensor]:
+        """Return the tensors that are only compared and have changed."""
+        return self._checksums.changed()
 
     def restore(self) -> None:
         """Write the values back, into the memory in which each tensor was at first."""
@@ -98,7 +165,7 @@ class Values:
                     storage.resize_(size)
                 if not _same_memory(tensor, alias):
                     tensor.data = alias
-            for memory, copies in self._together.values():
+            for memory, copies in self._together:
                 torch._foreach_copy_(memory, copies)
             for tensor, saved in self._singly:
                 with torch.inference_mode(tensor.is_inference()):
@@ -136,16 +203,3 @@ def _without_overlap(tensor: Tensor) -> Tensor:
         return tensor
     reach = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.as_strided((reach,), (1,)) if reach < tensor.numel() else tensor
-
-
-def place_for(tensors: list[Tensor], device: torch.device) -> torch.device:
-    """Choose where to copy: the same device if a tenth of its memory stays free, else the host."""
-    module = torch.get_device_module(device) if device.type != "cpu" else None
-    if module is None or not hasattr(module, "mem_get_info"):
-        return device
-    try:
-        free, total = module.mem_get_info(device)
-    except RuntimeError:  # many of Intel's devices do not tell
-        return device
-    needed = sum(t.numel() * t.element_size() for t in tensors)
-    return device if needed < free - total // 10 else torch.device("cpu")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -87,22 +87,41 @@ class Baseline:
 
 def forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any]], Tensor]:
     """Return a function that computes the mean loss of batches as in training, without training."""
+    if not any(map(_compiled_call, model.modules())):
+        return step.loss
 
     def loss_of(batches: Sequence[Any]) -> Tensor:
         with eager(model):
             return step.loss(batches)
 
-    return loss_of if _is_compiled(model) else step.loss
+    return loss_of
 
 
-def eager(model: nn.Module) -> AbstractContextManager[object]:
-    """Return a context in which a compiled model is not compiled again, as without gradients."""
-    stance = torch.compiler.set_stance
-    return stance("force_eager") if _is_compiled(model) else nullcontext()  # set when created
+@contextmanager
+def eager(model: nn.Module) -> Iterator[None]:
+    """Call what is compiled in a model as if it were not: without gradients, it compiles again.
+
+    This is done on the modules. `torch.compiler.set_stance` would change the whole process, and
+    with it what a cell has compiled and is using meanwhile.
+    """
+    calls = [(vars(m), *call) for m in model.modules() if (call := _compiled_call(m)) is not None]
+    compiled = [(attributes, name, attributes[name]) for attributes, name, _ in calls]
+    try:
+        for attributes, name, uncompiled in calls:
+            attributes[name] = uncompiled
+        yield
+    finally:
+        for attributes, name, call in compiled:
+            attributes[name] = call
 
 
-def _is_compiled(model: nn.Module) -> bool:
-    return hasattr(model, "_orig_mod") or bool(getattr(model, "_compiled_call_impl", None))
+def _compiled_call(module: nn.Module) -> tuple[str, Any] | None:
+    """Return the attribute in which a module has its compiled call, and what to put there."""
+    attributes = vars(module)
+    if attributes.get("_compiled_call_impl") is not None:
+        return "_compiled_call_impl", None
+    inner = module._modules.get("_orig_mod")
+    return None if inner is None or "forward" not in attributes else ("forward", inner.__call__)
 
 
 def untrained_step(model: nn.Module, step: TrainingStep) -> Callable[[Any], Tensor | float]:

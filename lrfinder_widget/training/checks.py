@@ -117,9 +117,11 @@ def check_values(model: nn.Module) -> None:
         if parameter.is_meta:
             raise ValueError(
                 f"{name} of the model is on the meta device: it has a shape, but no values to "
-                "train. Allocate it first, for example with model.to_empty(device=…), and "
-                "initialise it. If your step calls this model with parameters kept elsewhere, as "
-                "torch.func does, pass those as the model: nn.ParameterList(parameters)."
+                "train. If a library keeps the weights elsewhere and loads them for each forward "
+                "pass, load the model without that offloading. If there are none yet, allocate "
+                "them, for example with model.to_empty(device=…), and initialise them. If your "
+                "step calls this model with parameters kept elsewhere, as torch.func does, pass "
+                "those as the model: nn.ParameterList(parameters)."
             )
 
 

@@ -194,14 +194,14 @@ class Drive:
         try:
             objects, uses = self._task.preserved(), self._task.uses()
             copied = _copy_of(batch)
-            before = None if self._has_graph() else _state_of(objects, uses)
+            before = None if self._has_graph() else _state_of(objects, uses, self._task)
             loss = self._task.step(batch)
             moved = self._weights.have_moved()
             if before is None or not copied or not moved:
                 self._done = before is None or not copied or moved is None
                 return loss
             self._done = True
-            after = _state_of(objects, uses) if self._weights.note() else None
+            after = _state_of(objects, uses, self._task) if self._weights.note() else None
             if after is None:
                 return loss
             if isinstance(loss, Tensor):
@@ -228,10 +228,13 @@ def _has_closure(args: Any, kwargs: Any) -> bool:
     return any(map(callable, (*args[1:], *kwargs.values())))
 
 
-def _state_of(objects: list[Any], uses: Uses | None = None) -> Snapshot | None:
+def _state_of(
+    objects: list[Any], uses: Uses | None = None, task: TrainingTask | None = None
+) -> Snapshot | None:
     """Copy all that a step changes; `None` if that is impossible, or there is no room beside it."""
     try:
-        state = Snapshot(objects, uses=uses, gradients=True)
+        frozen = None if task is None else task.frozen
+        state = Snapshot(objects, uses=uses, gradients=True, frozen=frozen)
     except Exception:  # noqa: BLE001 - whatever a copy of the user's objects raises
         return None
     return state if state.is_beside else None

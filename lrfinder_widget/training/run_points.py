@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from lrfinder_widget.curve.points import unrestored_text
+from lrfinder_widget.curve.budget import Budget
+from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.points import Item, unrestored_text
+
+Attempt: TypeAlias = Generator[Item, None, Reason | None]
+"""The items of a run, which returns `None` if it ran out of memory and is to begin again."""
 
 
 def note_on(error: Exception, unrestored: Sequence[str]) -> None:
@@ -19,6 +25,19 @@ def warn_of(unrestored: Sequence[str], *, stacklevel: int) -> None:
     """Warn of what could not be put back, if there is anything."""
     if unrestored:
         warnings.warn(unrestored_text(unrestored), RuntimeWarning, stacklevel=stacklevel + 1)
+
+
+def without_first(count: int, items: Attempt) -> Attempt:
+    """Yield all but the first `count` items, which have been yielded before."""
+    try:
+        for _ in range(count):
+            next(items)
+        return (yield from items)
+    except StopIteration as end:
+        reason: Reason | None = end.value
+        return reason
+    finally:
+        items.close()
 
 
 class RunPoints(Generator[Any, None, Any]):
@@ -43,3 +62,24 @@ class RunPoints(Generator[Any, None, Any]):
     def close(self) -> None:
         """End it, which puts everything back."""
         self._items.close()
+
+
+class SweepPoints(RunPoints):
+    """The points of a sweep; a baseline requested before the first point follows the last.
+
+    `budget` is what the candidates of its curve are for.
+    """
+
+    def __init__(self, run: Any, budget: Budget) -> None:
+        super().__init__(run.items(), run.unrestored)
+        self.budget = budget
+        self._run = weakref.ref(run)  # its items hold it until they end, and the model with it
+
+    def ask_for_baseline(self) -> None:
+        """Request a baseline: the caller knows what the single numbers after the points are.
+
+        It also tells its user what could not be put back, so there is no warning.
+        """
+        if (run := self._run()) is not None:
+            run.baseline.asked_for = True
+            run.warns = 0

@@ -21,6 +21,7 @@ from .misfits import (
     explain_loss,
     explain_mapping,
 )
+from .thread_state import accelerator_kind
 
 
 def training_step(
@@ -119,6 +120,7 @@ class TrainingStep(MadeOfParts):
         self._autocast = autocast
         self._scaler = scaler
         self._clip_grad_norm = clip_grad_norm
+        self._accelerator = accelerator_kind()
 
     def __call__(self, batch: Any) -> Any:
         """Train on one batch, or on a list of `accumulate` batches; return the (mean) loss."""
@@ -185,9 +187,14 @@ class TrainingStep(MadeOfParts):
     def _loss(self, batch: Any) -> Tensor:
         if self._autocast is None:
             return self._forward(batch)
-        with torch.autocast(model_device(self._model).type, dtype=self._autocast):
-            loss = self._forward(batch)
-        return loss  # noqa: RET504 - as in `validate`
+        kind = model_device(self._model).type
+        with torch.autocast(kind, dtype=self._autocast):
+            if kind != "cpu" or self._accelerator is None:
+                loss = self._forward(batch)
+            else:  # the rest of the model may be there
+                with torch.autocast(self._accelerator, dtype=self._autocast):
+                    loss = self._forward(batch)
+        return loss
 
     def _forward(self, batch: Any) -> Tensor:
         # An exception is explained from the output's description, and the output is dropped: a

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any, TypeAlias
@@ -14,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lrfinder_widget.curve.budget import NO_BUDGET, Budget
+from lrfinder_widget.curve.budget import NO_BUDGET
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 from lrfinder_widget.curve.suggest import NO_EFFECT
 from lrfinder_widget.data.batches import Batches, Exhausted, move
+from lrfinder_widget.restore.memory import free_cached_memory, synchronize
 from lrfinder_widget.restore.random_state import random_states
 from lrfinder_widget.restore.snapshot import Snapshot
 from lrfinder_widget.restore.uses import Uses
@@ -30,8 +30,8 @@ from .distributed import EndedElsewhere, Ranks, several_ranks
 from .drive import Drive
 from .guard import Guard, guarded
 from .param_groups import LearningRate
-from .read_back import Sender, as_loss, read_back
-from .run_points import RunPoints, note_on, warn_of
+from .read_back import IN_FLIGHT, Sender, as_loss, read_back
+from .run_points import Attempt, SweepPoints, note_on, warn_of, without_first
 from .step import TrainingStep
 from .task import Stop, TrainingTask
 from .thread_state import ThreadState
@@ -76,6 +76,7 @@ class SweepRun:
     _guard: Guard
     _ranks: Ranks | None
     _batches: Batches
+    _taken = 0  # steps of a repeat, when one of them runs out of memory
 
     def __init__(
         self,
@@ -136,7 +137,30 @@ class SweepRun:
                 self._opened.set()
 
     def _restored(self, objects: list[Any], uses: Uses) -> Items:
-        snapshot = Snapshot(objects, data=[self.task.batches], uses=uses)
+        """Run, once more if the copies leave too little room on the device: then on the host."""
+        reason = yield from self._attempt(objects, uses, on_host=False)
+        if reason is None:
+            free_cached_memory(self.task.devices())
+            self.unrestored.clear()
+            self.baseline.begin()
+            again = self._attempt(objects, uses, on_host=True)
+            reason = yield from without_first(self._taken, again)
+            assert reason is not None
+        return reason
+
+    def _attempt(self, objects: list[Any], uses: Uses, *, on_host: bool) -> Attempt:
+        """Run; return the reason of the end, or `None` if it is to begin again with more room."""
+        devices = self.task.devices()
+        synchronize(devices)  # a stream of the user's may still be writing to the weights
+        first = True
+        snapshot = Snapshot(
+            objects,
+            [self.task.batches],
+            uses,
+            gradients=not isinstance(self.task.step, TrainingStep),
+            frozen=self.task.frozen,
+            on_host=on_host,
+        )
         self._batches = Batches(self.task.batches, self.task.device)
         # Plain try and finally, not ExitStack: an interrupt may come at any line of Python, and
         # these restore wherever it comes.
@@ -158,7 +182,7 @@ class SweepRun:
                     yield from self._losses_at_start()
                 if reason == "no-effect" and not self.baseline.asked_for:
                     # Whoever makes a curve of the points reads it there.
-                    warnings.warn(NO_EFFECT, stacklevel=3)
+                    warnings.warn(NO_EFFECT, stacklevel=5 if on_host else 4)
                 if not left or reason in ("exhausted", "stopped", "no-effect"):
                     return reason
                 yield reason
@@ -166,6 +190,12 @@ class SweepRun:
                 snapshot.restore(random=False)  # other batches, from the same start
                 snapshot.set_gradients_aside()
             raise AssertionError  # there is at least one repeat
+        except torch.OutOfMemoryError:
+            early = first and self._taken <= IN_FLIGHT  # losses in flight are yielded before it
+            # With several ranks, the others would have to begin again, too.
+            if on_host or self._ranks or not (early and snapshot.values.in_the_way):
+                raise
+            return None
         finally:
             try:
                 self._batches.close()
@@ -180,6 +210,7 @@ class SweepRun:
                     self.unrestored += getattr(self._batches, "unrestored", [])
                     del snapshot  # a kept traceback must not keep a copy of the model
                     self.baseline.forget()  # nor the batches
+                    synchronize(devices)  # so that whatever is queued next finds all put back
 
     def _in_thread_state(self) -> Any:
         state = self._thread_state
@@ -224,8 +255,7 @@ class SweepRun:
         watched = self._training(drive.step)
         if self._ranks is not None:
             load, train = self._ranks.loading(load), self._ranks.training(train)
-        trained = False
-        for lr, act in drive.steps(self._lrs, watched, train):
+        for taken, (lr, act) in enumerate(drive.steps(self._lrs, watched, train)):
             guard.owner = threading.get_ident()  # the thread that requests the next point
             set_lr(lr)
             try:
@@ -235,12 +265,14 @@ class SweepRun:
                     with state.applied():
                         loss = as_loss(act(load()))
             except Exhausted:
-                if trained:
+                if taken:
                     return "exhausted"
                 raise ValueError(nothing_yielded(task.batches)) from None
             except EndedElsewhere:
                 return "stopped"
-            trained = True
+            except torch.OutOfMemoryError:
+                self._taken = taken
+                raise
             yield lr, loss
         return "no-effect" if drive.no_effect else "completed"
 
@@ -306,24 +338,3 @@ class SweepRun:
             with self._in_thread_state():
                 loss = as_loss(loss_of(batches))
             yield lr, loss
-
-
-class SweepPoints(RunPoints):
-    """The points of a sweep; a baseline requested before the first point follows the last.
-
-    `budget` is what the candidates of its curve are for.
-    """
-
-    def __init__(self, run: SweepRun, budget: Budget) -> None:
-        super().__init__(run.items(), run.unrestored)
-        self.budget = budget
-        self._run = weakref.ref(run)  # its items hold it until they end, and the model with it
-
-    def ask_for_baseline(self) -> None:
-        """Request a baseline: the caller knows what the single numbers after the points are.
-
-        It also tells its user what could not be put back, so there is no warning.
-        """
-        if (run := self._run()) is not None:
-            run.baseline.asked_for = True
-            run.warns = 0

@@ -37,7 +37,7 @@ from .family import cautions_for, family_of
 from .misfits import check_listed
 from .param_groups import LearningRate
 from .step import TrainingStep, model_device
-from .thread_state import ThreadState
+from .thread_state import ThreadState, current_device
 
 StopRule: TypeAlias = Callable[[NDArray[np.float64]], bool]
 Stop: TypeAlias = Literal["divergence"] | StopRule | None
@@ -145,6 +145,40 @@ class TrainingTask:
             *(part for part in parts if hasattr(part, "load_state_dict")),
             *self._preserve,
         ]
+
+    def devices(self) -> set[torch.device]:
+        """Return the devices of the model, and the current one; none without an accelerator."""
+        if not torch.accelerator.is_available():
+            return set()
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        current = current_device()
+        return {t.device for t in tensors} | (set() if current is None else {current})
+
+    def frozen(self) -> dict[int, str]:
+        """Return the ids and names of the parameters that the package's own step does not change.
+
+        None if the step is the user's own, or if layers are switched between training and
+        evaluation, as some of them change frozen weights then.
+        """
+        step = self.step
+        if not isinstance(step, TrainingStep) or self.val_batches or not self.model.training:
+            return {}
+        changed = {
+            id(p)
+            for thing in (*self.preserved(), *self.uses().objects)
+            if isinstance(thing, Optimizer)
+            for group in thing.param_groups
+            for p in group["params"]
+        }
+        named = (thing for thing in self._preserve if isinstance(thing, nn.Module))
+        changed |= {id(p) for module in named for p in module.parameters()}
+        modules = (thing for thing in (self.model, *step.parts) if isinstance(thing, nn.Module))
+        return {
+            id(p): name
+            for module in modules
+            for name, p in module.named_parameters()
+            if not p.requires_grad and id(p) not in changed
+        }
 
     def uses(self) -> Uses:
         """Find what the step uses besides; a run puts it back, too."""

@@ -28,13 +28,13 @@ class ThreadState:
     """
 
     def __init__(self, device: torch.device, *, shared: bool = True) -> None:
-        self._device: Any = device if device.index is not None else _current_device()
-        self._kind = device.type  # torch creates this string at each access
+        self._device: Any = device if device.index is not None else current_device()
+        self._kinds = _casting_kinds(device)
         self._default = _default_device()
         self._shared = get_ident() if shared else None
         self._settled: int | None = None  # the thread that is known to have this state
-        self._has_autocast = torch.amp.is_autocast_available(self._kind)
         self._autocast = self._autocast_now()
+        self._casts = any(dtype is not None for dtype in self._autocast)
         module: Any = None if self._device is None else torch.get_device_module(self._device)
         # A type of device that exists only once has no current device.
         self._module = module if hasattr(module, "current_device") else None
@@ -45,7 +45,7 @@ class ThreadState:
         A thread in which other code may run between two points is checked each time. Any other is
         checked only until it has the state, as nothing else runs there that could change it.
         """
-        if self._autocast is not None:
+        if self._casts:
             torch.clear_autocast_cache()  # or each step would see the weights of the first
         thread = get_ident()
         if thread == self._settled:
@@ -61,9 +61,10 @@ class ThreadState:
             self._settled = thread
         return same
 
-    def _autocast_now(self) -> torch.dtype | None:
-        on = self._has_autocast and torch.is_autocast_enabled(self._kind)
-        return torch.get_autocast_dtype(self._kind) if on else None
+    def _autocast_now(self) -> list[torch.dtype | None]:
+        kinds = self._kinds
+        on = torch.is_autocast_enabled
+        return [torch.get_autocast_dtype(kind) if on(kind) else None for kind in kinds]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -75,22 +76,33 @@ class ThreadState:
                 stack.enter_context(self._module.device(self._device))
             if self._default != _default_device():
                 stack.enter_context(self._default)
-            if self._has_autocast:
-                on = self._autocast is not None
-                stack.enter_context(torch.autocast(self._kind, self._autocast, enabled=on))
-                torch.clear_autocast_cache()
+            for kind, dtype in zip(self._kinds, self._autocast, strict=True):
+                stack.enter_context(torch.autocast(kind, dtype, enabled=dtype is not None))
+            torch.clear_autocast_cache()
             yield
 
 
-def _current_device() -> torch.device | None:
+def accelerator_kind() -> str | None:
+    """Return the type of the accelerator's devices; `None` if there is none."""
     if not torch.accelerator.is_available():  # asked first: in torch 2.6, the next line raises
         return None
     accelerator = torch.accelerator.current_accelerator()
-    assert accelerator is not None
-    module: Any = torch.get_device_module(accelerator)
-    if not hasattr(module, "current_device") or not module.is_initialized():
+    return None if accelerator is None else accelerator.type
+
+
+def _casting_kinds(device: torch.device) -> list[str]:
+    """Return the types of devices on which a model may be cast; its first parameter is on one."""
+    kinds = dict.fromkeys((device.type, "cpu", accelerator_kind()))
+    return [kind for kind in kinds if kind and torch.amp.is_autocast_available(kind)]
+
+
+def current_device() -> torch.device | None:
+    """Return the accelerator's current device in this thread; `None` if none is in use."""
+    kind = accelerator_kind()
+    module: Any = None if kind is None else torch.get_device_module(kind)
+    if kind is None or not hasattr(module, "current_device") or not module.is_initialized():
         return None
-    return torch.device(accelerator.type, module.current_device())
+    return torch.device(kind, module.current_device())
 
 
 def _default_device() -> torch.device:

@@ -195,7 +195,9 @@ class Session:
         return run
 
     def _in_surroundings(self, points: RunPoints) -> RangeTest:
-        return RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
+        return RangeTest(
+            RunPoints(self.surroundings.around(points, self.task.thread_state()), points.unrestored)
+        )
 
     def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
         """Start a new run; `show` is called as it proceeds, on any thread."""

@@ -34,19 +34,22 @@ class Surroundings:
         with self._thread_state.applied():
             yield
 
-    def around(self, items: Generator[Item, None, End]) -> Generator[Item, None, End]:
+    def around(
+        self, items: Generator[Item, None, End], thread_state: ThreadState
+    ) -> Generator[Item, None, End]:
         """Return the items of a run that is about to start, surrounded in the run's own thread.
 
         What its steps print goes under the cell that is running now or, after a click, under the
-        cell that made the finder. Otherwise it would go under whichever cell ran last.
+        cell that made the finder. Otherwise it would go under whichever cell ran last. The thread
+        has torch's state of the run from its first step to its last, so no step has to see to it.
         """
-        return _surrounded(items, _running_cell() or self._cell)
+        return _surrounded(items, _running_cell() or self._cell, thread_state)
 
 
 def _surrounded(
-    items: Generator[Item, None, End], cell: dict[str, Any] | None
+    items: Generator[Item, None, End], cell: dict[str, Any] | None, thread_state: ThreadState
 ) -> Generator[Item, None, End]:
-    with seeds_of_cells_kept():
+    with seeds_of_cells_kept(), thread_state.applied():
         if cell is not None:
             _print_under(cell)
         return (yield from items)

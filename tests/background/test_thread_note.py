@@ -84,6 +84,18 @@ def test_an_exception_that_was_raised_from_such_a_one_says_so_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "notes"), [("torch._inductor.cudagraph_trees", [NOTE]), ("my.module", [])]
+)
+def test_the_bare_assertion_of_graphs_that_a_thread_does_not_have_says_so(
+    module: str, notes: list[str]
+) -> None:
+    theirs: dict[str, Any] = {"__name__": module}
+    exec("def get_obj():\n    raise AssertionError", theirs)
+    error = failed(theirs["get_obj"])
+    assert getattr(error, "__notes__", []) == notes
+
+
+@pytest.mark.parametrize(
     "error",
     [
         ValueError("shapes differ"),

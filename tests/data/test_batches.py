@@ -13,7 +13,7 @@ import torch
 from support import adamw, batchnorm_dropout, classes, loader
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from lrfinder_widget import compare, range_test
 from lrfinder_widget.data.batches import Batches, Exhausted, can_begin_again, move
@@ -40,6 +40,30 @@ def test_only_a_device_that_queues_its_copies_safely_is_not_waited_for(
     batch = torch.ones(2).as_subclass(Watched)
     move([batch], torch.device(device))
     assert batch.asked == ((torch.device(device),), {"non_blocking": non_blocking})
+
+
+class Refilling:
+    """Yields one and the same batch, and writes the next values into it."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield torch.ones(2).as_subclass(Watched)
+
+
+@pytest.mark.parametrize(
+    ("source", "non_blocking"),
+    [
+        (Refilling(), False),
+        ([torch.ones(2).as_subclass(Watched)], True),
+        (DataLoader([torch.ones(2)], collate_fn=lambda s: s[0].as_subclass(Watched)), True),
+    ],
+)
+def test_a_batch_that_its_source_may_refill_is_copied_before_the_next_is_taken(
+    source: Any, non_blocking: bool
+) -> None:
+    batches = Batches(source, torch.device("cuda"))
+    batches.open()
+    assert batches.take().asked[1] == {"non_blocking": non_blocking}
+    batches.close()
 
 
 def test_a_tensor_that_is_there_is_not_moved() -> None:

@@ -6,7 +6,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,10 @@ from support import (
     sgd_momentum,
     train,
 )
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from lrfinder_widget import RangeTest, State, range_test, sweep
-from lrfinder_widget.restore.tensors import place_for
 
 AT = 5  # the step at which something happens
 
@@ -337,6 +335,45 @@ def test_gradients_come_back_as_the_same_objects() -> None:
     assert model.bias.grad is None
 
 
+def test_gradients_that_a_captured_step_writes_into_are_put_back() -> None:
+    model = linear()
+    optimizer = sgd_momentum(model)
+    model(torch.randn(2, 6)).sum().backward()
+    static = [parameter.grad for parameter in model.parameters()]
+    values = [grad.clone() for grad in static]
+
+    def replay(batch: Any) -> float:
+        with torch.no_grad():
+            for parameter, grad in zip(model.parameters(), static, strict=True):
+                grad.add_(1)
+                parameter.sub_(optimizer.param_groups[0]["lr"] * grad)
+        return float(model.bias.detach().sum())
+
+    range_test(model, optimizer, loader(), step=replay, num_iter=3)
+    assert [parameter.grad for parameter in model.parameters()] == static
+    assert all(map(torch.equal, static, values))
+
+
+def test_gradients_in_the_memory_of_a_graphed_module_are_put_back() -> None:
+    model = linear()
+    optimizer = sgd_momentum(model)
+    model(torch.randn(2, 6)).sum().backward()
+    static = [parameter.grad for parameter in model.parameters()]
+    values = [grad.clone() for grad in static]
+    forward = model.forward
+
+    def graphed(x: Tensor) -> Tensor:
+        for grad in static:
+            grad.zero_()
+        return forward(x)
+
+    graphed.__module__ = "torch.cuda.graphs"  # as that of `make_graphed_callables`
+    model.forward = graphed  # type: ignore[method-assign]
+    range_test(model, optimizer, loader(), nn.CrossEntropyLoss(), num_iter=3)
+    assert [parameter.grad for parameter in model.parameters()] == static
+    assert all(map(torch.equal, static, values))
+
+
 def test_preserved_objects_are_put_back() -> None:
     model, other = linear(), linear()
     optimizer = sgd_momentum(model)
@@ -453,27 +490,3 @@ def test_memory_that_a_step_gives_back_is_allocated_and_filled_again() -> None:
 
     range_test(model, sgd_momentum(model), loader(), step=step, num_iter=2)
     assert torch.equal(model.weight, before)
-
-
-@pytest.mark.parametrize(
-    ("free", "expected"), [(1000, "cuda"), (153, "cuda"), (152, "cpu"), (0, "cpu")]
-)
-def test_copies_stay_on_the_device_only_if_it_keeps_a_tenth_free(
-    monkeypatch: pytest.MonkeyPatch, free: int, expected: str
-) -> None:
-    device = SimpleNamespace(mem_get_info=lambda _: (free, 1000))
-    monkeypatch.setattr(torch, "get_device_module", lambda _: device)
-    tensors = [torch.empty(10), torch.empty(3, 2, dtype=torch.float16)]  # 40 and 12 bytes
-    assert place_for(tensors, torch.device("cuda")) == torch.device(expected)
-    assert place_for(tensors, torch.device("cpu")) == torch.device("cpu")
-
-
-def test_copies_stay_on_a_device_that_does_not_say_how_much_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def mem_get_info(_: object) -> object:
-        raise RuntimeError("The device doesn't support querying the available free memory.")
-
-    device = SimpleNamespace(mem_get_info=mem_get_info)
-    monkeypatch.setattr(torch, "get_device_module", lambda _: device)
-    assert place_for([torch.empty(10)], torch.device("xpu")) == torch.device("xpu")

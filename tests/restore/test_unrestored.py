@@ -12,6 +12,7 @@ import torch
 from support import linear, loader, sgd_momentum
 from torch import nn
 
+import lrfinder_widget.restore.own_state as own_state
 from lrfinder_widget import LRFinder, RangeTest, State, compare, range_test, sweep
 
 WAIT_S = 20.0
@@ -192,3 +193,36 @@ def test_an_iterator_that_the_step_advances_is_said_by_name(kind: str) -> None:
     del given["preserve"]
     with pytest.warns(RuntimeWarning, match="The iterator real that the step uses has moved on"):
         range_test(**{**given, "step": step}, **RUN)
+
+
+class Tells(Native):
+    """Is told what it has told."""
+
+    def __init__(self) -> None:
+        self.state = {"position": torch.zeros(3)}
+        self.loaded: list[Any] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.loaded.append(state["position"])
+
+
+def test_the_state_of_an_object_is_kept_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meta = torch.device("meta")
+    monkeypatch.setattr(own_state, "place_for", lambda tensors, device: meta)
+    kept = own_state.OwnState(Tells())
+    assert kept._saved["position"].device == meta
+
+
+def test_it_is_loaded_on_the_device_on_which_it_was() -> None:
+    thing = Tells()
+    kept = own_state.OwnState(thing)
+    kept()
+    assert thing.loaded[-1].tolist() == [0, 0, 0]
+    kept._devices = {id(kept._saved["position"]): torch.device("meta")}
+    kept()
+    assert thing.loaded[-1].is_meta

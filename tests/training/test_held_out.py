@@ -188,11 +188,24 @@ def test_an_optimizer_that_averages_weights_is_evaluated_with_them_and_trains_on
     assert judged.held_out[12].tolist() == evaluated(model)
 
 
-def test_a_compiled_model_is_evaluated_without_compiling_it_again() -> None:
+@pytest.mark.parametrize("how", ["wrapped", "in place", "a layer"])
+def test_a_compiled_model_is_evaluated_without_compiling_it_again(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_the_whole_process(*_: object) -> None:
+        raise AssertionError("what a cell has compiled must stay so")
+
+    monkeypatch.setattr(torch.compiler, "set_stance", of_the_whole_process)
+
     def run(**options: Any) -> Any:
         model, optimizer = fresh()
-        compiled = torch.compile(model, backend=backend)
-        return compare(compiled, optimizer, loader(), CE, lrs=[0.1], steps=12, **options)
+        if how == "wrapped":
+            model = torch.compile(model, backend=backend)
+        elif how == "in place":
+            model.compile(backend=backend)
+        else:
+            model = nn.Sequential(torch.compile(model, backend=backend))
+        return compare(model, optimizer, loader(), CE, lrs=[0.1], steps=12, **options)
 
     compilations: list[Any] = []
 
@@ -204,7 +217,7 @@ def test_a_compiled_model_is_evaluated_without_compiling_it_again() -> None:
     torch.compiler.reset()
     compilations.clear()
     judged = run(held_out=HELD_OUT)
-    assert len(compilations) == counted > 0
+    assert len(compilations) == counted == 1
     assert judged.trials[0].losses.tolist() == plain.trials[0].losses.tolist()
     torch.compiler.reset()
 

@@ -12,9 +12,12 @@ import torch
 from support import CLASSES, FEATURES, classes, picture, sgd_momentum
 from torch import Tensor, nn
 
+import lrfinder_widget.training.sweep_run as sweep_run
 import lrfinder_widget.training.thread_state
-from lrfinder_widget import RangeTest, range_test, sweep
+from lrfinder_widget import RangeTest, range_test, sweep, training_step
 from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.restore.snapshot import Snapshot
+from lrfinder_widget.training.task import TrainingTask
 from lrfinder_widget.training.thread_state import ThreadState
 
 CE = nn.CrossEntropyLoss()
@@ -430,3 +433,72 @@ def test_another_dtype_of_autocast_is_noticed() -> None:
         with surroundings.applied():
             assert torch.get_autocast_dtype("cpu") is torch.bfloat16
         assert torch.get_autocast_dtype("cpu") is torch.float16
+
+
+@pytest.fixture
+def cast(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Simulate an accelerator in autocast; returns what is entered, and whether it casts."""
+    entered: list[tuple[str, bool]] = []
+
+    class Autocast(nullcontext[None]):
+        def __init__(self, kind: str, dtype: Any = None, *, enabled: bool = True) -> None:
+            super().__init__()
+            entered.append((kind, enabled))
+
+    for module in ("thread_state", "step"):
+        monkeypatch.setattr(f"lrfinder_widget.training.{module}.accelerator_kind", lambda: "cuda")
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: kind in ("cpu", "cuda"))
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "cuda")
+    monkeypatch.setattr(torch, "autocast", Autocast)
+    monkeypatch.setattr(lrfinder_widget.training.thread_state, "current_device", lambda: None)
+    return entered
+
+
+def test_a_model_on_the_cpu_takes_the_accelerators_autocast_along(
+    cast: list[tuple[str, bool]],
+) -> None:
+    """Only its first parameter may be there."""
+    with ThreadState(CPU).applied():
+        assert cast == [("cpu", False), ("cuda", True)]
+
+
+def test_a_step_with_autocast_casts_on_both_if_the_first_parameter_is_on_the_cpu(
+    cast: list[tuple[str, bool]],
+) -> None:
+    model = nn.Linear(FEATURES, CLASSES)
+    step = training_step(model, sgd_momentum(model), CE, autocast=torch.bfloat16)
+    step(next(iter(Bare().batches)))
+    assert cast == [("cpu", True), ("cuda", True)]
+
+
+def test_the_devices_are_waited_for_before_the_copies_and_after_they_are_put_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+    monkeypatch.setattr(sweep_run, "synchronize", lambda devices: happened.append("wait"))
+
+    class Watched(Snapshot):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            happened.append("copy")
+            super().__init__(*args, **options)
+
+        def restore(self, **options: Any) -> None:
+            happened.append("restore")
+            super().restore(**options)
+
+    monkeypatch.setattr(sweep_run, "Snapshot", Watched)
+    bare = Bare()
+    range_test(bare.model, bare.optimizer, bare.batches, step=bare.step, num_iter=3)
+    assert happened == ["wait", "copy", "restore", "wait"]
+
+
+def test_a_run_waits_for_the_devices_of_its_model_and_for_the_current_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare = Bare()
+    task = TrainingTask(bare.model, bare.optimizer, bare.batches, step=bare.step)
+    assert task.devices() == set()
+    current = torch.device("cuda", 1)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr("lrfinder_widget.training.task.current_device", lambda: current)
+    assert task.devices() == {CPU, current}

@@ -15,6 +15,7 @@ from widget_support import WAIT_S, Gate, Shell, in_thread
 
 import lrfinder_widget.widget.surroundings
 from lrfinder_widget import State
+from lrfinder_widget.training.thread_state import ThreadState
 
 
 def draws() -> list[float]:
@@ -182,3 +183,30 @@ def test_a_click_finds_torchs_state_of_the_cell_that_made_the_finder(
     assert threads() == (None, "cpu")  # the thread of the click has its own state again
     finder.wait(WAIT_S)
     assert seen == {"meta"}
+
+
+@pytest.mark.parametrize("kind", ["test", "trials"])
+def test_the_thread_of_a_run_is_given_torchs_state_once_and_not_at_each_step(
+    make: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[ThreadState] = []
+    apply = ThreadState.applied
+
+    def counted(state: ThreadState) -> Any:
+        applied.append(state)
+        return apply(state)
+
+    monkeypatch.setattr(ThreadState, "applied", counted)
+    seen: set[str] = set()
+    losses = itertools.count(1)
+
+    def step(batch: Any) -> float:
+        seen.add(torch.empty(0).device.type)
+        return 1 / next(losses)
+
+    finder = make(step, model=linear(), namespace={})
+    with torch.device("meta"):
+        finder.start() if kind == "test" else finder.compare([1e-3], steps=10)
+    finder.wait(WAIT_S)
+    assert seen == {"meta"}
+    assert len(applied) == 1
