@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,8 +18,10 @@ from torch.optim import Optimizer
 
 MOST_STEPS = 2000
 """The steps of all trials of a ladder together."""
+MOST_RUNGS = 8
+"""Those that it begins with, and those that it is extended by."""
 
-_MOST = 5
+_FIRST = 5
 _CLOSEST, _WIDE, _RUNG = 1 / 3, 0.69, 0.5  # in decades
 _OWN = ("max_lr", "initial_lr", "lr")  # the first of these that a group has
 _WARM_UP = 0.05
@@ -29,12 +31,12 @@ _ADAPTER = ("lora", "adapter")
 
 @dataclass(frozen=True)
 class Ladder:
-    """Learning rates to try, ascending, and the sentence that says where they come from.
+    """Learning rates to try first, ascending, and the sentence that says where they come from.
 
     Attributes
     ----------
     lrs : tuple of float
-        At most five, at least a third of a decade apart; of the parameter group with the largest.
+        Five, at least a third of a decade apart; of the parameter group with the largest.
     reason : str
         What they are.
     """
@@ -44,7 +46,7 @@ class Ladder:
 
     def steps(self, at_most: int) -> int:
         """Return the steps of each trial: at most so many, and at most 2,000 in all."""
-        return min(at_most, MOST_STEPS // len(self.lrs))
+        return min(at_most, MOST_STEPS // MOST_RUNGS)
 
 
 def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
@@ -53,7 +55,7 @@ def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
     These are the optimizer's own rate, and a tenth and a hundredth of the rate that such an
     optimizer usually trains with from scratch; ten times as much for adapters, such as those of
     peft. Wide gaps between them are filled, and the ends are extended by half a decade each, up to
-    five learning rates.
+    five learning rates. If the best of them turns out to be an end, `next_rung` goes on from there.
 
     Parameters
     ----------
@@ -85,9 +87,9 @@ def _own_lr(optimizer: Optimizer) -> float:
 
 def _filled(lrs: list[float]) -> list[float]:
     """Halve the widest gaps, then extend the lower and the upper end, one after the other."""
-    for i in range(_MOST):
+    for i in range(_FIRST):
         gaps = [math.log10(b / a) for a, b in pairwise(lrs)]
-        if len(lrs) == _MOST:
+        if len(lrs) == _FIRST:
             break
         if gaps and max(gaps) >= _WIDE:
             at = gaps.index(max(gaps))
@@ -96,6 +98,25 @@ def _filled(lrs: list[float]) -> list[float]:
             lr = lrs[0] / 10**_RUNG if i % 2 == 0 else lrs[-1] * 10**_RUNG
         lrs = sorted([*lrs, float(f"{lr:.3g}")])
     return lrs
+
+
+def next_rung(lrs: Sequence[float], best: float | None) -> float | None:
+    """Return the learning rate by which to extend a ladder; None if it needs no more.
+
+    Parameters
+    ----------
+    lrs : sequence of float
+        Those that were tried.
+    best : float or None
+        The best of them; None if all were too high.
+    """
+    if len(lrs) >= MOST_RUNGS:
+        return None
+    low, high = min(lrs), max(lrs)
+    if best is not None and low < best < high:
+        return None
+    # Two digits, so that two half decades are a decade.
+    return float(f"{high * 10**_RUNG if best == high else low / 10**_RUNG:.2g}")
 
 
 def warm_up_and_decay(steps: int) -> Callable[[int], float]:

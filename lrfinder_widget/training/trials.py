@@ -20,7 +20,7 @@ from lrfinder_widget.data.describe import describe
 
 from .checks import check_lrs
 from .held_out import Evaluate, Found, HeldOut, Rates, Train
-from .ladder import ladder, warm_up_and_decay
+from .ladder import MOST_RUNGS, ladder, next_rung, warm_up_and_decay
 from .param_groups import set_each
 from .run_points import RunPoints
 from .sweep_run import Around, SweepRun
@@ -44,11 +44,9 @@ class Trials:
     Attributes
     ----------
     lrs : list of (float or tuple of float)
-        The learning rates to try.
+        The learning rates to try. A ladder is extended while its best is one of its ends.
     steps : int
         The steps of each trial.
-    about : str
-        What the learning rates are, if they are a ladder.
     unrestored : list of str
         One sentence for each thing that could not be put back after a trial.
     """
@@ -64,12 +62,13 @@ class Trials:
         held_out: Sequence[Any] | None = None,
         evaluate: Evaluate | None = None,
     ) -> None:
-        self.steps, self.about = check_count("steps", steps, at_least=10), ""
+        self.steps, self._about = check_count("steps", steps, at_least=10), ""
         if isinstance(lrs, str) and lrs == "ladder":
             rungs = ladder(task.model, task.optimizer)
-            lrs, self.about, self.steps = rungs.lrs, rungs.reason, rungs.steps(self.steps)
+            lrs, self._about, self.steps = rungs.lrs, rungs.reason, rungs.steps(self.steps)
             schedule = schedule or warm_up_and_decay(self.steps)
         self.lrs = check_lrs(lrs, task.optimizer)
+        self._first = len(self.lrs)
         if schedule is not None and not callable(schedule):
             raise TypeError(
                 f"schedule must be a function schedule(i) -> factor; got {describe(schedule)}."
@@ -105,13 +104,25 @@ class Trials:
         return Comparison(list(trials.values()), self._baseline, self._start, self._scheduled)
 
     @property
+    def about(self) -> str:
+        """What the learning rates are, if they are a ladder, and by how many it was extended."""
+        more = len(self.lrs) - self._first
+        return f"{self._about}, extended by {more} more" if more else self._about
+
+    @property
     def steps_in_all(self) -> int:
         """The steps of all trials together, unless some of them explode."""
-        left, steps = len(self.lrs), 0
+        left, steps = self._first, (len(self.lrs) - self._first) * self.steps
         for each in self._rounds():
             steps += left * each
             left = max(2, (left + 1) // 2)
         return steps
+
+    @property
+    def most_steps(self) -> int:
+        """The same if a ladder is extended as far as it can be."""
+        more = MOST_RUNGS - len(self.lrs) if self._about else 0
+        return self.steps_in_all + more * self.steps
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -133,13 +144,22 @@ class Trials:
                 yield from self._run(lr, steps, thread_state)
             better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
             left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
+        while (rung := self._next_rung()) is not None:
+            self.lrs.append(rung)
+            yield from self._run(rung, self.steps, thread_state)
         if self._held_out is None and self.comparison.winner is not None:
             yield from self._at_the_start(thread_state)
+
+    def _next_rung(self) -> float | None:
+        if not self._about:
+            return None
+        lrs = [trial.largest for trial in self.comparison.trials]
+        return next_rung(lrs, cast(float | None, self.comparison.winner))
 
     def _rounds(self) -> list[int]:
         """Return the number of steps of a trial in each round; it doubles from round to round."""
         halvings = 0
-        while self._halving and len(self.lrs) > 2 ** (halvings + 1):
+        while self._halving and self._first > 2 ** (halvings + 1):
             halvings += 1
         return [max(10, self.steps >> left) for left in reversed(range(halvings + 1))]
 

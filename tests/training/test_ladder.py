@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import linear, loader, picture
+from support import batchnorm_dropout, linear, loader, picture, sgd_momentum, train
 from torch import nn
 
-from lrfinder_widget import compare
+from lrfinder_widget import Comparison, compare
 from lrfinder_widget.training.ladder import (
+    MOST_RUNGS,
     MOST_STEPS,
     has_adapters,
     ladder,
+    next_rung,
     usual_lr,
     warm_up_and_decay,
 )
+from lrfinder_widget.training.step import TrainingStep
+from lrfinder_widget.training.task import TrainingTask
+from lrfinder_widget.training.trials import Trials
+
+SGD_RUNGS = (1e-3, 3.16e-3, 1e-2, 3.16e-2, 0.1)
 
 
 def adam(lr: float = 1e-3, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -132,10 +141,164 @@ def test_the_schedule_warms_up_and_decays_and_never_stands_still() -> None:
     assert all(0 < warm_up_and_decay(10)(i) <= 1 for i in range(10))
 
 
-def test_it_takes_at_most_two_thousand_steps_in_all() -> None:
+def test_it_takes_at_most_two_thousand_steps_in_all_however_far_it_is_extended() -> None:
     found = ladder(linear(), adam())
-    assert [found.steps(n) for n in (50, 400, 500, 10_000)] == [50, 400, 400, 400]
-    assert found.steps(10_000) * len(found.lrs) <= MOST_STEPS
+    assert [found.steps(n) for n in (50, 250, 500, 10_000)] == [50, 250, 250, 250]
+    assert found.steps(10_000) * MOST_RUNGS <= MOST_STEPS
+
+
+# -- extended where an end is best ----------------------------------------------------------------
+
+
+def test_it_goes_on_half_a_decade_beyond_an_end_that_is_best_and_not_within() -> None:
+    assert next_rung(SGD_RUNGS, 0.1) == 0.32
+    assert next_rung((*SGD_RUNGS, 0.32), 0.32) == 1.0
+    assert next_rung(SGD_RUNGS, 1e-3) == 3.2e-4
+    assert next_rung(SGD_RUNGS, 3.16e-2) is None
+    assert next_rung(SGD_RUNGS, None) == 3.2e-4  # all were too high
+
+
+@given(own=st.floats(1e-9, 1e3), up=st.booleans())
+def test_it_is_extended_to_eight_at_most(own: float, up: bool) -> None:
+    lrs = list(ladder(linear(), adam(own)).lrs)
+    while (rung := next_rung(lrs, max(lrs) if up else min(lrs))) is not None:
+        assert 0.47 < abs(math.log10(rung / (max(lrs) if up else min(lrs)))) < 0.53
+        lrs.append(rung)
+    assert len(lrs) == MOST_RUNGS
+
+
+def climbed(best: float, **options: Any) -> Comparison:
+    """Compare a ladder whose loss says how far its learning rate is from the best; SGD at 0.1."""
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(batch: Any) -> float:
+        lr: float = optimizer.param_groups[0]["lr"]
+        return 1.0 + abs(math.log10(lr / best))
+
+    before = picture(model, optimizer)
+    found = compare(
+        model, optimizer, loader(), step=step, lrs="ladder", schedule=lambda i: 1.0, **options
+    )
+    assert picture(model, optimizer) == before
+    return found
+
+
+def test_a_ladder_is_extended_until_its_best_is_not_an_end() -> None:
+    assert climbed(1e-2, steps=10).lrs == list(SGD_RUNGS)
+    assert climbed(1.2, steps=10).lrs == [*SGD_RUNGS, 0.32, 1.0, 3.2]
+    assert climbed(0.3, steps=10).lrs == [*SGD_RUNGS, 0.32, 1.0]
+    assert climbed(3e-4, steps=10).lrs == [*SGD_RUNGS, 3.2e-4, 1e-4]
+
+
+@pytest.mark.parametrize("best", [1e3, 1e-9])
+def test_an_extended_ladder_keeps_its_budget(best: float) -> None:
+    found = climbed(best, steps=10_000)
+    assert sum(map(len, found.losses.values())) == MOST_STEPS
+    assert len(found.lrs) == MOST_RUNGS
+
+
+def test_numbers_that_were_given_are_not_extended() -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(batch: Any) -> float:
+        return float(optimizer.param_groups[0]["lr"])
+
+    found = compare(model, optimizer, loader(), step=step, lrs=[1e-3, 1e-2], steps=10)
+    assert found.lrs == [1e-3, 1e-2]
+
+
+def test_a_ladder_of_which_all_explode_goes_down() -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(batch: Any) -> float:
+        lr: float = optimizer.param_groups[0]["lr"]
+        return math.nan if lr > 5e-4 else 1.0 + abs(math.log10(lr) + 3.5)
+
+    found = compare(
+        model, optimizer, loader(), step=step, lrs="ladder", steps=10, schedule=lambda i: 1.0
+    )
+    assert found.lrs == [*SGD_RUNGS, 3.2e-4, 1e-4]
+    assert found.winner == 3.2e-4
+
+
+def test_halving_and_an_extension_go_together() -> None:
+    found = climbed(1.2, steps=40, halving=True)
+    assert found.lrs[5:] == [0.32, 1.0, 3.2]
+    assert [len(found.losses[lr]) for lr in (0.1, 0.32, 1.0, 3.2)] == [40] * 4
+    assert len(found.losses[1e-3]) == 10
+    assert found.winner == 1.0
+
+
+def trials_and_before(
+    losses: Callable[[int, float], float],
+) -> tuple[Trials, nn.Module, torch.optim.Optimizer, Any]:
+    """A ladder that trains for real on held-out batches; its own loss is what is given."""
+    torch.manual_seed(0)
+    model = batchnorm_dropout()
+    optimizer = sgd_momentum(model)
+    train(model, optimizer, loader(), 3)
+    textbook, done = TrainingStep(model, optimizer, nn.CrossEntropyLoss()), 0
+
+    def step(batch: Any) -> float:
+        nonlocal done
+        done += 1
+        textbook(batch)
+        return losses(done, optimizer.param_groups[0]["lr"])
+
+    def evaluate(model: nn.Module, batches: Any) -> float:
+        return -float(done)  # the later, the better
+
+    before = picture(model, optimizer), torch.get_rng_state()
+    task = TrainingTask(model, optimizer, loader(), step=step)
+    trials = Trials(task, "ladder", 10, held_out=[0], evaluate=evaluate)
+    return trials, model, optimizer, before
+
+
+@pytest.mark.parametrize("after", [51, 55, 60, 61, 79, 80, None])
+def test_all_is_put_back_after_a_stop_or_the_end_of_an_extended_ladder(after: int | None) -> None:
+    trials, model, optimizer, before = trials_and_before(lambda done, lr: 1.0)
+    with closing(trials.points()) as points:
+        for _ in islice(points, after):
+            pass
+    assert (picture(model, optimizer), torch.get_rng_state().tolist()) == (
+        before[0],
+        before[1].tolist(),
+    )
+    assert trials.unrestored == []
+    assert sum(map(len, trials.comparison.losses.values())) == after or after is None
+    assert len(trials.lrs) == (8 if after is None else 5 + math.ceil((after - 50) / 10))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize("at", [51, 60, 80])
+def test_all_is_put_back_after_an_error_in_an_extended_ladder(at: int, error: Any) -> None:
+    def loss(done: int, lr: float) -> float:
+        if done == at:
+            raise error
+        return 1.0
+
+    trials, model, optimizer, before = trials_and_before(loss)
+    with pytest.raises(error):
+        for _ in trials.points():
+            pass
+    assert picture(model, optimizer) == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_what_it_takes_is_known_before_and_what_it_has_become_after() -> None:
+    trials, *_ = trials_and_before(lambda done, lr: 1.0)
+    assert (trials.steps_in_all, trials.most_steps) == (50, 80)
+    assert "extended" not in trials.about
+    for _ in trials.points():
+        pass
+    assert (trials.steps_in_all, trials.most_steps) == (80, 80)
+    assert trials.about.endswith(", extended by 3 more")
+
+
+# -- what it ends in ------------------------------------------------------------------------------
 
 
 def test_in_code_it_is_named_ladder_and_ends_in_a_number_or_in_a_refusal() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -70,19 +71,54 @@ def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make:
     assert "Try compares a ladder of 5 learning rates" in html.unescape(status(finder))
     told: list[str] = []
     view.text.observe(lambda change: told.append(html.unescape(change["new"])), "value")
+    view.seconds_per_step = 10.0
     finder.compare(steps=50).wait(WAIT_S)
     assert finder.comparison is not None
-    assert finder.comparison.lrs == list(rungs.lrs)
+    assert finder.comparison.lrs[:5] == list(rungs.lrs)
     assert finder.comparison.scheduled
     assert "A ladder of 5 learning rates around the optimizer's own 1.0e-01" in told[0]
-    assert "trial runs of 50 steps each, 250 in all" in told[0]
+    assert "trial runs of 50 steps each, 250 in all, or up to 400 if the best is at" in told[0]
+    assert re.search(r"about [\d,]+ to [\d,]+ s left", told[0])  # by the pace of the test
     assert "A ladder of 5 learning rates" in told[-1]
+
+
+def test_an_extended_ladder_is_drawn_whole_and_says_so(make: Any) -> None:
+    finder = make(by_learning_rate(finders := []), namespace={})  # best at 1e-2
+    finders.append(finder)
+    optimizer = finder._session.task.optimizer
+    optimizer.param_groups[0]["lr"] = 1e-4  # not among what is tried first: 0.1 and 0.01
+    finder.compare("ladder", steps=10).wait(WAIT_S)
+    view = finder._presenter.view.trials
+    n = len(finder.comparison.lrs)
+    assert len([mark for mark in view.figure.marks if len(mark.x) == 10]) == n
+    assert n > 5
+    assert f"extended by {n - 5} more: after 10 steps" in view.text.value
+
+
+@pytest.mark.parametrize("pace", [None, 0.02])
+def test_steps_and_seconds_are_shown_before_it_begins(make: Any, pace: float | None) -> None:
+    finder = make(gate := Gate(RISE), namespace={})
+    view = finder._presenter.view.trials
+    assert view.cost.value == ""
+    finder.start()
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert re.fullmatch(r"1,000 to 1,600 steps, about \d+( to \d+)? s", view.cost.value)
+    view.seconds_per_step = pace
+    view.steps.value = "100"
+    assert view.cost.value == "500 to 800 steps" + (", about 10 to 16 s" if pace else "")
+    view.steps.value = "5000"
+    assert view.cost.value.startswith("1,250 to 2,000 steps")
+    view.lrs.value = "1e-3, 1e-2"
+    assert view.cost.value.startswith("10,000 steps")
+    view.steps.value = "many"
+    assert view.cost.value == ""
 
 
 def test_before_any_test_there_is_the_ladder(make: Any) -> None:
     finder = make(RISE, namespace={}).compare(steps=10).wait(WAIT_S)
     assert finder.comparison.scheduled
-    assert len(finder.comparison.lrs) == 5
+    assert len(finder.comparison.lrs) >= 5
 
 
 def test_a_click_on_the_ladder_that_was_offered_runs_it_but_not_on_what_was_typed(
