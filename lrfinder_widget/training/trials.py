@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
-from lrfinder_widget.curve.trial import Rate, Trial
+from lrfinder_widget.curve.trial import Rate, Trial, clearly_above
 from lrfinder_widget.data.batches import can_begin_again
 from lrfinder_widget.data.describe import describe
 
@@ -44,9 +44,11 @@ class Trials:
     Attributes
     ----------
     lrs : list of (float or tuple of float)
-        The learning rates to try. A ladder is extended while its best is one of its ends.
+        The learning rates to try. To those of a ladder, others are added on the way.
     steps : int
         The steps of each trial.
+    about : str
+        What the learning rates are, if they are a ladder.
     unrestored : list of str
         One sentence for each thing that could not be put back after a trial.
     """
@@ -62,13 +64,14 @@ class Trials:
         held_out: Sequence[Any] | None = None,
         evaluate: Evaluate | None = None,
     ) -> None:
-        self.steps, self._about = check_count("steps", steps, at_least=10), ""
+        self.steps, self.about = check_count("steps", steps, at_least=10), ""
         if isinstance(lrs, str) and lrs == "ladder":
             rungs = ladder(task.model, task.optimizer)
-            lrs, self._about, self.steps = rungs.lrs, rungs.reason, rungs.steps(self.steps)
+            lrs, self.about, self.steps = rungs.lrs, rungs.reason, rungs.steps(self.steps)
             schedule = schedule or warm_up_and_decay(self.steps)
         self.lrs = check_lrs(lrs, task.optimizer)
         self._first = len(self.lrs)
+        self._most = MOST_RUNGS if self.about else self._first
         if schedule is not None and not callable(schedule):
             raise TypeError(
                 f"schedule must be a function schedule(i) -> factor; got {describe(schedule)}."
@@ -104,25 +107,13 @@ class Trials:
         return Comparison(list(trials.values()), self._baseline, self._start, self._scheduled)
 
     @property
-    def about(self) -> str:
-        """What the learning rates are, if they are a ladder, and by how many it was extended."""
-        more = len(self.lrs) - self._first
-        return f"{self._about}, extended by {more} more" if more else self._about
-
-    @property
     def steps_in_all(self) -> int:
-        """The steps of all trials together, unless some of them explode."""
-        left, steps = self._first, (len(self.lrs) - self._first) * self.steps
+        """The steps of all trials together at most: some may explode, or a ladder end early."""
+        left, steps = self._first, (self._most - self._first) * self.steps
         for each in self._rounds():
             steps += left * each
             left = max(2, (left + 1) // 2)
         return steps
-
-    @property
-    def most_steps(self) -> int:
-        """The same if a ladder is extended as far as it can be."""
-        more = MOST_RUNGS - len(self.lrs) if self._about else 0
-        return self.steps_in_all + more * self.steps
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -151,10 +142,18 @@ class Trials:
             yield from self._at_the_start(thread_state)
 
     def _next_rung(self) -> float | None:
-        if not self._about:
+        if not self.about:
             return None
-        lrs = [trial.largest for trial in self.comparison.trials]
-        return next_rung(lrs, cast(float | None, self.comparison.winner))
+        lrs, best = [trial.largest for trial in self._trials.values()], self.comparison.winner
+        if best == min(lrs) and self._is_as_at_the_start(self._trials[best]):
+            return None  # still lower ones would be, too
+        return next_rung(lrs, cast(float | None, best))
+
+    def _is_as_at_the_start(self, trial: Trial) -> bool:
+        start, end = self._start, trial.judged
+        if start is None or end is None:
+            return False
+        return not clearly_above(start, end) and not clearly_above(end, start)
 
     def _rounds(self) -> list[int]:
         """Return the number of steps of a trial in each round; it doubles from round to round."""

@@ -171,13 +171,12 @@ class TrialView:
             self.cost.value = ""
             return
         ladder = self._offered_ladder if lrs == "ladder" else None
-        steps = steps if ladder is None else ladder.steps(steps)
-        least = steps * len(lrs if ladder is None else ladder.lrs)
-        most = least if ladder is None else steps * MOST_RUNGS
-        text, pace = f"{_from_to(least, most)} steps", self.seconds_per_step
-        self.cost.value = (
-            text if pace is None else f"{text}, about {_from_to(pace * least, pace * most)} s"
-        )
+        if ladder is None:
+            text, steps = "", steps * len(lrs)
+        else:
+            text, steps = "at most ", ladder.steps(steps) * MOST_RUNGS
+        text, pace = f"{text}{steps:,} steps", self.seconds_per_step
+        self.cost.value = text if pace is None else f"{text}, about {pace * steps:.0f} s"
 
     def show(self, run: RangeTest, trials: Trials) -> None:
         """Draw the trials so far; under the view's lock."""
@@ -270,27 +269,19 @@ def _smoothed(losses: Array, steps: int) -> Array:
 _WAY_ON = "Try compares {}, from the same start, by trial runs."
 
 
-def _from_to(least: float, most: float) -> str:
-    low, high = (f"{max(0.0, n):,.0f}" for n in (least, most))
-    return low if low == high else f"{low} to {high}"
-
-
 def _sentence(run: RangeTest, trials: Trials, comparison: Comparison, pace: float | None) -> str:
     if run.state is State.FAILED:
         return f"The trial runs failed{after_failure(run)}"
     what = f"{trials.about[0].upper()}{trials.about[1:]}: " if trials.about else ""
     if not run.state.ended:
-        done, least, most = len(run), trials.steps_in_all, trials.most_steps
+        done, in_all = len(run), trials.steps_in_all
+        most, pace = "at most " if trials.about else "", trials.seconds_per_step or pace
         text = (
-            f"{what}{'t' if what else 'T'}rial runs of {trials.steps} steps each, {least:,} in all"
+            f"{what}{'t' if what else 'T'}rial runs of {trials.steps} steps each, {most}{in_all:,} "
+            f"in all, from the same weights on the same batches: {done} steps done"
         )
-        if most > least:
-            text += f", or up to {most:,} if the best is at an end"
-        text += f", from the same weights on the same batches: {done} steps done"
-        pace = trials.seconds_per_step or pace
-        if pace is not None:
-            text += f", about {_from_to(pace * (least - done), pace * (most - done))} s left"
-        return f"{text}."
+        left = max(0, in_all - done)
+        return f"{text}." if pace is None else f"{text}, {most}about {pace * left:.0f} s left."
     stopped = "Stopped: " if run.state is State.STOPPED else ""
     text = f"{stopped}{what}{comparison.reason}"
     return f"{text[0].upper()}{text[1:]} {unrestored_text(run.unrestored)}"
