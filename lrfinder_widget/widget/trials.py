@@ -27,6 +27,7 @@ from .lines import START, line_style, swatch
 from .number import format_lr, parse_number
 
 MAX_TRIALS = 12
+_MARGIN = 0.008  # so that the dots at both ends are whole
 
 
 class TrialView:
@@ -109,8 +110,9 @@ class TrialView:
         self._axis = styled_axis(
             self._y, "loss", side="left", label_offset="46px", visible=False, tick_format=".6~g"
         )
-        steps = styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d")
-        self.figure = plain_figure((self._x, self._y), [steps, self._axis], {"height": "280px"})
+        self._steps = styled_axis(self._x, "step", label_offset="34px", tick_format="d")
+        axes = [self._steps, self._axis]
+        self.figure = plain_figure((self._x, self._y), axes, {"height": "280px"})
         self.toggle.value = True
         self._fold()
 
@@ -194,7 +196,7 @@ class TrialView:
         self.take.description = "" if winner is None else f"Use {format_lr(winner)}"
         role = ' role="status"' if run.state.ended else ""  # announced once, not at each step
         told = html.escape(_sentence(run, trials, comparison, self.seconds_per_step))
-        self.text.value = f"<div{role}>{told}</div>"
+        self.text.value = f'<div{role} style="line-height: 1.5">{told}</div>'
 
     def _draw(self, comparison: Comparison, steps: int) -> None:
         names = {i: format_rate(lr) for i, lr in enumerate(comparison.lrs)}
@@ -214,7 +216,8 @@ class TrialView:
         for i in sorted(held_out.keys() - self._dots.keys()):
             style = line_style(i) | {"line_style": "dotted"}
             self._dots[i] = self._add(stroke_width=1, marker="circle", marker_size=48, **style)
-        self._x.max = steps
+        self._x.min, self._x.max = -_MARGIN * steps, (1 + _MARGIN) * steps
+        self._steps.tick_values = round_ticks(0.0, float(steps))
         seen = [y for y in smooth.values() if len(y)]
         if seen:
             longest = max(seen, key=len)

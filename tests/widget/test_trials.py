@@ -15,7 +15,8 @@ from widget_support import RISE, WAIT_S, Gate, finished, in_thread, status
 
 from lrfinder_widget import LRFinder, State
 from lrfinder_widget.training.ladder import ladder
-from lrfinder_widget.widget.trials import _smoothed
+from lrfinder_widget.widget.lines import line_style
+from lrfinder_widget.widget.trials import MAX_TRIALS, _smoothed
 
 
 def by_learning_rate(finders: list[LRFinder]) -> Callable[[Any], float]:
@@ -90,7 +91,13 @@ def test_a_ladder_that_went_on_is_drawn_whole(make: Any) -> None:
     view = finder._presenter.view.trials
     assert [len(mark.x) for mark in view.figure.marks] == [10] * 6
     assert all(f"{lr:.2e}" in view.legend.value for lr in finder.comparison.lrs)
+    assert view._steps.tick_values.tolist() == [0, 2, 4, 6, 8, 10]
     assert view.take.description == f"Use {finder.comparison.winner:.2e}"
+
+
+def test_each_of_the_most_trials_has_a_line_of_its_own() -> None:
+    looks = {(line_style(i)["colors"][0], line_style(i)["line_style"]) for i in range(MAX_TRIALS)}
+    assert len(looks) == MAX_TRIALS
 
 
 @pytest.mark.parametrize("pace", [None, 0.02])
@@ -250,7 +257,9 @@ def test_held_out_losses_are_dots_and_numbers_and_decide(make: Any) -> None:
 def test_what_is_of_no_use_cannot_be_taken(make: Any) -> None:
     finder = judged(make, {1e-3: 1.5, 1e-2: 0.999}, start=1.0)
     view = finder._presenter.view.trials
-    assert view.text.value.startswith('<div role="status">Training on does not help: after 20')
+    assert view.text.value.startswith(
+        '<div role="status" style="line-height: 1.5">Training on does not help: after 20'
+    )
     assert view.take.layout.display == "none"
     assert finder.comparison is not None
     assert finder.comparison.suggest().lr is None
