@@ -68,11 +68,11 @@ def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
         if all(abs(math.log10(lr / other)) >= _CLOSEST for other in lrs):
             lrs.append(float(f"{lr:.3g}"))
     parts = [f"the optimizer's own {own:.1e}"] if own > 0 else []
-    what = "ten times a tenth and a hundredth" if adapters else "a tenth and a hundredth"
-    parts.append(f"{what} of the {usual:.1e} that is usual from scratch")
+    parts.append(f"a tenth and a hundredth of the {usual:.1e} that is usual from scratch")
     if adapters:
-        parts[-1] += ", as for adapters"
-    return Ladder(tuple(sorted(lrs)), f"a ladder of learning rates from {' and '.join(parts)}")
+        parts[-1] = f"ten times {parts[-1]}, as for adapters"
+    what = f"a ladder of learning rates from {' and '.join(parts)}"
+    return Ladder(tuple(sorted(lrs)), f"{what}, each with a short warm-up and a decay")
 
 
 def _own_lr(optimizer: Optimizer) -> float:

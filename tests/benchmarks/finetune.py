@@ -38,16 +38,21 @@ from lrfinder_widget import compare, range_test
 from lrfinder_widget.training.ladder import warm_up_and_decay
 
 TRUTH = Path(__file__).parent / "truth" / "finetune"
+PARTS = ("start", "reached", "sweep", "ladder")
 GRID_POINTS, STEP, MOST_RATES = 5, 0.5, 14
-CLOSE, NOTHING = 0.05, 0.002
+CLOSE, NOTHING, LEAST_GAIN = 0.05, 0.002, 0.01
 
 NOTES = f"""\
 - **start**, **best**: the loss without training, and with the best of the grid; means over seeds.
-- **within**: the share of seeds with an excess of at most {CLOSE:.0%}, and its median and largest.
+- **within**: the share of seeds with an excess of at most {CLOSE:.0%}.
+- **median**, **largest**: of the excess.
+- **lost**: the median of (loss - best) / (start - best), the share of the gain that is lost, over
+  the seeds where {LEAST_GAIN:.0%} or more can be gained.
 - **worse**: the share of seeds in which the number leads above the loss without training.
 - **refused**: the share in which training on is said not to help.
-- **winner**, **own**: the share within {CLOSE:.0%} with the best rung, and with the learning rate
-  that the optimizer had, both read off the grid.
+- **winner**, **own**, **untrained**: the share within {CLOSE:.0%} with the best rung and with the
+  learning rate that the optimizer had, both read off the grid, and without training.
+- **steps**: of a ladder, the mean.
 - **sweep**: the share of LR range tests that name a number without calling it weak / that name one.
 """
 
@@ -61,7 +66,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only what has been measured")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    names = [name for name in chosen.tasks if possible(name)]
+    names = [name for name in chosen.tasks if chosen.table or possible(name)]
     if not chosen.table:
         for name in names if chosen.again else ():
             keep(name, {**known(name), "ladder": {}})
@@ -89,7 +94,7 @@ def known(name: str) -> dict[str, Any]:
     return {
         "machine": machine(),
         "seconds": 0.0,
-        **{key: {} for key in ("start", "reached", "sweep", "ladder")},
+        **{part: {} for part in PARTS},
     }
 
 
@@ -206,62 +211,73 @@ def climb(task: FineTuning, seed: int) -> dict[str, Any]:
 
 
 def print_table(half: str, names: Sequence[str]) -> None:
-    columns = "start | best | within | median | largest | worse | refused | winner | own | steps"
-    print(f"\n| {half} | seeds | {columns} | sweep |\n|{'---|' * 13}")
-    rows = [row for name in names if (row := row_of(name)) is not None]
-    for name, row in zip(names, rows, strict=False):
+    columns = (
+        "seeds | start | best | within | median | largest | lost | worse | refused | winner "
+        "| own | untrained | steps | sweep"
+    )
+    print(f"\n| {half} | {columns} |\n|{'---|' * 15}")
+    rows = {name: row for name in names if (row := row_of(name))}
+    for name, row in rows.items():
         print_row(name, row)
     if rows:
-        both = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-        print_row("all", both)
+        print_row("all", {key: [v for row in rows.values() for v in row[key]] for key in KEYS})
 
 
-def row_of(name: str) -> dict[str, Any] | None:
-    """Numbers by seed."""
+KEYS = (
+    *("start", "best", "excess", "lost", "worse", "refused"),
+    *("winner", "own", "untrained", "steps", "sure", "named"),
+)
+
+
+def row_of(name: str) -> dict[str, list[float]] | None:
+    """Numbers by seed, for each of `KEYS`."""
     task, truth = TASKS[name], known(name)
     seeds = [s for s in truth["ladder"] if s in truth["sweep"] and not missing(task, truth, s)]
-    if not seeds:
-        return None
-    own = max(task.own_lr) if isinstance(task.own_lr, tuple) else task.own_lr
-    rows = []
-    for seed in seeds:
-        start, ladder, (lr, weak) = (truth[part][seed] for part in ("start", "ladder", "sweep"))
-        points = sorted((float(e), loss) for e, loss in truth["reached"][seed].items())
-        best = min(loss for _, loss in points)
-        ends = [*zip(*points, strict=True)]
-
-        def at(lr: float, ends: Any = ends) -> float:  # between two of the grid, on a line
-            return float(np.interp(math.log10(lr), *ends))
-
-        refused = ladder["lr"] is None
-        rows.append(
-            {
-                "start": start,
-                "best": best,
-                "excess": (start if refused else ladder["reached"]) / best - 1,
-                "winner": (start if refused else at(ladder["winner"])) / best - 1,
-                "own": at(own) / best - 1,
-                "worse": not refused and ladder["reached"] > start,
-                "refused": refused,
-                "steps": ladder["steps"],
-                "sure": lr is not None and not weak,
-                "named": lr is not None,
-            }
-        )
-    return {key: np.array([row[key] for row in rows], dtype=float) for key in rows[0]}
+    each = [numbers(task, *(truth[part][s] for part in truth if part in PARTS)) for s in seeds]
+    return {key: [one[key] for one in each] for key in KEYS} if each else None
 
 
-def print_row(name: str, row: dict[str, Any]) -> None:
+def numbers(
+    task: FineTuning, start: float, reached: dict[str, float], sweep: list[Any], ladder: Any
+) -> dict[str, float]:
+    points = sorted((float(e), loss) for e, loss in reached.items())
+    best, (lr, weak) = min(loss for _, loss in points), sweep
+
+    def excess_at(lr: float) -> float:  # between two of the grid, on a line
+        return float(np.interp(math.log10(lr), *zip(*points, strict=True))) / best - 1
+
+    refused = ladder["lr"] is None
+    end = start if refused else ladder["reached"]
+    return {
+        "start": start,
+        "best": best,
+        "excess": end / best - 1,
+        "lost": (end - best) / (start - best) if start > best * (1 + LEAST_GAIN) else math.nan,
+        "worse": end > start,
+        "refused": refused,
+        "winner": start / best - 1 if refused else excess_at(ladder["winner"]),
+        "own": excess_at(max(task.own_lr) if isinstance(task.own_lr, tuple) else task.own_lr),
+        "untrained": start / best - 1,
+        "steps": ladder["steps"],
+        "sure": lr is not None and not weak,
+        "named": lr is not None,
+    }
+
+
+def print_row(name: str, row: dict[str, list[float]]) -> None:
+    def share(key: str) -> str:
+        return f"{np.mean(row[key]):.0%}"
+
     def close(key: str) -> str:
-        return f"{(row[key] <= CLOSE).mean():.0%}"
+        return f"{np.mean([excess <= CLOSE for excess in row[key]]):.0%}"
 
-    excess = row["excess"]
+    excess, lost = row["excess"], [x for x in row["lost"] if not math.isnan(x)]
     print(
-        f"| {name} | {len(excess)} | {row['start'].mean():.3f} | {row['best'].mean():.3f} "
-        f"| {close('excess')} | {np.median(excess):.3f} | {excess.max():.3f} "
-        f"| {row['worse'].mean():.0%} | {row['refused'].mean():.0%} "
-        f"| {close('winner')} | {close('own')} | {row['steps'].mean():.0f} "
-        f"| {row['sure'].mean():.0%} / {row['named'].mean():.0%} |"
+        f"| {name} | {len(excess)} | {np.mean(row['start']):.3f} | {np.mean(row['best']):.3f} "
+        f"| {close('excess')} | {np.median(excess):.3f} | {max(excess):.3f} "
+        f"| {f'{np.median(lost):.2f}' if lost else '–'} | {share('worse')} | {share('refused')} "
+        f"| {close('winner')} | {close('own')} | {close('untrained')} "
+        f"| {np.mean(row['steps']):,.0f} | {share('sure')} / {share('named')} |"
     )
 
 

@@ -51,7 +51,7 @@ def test_it_begins_with_the_own_rate_and_a_tenth_and_a_hundredth_of_what_is_usua
     assert found.lrs == (1e-5, 1e-4, 1e-3)
     assert found.reason == (
         "a ladder of learning rates from the optimizer's own 1.0e-03 and a tenth and a hundredth "
-        "of the 1.0e-03 that is usual from scratch"
+        "of the 1.0e-03 that is usual from scratch, each with a short warm-up and a decay"
     )
 
 
