@@ -108,6 +108,15 @@ def test_busy_compares_the_finder_with_the_bare_loop_and_the_cell_with_itself() 
     assert len(cells) == 4
 
 
+def test_what_was_measured_of_fine_tunings_is_tabled() -> None:
+    printed = run("finetune.py", "--table")
+    rows = {cells[0]: cells[1:] for cells in table(printed)}
+    kept = {path.stem for path in (BENCHMARKS / "truth" / "finetune").glob("*.json")}
+    assert kept <= rows.keys()
+    assert all(int(seeds) for name, (seeds, *_) in rows.items() if name in kept)
+    assert "refused" in printed
+
+
 def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:
     printed = run("snapshot.py", "--rounds", "1", "--megabytes", "3")
     assert [cells[0] for cells in table(printed)] == [

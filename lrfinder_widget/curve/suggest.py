@@ -146,7 +146,7 @@ def _training(budget: Budget) -> str:
 def _more(read: float | None, part: Part, budget: Budget, factor: float) -> str:
     """Say what the candidate would be for another length, or that it lacks the length."""
     if budget.train_steps is None:
-        return ": give train_steps for a sharper one"
+        return NO_LENGTH
     other = 100 if budget.train_steps >= 1_000 else 10_000
     lr = _moved(read, part, replace(budget, train_steps=other))
     return "" if lr is None else f", and for {other:,} it would be {factor * lr:.1e}"
@@ -274,6 +274,8 @@ _BELOW_THE_RANGE = (
 _BELOW_FOR_THIS_TRAINING = (
     "The candidate for {training} lies below the range of the LR range test: lower start_lr."
 )
+NO_LENGTH = ": give train_steps for a sharper one"
+"""The end of a sentence, where the length of the training is unknown."""
 NO_EFFECT = (
     "The learning rate has no effect: a step that was tried once more, from the same state and at "
     "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "

@@ -50,8 +50,9 @@ def compare(
     lrs : iterable of float, or "ladder"
         The learning rates to try: positive, finite and each given once. Each may also be a tuple
         with one number for each parameter group; otherwise the groups keep their ratios.
-        ``"ladder"``, for a trained model: up to five around the optimizer's own and those that are
-        usual, with a short warm-up and a linear decay, and at most 2,000 steps in all.
+        ``"ladder"``, for a trained model: up to eight, from the optimizer's own and those that are
+        usual to where it is best, with a short warm-up and a linear decay, and at most 2,000 steps
+        in all, so at most 250 each.
     steps : int, default 500
         Optimizer steps of each trial, at least 10; `LRFinder.compare` takes 200 by default.
     schedule : callable, optional

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from torch import nn
@@ -18,9 +17,10 @@ from torch.optim import Optimizer
 
 MOST_STEPS = 2000
 """The steps of all trials of a ladder together."""
+MOST_RUNGS = 8
+"""Those that it begins with, and those that are added."""
 
-_MOST = 5
-_CLOSEST, _WIDE, _RUNG = 1 / 3, 0.69, 0.5  # in decades
+_CLOSEST, _WIDE = 1 / 3, 0.69  # in decades
 _OWN = ("max_lr", "initial_lr", "lr")  # the first of these that a group has
 _WARM_UP = 0.05
 _SGD, _MUON, _ANY = 0.1, 0.02, 1e-3
@@ -29,12 +29,12 @@ _ADAPTER = ("lora", "adapter")
 
 @dataclass(frozen=True)
 class Ladder:
-    """Learning rates to try, ascending, and the sentence that says where they come from.
+    """Learning rates to begin with, ascending, and the words that say where they come from.
 
     Attributes
     ----------
     lrs : tuple of float
-        At most five, at least a third of a decade apart; of the parameter group with the largest.
+        Two or three, at least a third of a decade apart; of the parameter group with the largest.
     reason : str
         What they are.
     """
@@ -44,7 +44,7 @@ class Ladder:
 
     def steps(self, at_most: int) -> int:
         """Return the steps of each trial: at most so many, and at most 2,000 in all."""
-        return min(at_most, MOST_STEPS // len(self.lrs))
+        return min(at_most, MOST_STEPS // MOST_RUNGS)
 
 
 def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
@@ -52,8 +52,7 @@ def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
 
     These are the optimizer's own rate, and a tenth and a hundredth of the rate that such an
     optimizer usually trains with from scratch; ten times as much for adapters, such as those of
-    peft. Wide gaps between them are filled, and the ends are extended by half a decade each, up to
-    five learning rates.
+    peft. `next_rung` goes on from the best of them.
 
     Parameters
     ----------
@@ -69,12 +68,11 @@ def ladder(model: nn.Module, optimizer: Optimizer) -> Ladder:
         if all(abs(math.log10(lr / other)) >= _CLOSEST for other in lrs):
             lrs.append(float(f"{lr:.3g}"))
     parts = [f"the optimizer's own {own:.1e}"] if own > 0 else []
-    what = "ten times a tenth and a hundredth" if adapters else "a tenth and a hundredth"
-    parts.append(f"{what} of the {usual:.1e} that is usual from scratch")
+    parts.append(f"a tenth and a hundredth of the {usual:.1e} that is usual from scratch")
     if adapters:
-        parts[-1] += ", as for adapters"
-    found = tuple(_filled(sorted(lrs)))
-    return Ladder(found, f"a ladder of {len(found)} learning rates around {' and '.join(parts)}")
+        parts[-1] = f"ten times {parts[-1]}, as for adapters"
+    what = f"a ladder of learning rates from {' and '.join(parts)}"
+    return Ladder(tuple(sorted(lrs)), f"{what}, each with a short warm-up and a decay")
 
 
 def _own_lr(optimizer: Optimizer) -> float:
@@ -83,19 +81,34 @@ def _own_lr(optimizer: Optimizer) -> float:
     return max(float(next(group[key] for key in _OWN if key in group)) for group in groups)
 
 
-def _filled(lrs: list[float]) -> list[float]:
-    """Halve the widest gaps, then extend the lower and the upper end, one after the other."""
-    for i in range(_MOST):
-        gaps = [math.log10(b / a) for a, b in pairwise(lrs)]
-        if len(lrs) == _MOST:
-            break
-        if gaps and max(gaps) >= _WIDE:
-            at = gaps.index(max(gaps))
-            lr = math.sqrt(lrs[at] * lrs[at + 1])
-        else:
-            lr = lrs[0] / 10**_RUNG if i % 2 == 0 else lrs[-1] * 10**_RUNG
-        lrs = sorted([*lrs, float(f"{lr:.3g}")])
-    return lrs
+def next_rung(lrs: Sequence[float], best: float | None) -> float | None:
+    """Return what to try next; None if the best is known to half a decade, or eight were tried.
+
+    A decade beyond an end that is best, else halfway to a neighbour of the best that is more than
+    about half a decade away.
+
+    Parameters
+    ----------
+    lrs : sequence of float
+        Those that were tried.
+    best : float or None
+        The best of them; None if all were too high.
+    """
+    if len(lrs) >= MOST_RUNGS:
+        return None
+    tried = sorted(lrs)
+    at = 0 if best is None else tried.index(best)
+    if at == 0:
+        lr = tried[0] / 10
+    elif at == len(tried) - 1:
+        lr = tried[-1] * 10
+    else:
+        beside = tried[at + 1], tried[at - 1]
+        neighbour = max(beside, key=lambda lr: abs(math.log(lr / tried[at])))
+        if abs(math.log10(neighbour / tried[at])) < _WIDE:
+            return None
+        lr = math.sqrt(neighbour * tried[at])
+    return float(f"{lr:.3g}")
 
 
 def warm_up_and_decay(steps: int) -> Callable[[int], float]:

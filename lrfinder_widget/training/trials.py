@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Points
-from lrfinder_widget.curve.trial import Rate, Trial
+from lrfinder_widget.curve.trial import Rate, Trial, clearly_above
 from lrfinder_widget.data.batches import can_begin_again
 from lrfinder_widget.data.describe import describe
 
 from .checks import check_lrs
 from .held_out import Evaluate, Found, HeldOut, Rates, Train
-from .ladder import ladder, warm_up_and_decay
+from .ladder import MOST_RUNGS, ladder, next_rung, warm_up_and_decay
 from .param_groups import set_each
 from .run_points import RunPoints
 from .sweep_run import Around, SweepRun
@@ -44,7 +44,7 @@ class Trials:
     Attributes
     ----------
     lrs : list of (float or tuple of float)
-        The learning rates to try.
+        The learning rates to try. To those of a ladder, others are added on the way.
     steps : int
         The steps of each trial.
     about : str
@@ -70,6 +70,8 @@ class Trials:
             lrs, self.about, self.steps = rungs.lrs, rungs.reason, rungs.steps(self.steps)
             schedule = schedule or warm_up_and_decay(self.steps)
         self.lrs = check_lrs(lrs, task.optimizer)
+        self._first = len(self.lrs)
+        self._most = MOST_RUNGS if self.about else self._first
         if schedule is not None and not callable(schedule):
             raise TypeError(
                 f"schedule must be a function schedule(i) -> factor; got {describe(schedule)}."
@@ -106,8 +108,8 @@ class Trials:
 
     @property
     def steps_in_all(self) -> int:
-        """The steps of all trials together, unless some of them explode."""
-        left, steps = len(self.lrs), 0
+        """The steps of all trials together at most: some may explode, or a ladder end early."""
+        left, steps = self._first, (self._most - self._first) * self.steps
         for each in self._rounds():
             steps += left * each
             left = max(2, (left + 1) // 2)
@@ -133,13 +135,30 @@ class Trials:
                 yield from self._run(lr, steps, thread_state)
             better = [lr for lr in self.comparison.ranking if self._trials[lr].completed]
             left = [lr for lr in better if lr in left][: max(2, (len(left) + 1) // 2)]
+        while (rung := self._next_rung()) is not None:
+            self.lrs.append(rung)
+            yield from self._run(rung, self.steps, thread_state)
         if self._held_out is None and self.comparison.winner is not None:
             yield from self._at_the_start(thread_state)
+
+    def _next_rung(self) -> float | None:
+        if not self.about:
+            return None
+        lrs, best = [trial.largest for trial in self._trials.values()], self.comparison.winner
+        if best == min(lrs) and self._is_as_at_the_start(self._trials[best]):
+            return None  # still lower ones would be, too
+        return next_rung(lrs, cast(float | None, best))
+
+    def _is_as_at_the_start(self, trial: Trial) -> bool:
+        start, end = self._start, trial.judged
+        if start is None or end is None:
+            return False
+        return not clearly_above(start, end) and not clearly_above(end, start)
 
     def _rounds(self) -> list[int]:
         """Return the number of steps of a trial in each round; it doubles from round to round."""
         halvings = 0
-        while self._halving and len(self.lrs) > 2 ** (halvings + 1):
+        while self._halving and self._first > 2 ** (halvings + 1):
             halvings += 1
         return [max(10, self.steps >> left) for left in reversed(range(halvings + 1))]
 

@@ -13,6 +13,7 @@ from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.points import unrestored_text
 from lrfinder_widget.curve.rules import RULES, Rule
+from lrfinder_widget.curve.suggest import NO_LENGTH
 
 from .factory import WidgetFactory
 from .number import format_lr
@@ -149,8 +150,11 @@ def sentence(
     """Describe in whole sentences the state of the test and its result."""
     text = _state_sentence(test, curve, done, total, device)
     if evidence is not None and test.state is not State.FAILED:
-        text += f" {evidence}"
+        text += f" {evidence.replace(NO_LENGTH, _NO_LENGTH)}"
     return text if problem is None else f"{problem} {text}"
+
+
+_NO_LENGTH = ": enter the training steps in Set up for a sharper one"  # instead of an argument
 
 
 def _state_sentence(

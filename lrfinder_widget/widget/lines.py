@@ -36,7 +36,8 @@ def line_style(i: int) -> dict[str, Any]:
 def _look(i: int) -> tuple[str, str]:
     if i == START:
         return "var(--jp-ui-font-color2, #757575)", "dotted"
-    return _COLOURS[i % len(_COLOURS)], _STYLES[i % len(_STYLES)]
+    again = i // len(_COLOURS)  # with other dashes
+    return _COLOURS[i % len(_COLOURS)], _STYLES[(i + again) % len(_STYLES)]
 
 
 def stroke(i: int | None) -> str:

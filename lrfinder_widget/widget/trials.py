@@ -17,7 +17,7 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.points import unrestored_text
 from lrfinder_widget.curve.smoothing import moving_average
 from lrfinder_widget.curve.trial import format_rate
-from lrfinder_widget.training.ladder import Ladder
+from lrfinder_widget.training.ladder import MOST_RUNGS, Ladder
 from lrfinder_widget.training.trials import Trials
 
 from .chart import LARGEST, loss_limits, plain_figure, put, round_ticks, styled_axis
@@ -27,6 +27,7 @@ from .lines import START, line_style, swatch
 from .number import format_lr, parse_number
 
 MAX_TRIALS = 12
+_MARGIN = 0.008  # so that the dots at both ends are whole
 
 
 class TrialView:
@@ -38,11 +39,17 @@ class TrialView:
         Makes the widgets.
     ladder : callable
         Returns what to try if the curve has no candidate.
+
+    Attributes
+    ----------
+    seconds_per_step : float or None
+        The pace of the latest test; None before the first.
     """
 
     def __init__(self, make: WidgetFactory, ladder: Callable[[], Ladder]) -> None:
         self._ladder = ladder
-        self._is_ladder = False  # what was offered last
+        self._offered_ladder: Ladder | None = None  # what was offered last, if it is one
+        self.seconds_per_step: float | None = None
         self.toggle = make(
             ipywidgets.ToggleButton,
             description="Try",
@@ -79,11 +86,12 @@ class TrialView:
             tooltip="Pick the learning rate with the lowest loss",
             layout=ipywidgets.Layout(width="auto", display="none"),
         )
+        self.cost = make(ipywidgets.HTML)
         self.text = make(ipywidgets.HTML, layout={"width": "100%"})
         self.legend = make(ipywidgets.HTML, layout={"width": "100%"})
         self._row = make(
             ipywidgets.Box,
-            [self.lrs, self.steps, self.try_button, self.take],
+            [self.lrs, self.steps, self.try_button, self.take, self.cost],
             layout={"flex_flow": "row wrap", "align_items": "center", "width": "100%"},
         )
         self.box = make(ipywidgets.VBox, [], layout={"width": "100%", "overflow": "hidden"})
@@ -92,6 +100,8 @@ class TrialView:
         self._offered = ""
         self.figure: Any = None  # until there is something to draw
         self.toggle.observe(lambda change: self._fold(), "value")
+        for box in (self.lrs, self.steps):
+            box.observe(lambda change: self._show_cost(), "value")
 
     def _begin(self) -> None:
         # Not in the constructor: most finders never run trials.
@@ -100,8 +110,9 @@ class TrialView:
         self._axis = styled_axis(
             self._y, "loss", side="left", label_offset="46px", visible=False, tick_format=".6~g"
         )
-        steps = styled_axis(self._x, "step", label_offset="34px", num_ticks=6, tick_format="d")
-        self.figure = plain_figure((self._x, self._y), [steps, self._axis], {"height": "280px"})
+        self._steps = styled_axis(self._x, "step", label_offset="34px", tick_format="d")
+        axes = [self._steps, self._axis]
+        self.figure = plain_figure((self._x, self._y), axes, {"height": "280px"})
         self.toggle.value = True
         self._fold()
 
@@ -125,9 +136,10 @@ class TrialView:
         """
         ladder = None if lrs else self._ladder()
         if self.lrs.value in ("", self._offered):
-            self._is_ladder = ladder is not None
+            self._offered_ladder = ladder
             self._offered = ", ".join(map(format_lr, lrs if ladder is None else ladder.lrs))
             self.lrs.value = self._offered
+        self._show_cost()
         return "" if ladder is None else _WAY_ON.format(ladder.reason)
 
     def values(self) -> tuple[list[float] | Literal["ladder"], int]:
@@ -150,7 +162,23 @@ class TrialView:
                 f"enter at least one learning rate and at most {MAX_TRIALS}; got {len(lrs)}."
             )
         steps = parse_number("steps", self.steps.value, int, at_most=1_000_000)
-        return ("ladder" if self._is_ladder and self.lrs.value == self._offered else lrs), steps
+        is_ladder = self._offered_ladder is not None and self.lrs.value == self._offered
+        return ("ladder" if is_ladder else lrs), steps
+
+    def _show_cost(self) -> None:
+        """Show how many steps a click on Run would take, and how long they are."""
+        try:
+            lrs, steps = self.values()
+        except ValueError:  # a click tells
+            self.cost.value = ""
+            return
+        ladder = self._offered_ladder if lrs == "ladder" else None
+        if ladder is None:
+            text, steps = "", steps * len(lrs)
+        else:
+            text, steps = "at most ", ladder.steps(steps) * MOST_RUNGS
+        text, pace = f"{text}{steps:,} steps", self.seconds_per_step
+        self.cost.value = text if pace is None else f"{text}, about {pace * steps:.0f} s"
 
     def show(self, run: RangeTest, trials: Trials) -> None:
         """Draw the trials so far; under the view's lock."""
@@ -167,7 +195,8 @@ class TrialView:
         self.take.layout.display = "none" if winner is None else None
         self.take.description = "" if winner is None else f"Use {format_lr(winner)}"
         role = ' role="status"' if run.state.ended else ""  # announced once, not at each step
-        self.text.value = f"<div{role}>{html.escape(_sentence(run, trials, comparison))}</div>"
+        told = html.escape(_sentence(run, trials, comparison, self.seconds_per_step))
+        self.text.value = f'<div{role} style="line-height: 1.5">{told}</div>'
 
     def _draw(self, comparison: Comparison, steps: int) -> None:
         names = {i: format_rate(lr) for i, lr in enumerate(comparison.lrs)}
@@ -187,7 +216,8 @@ class TrialView:
         for i in sorted(held_out.keys() - self._dots.keys()):
             style = line_style(i) | {"line_style": "dotted"}
             self._dots[i] = self._add(stroke_width=1, marker="circle", marker_size=48, **style)
-        self._x.max = steps
+        self._x.min, self._x.max = -_MARGIN * steps, (1 + _MARGIN) * steps
+        self._steps.tick_values = round_ticks(0.0, float(steps))
         seen = [y for y in smooth.values() if len(y)]
         if seen:
             longest = max(seen, key=len)
@@ -242,18 +272,19 @@ def _smoothed(losses: Array, steps: int) -> Array:
 _WAY_ON = "Try compares {}, from the same start, by trial runs."
 
 
-def _sentence(run: RangeTest, trials: Trials, comparison: Comparison) -> str:
+def _sentence(run: RangeTest, trials: Trials, comparison: Comparison, pace: float | None) -> str:
     if run.state is State.FAILED:
         return f"The trial runs failed{after_failure(run)}"
     what = f"{trials.about[0].upper()}{trials.about[1:]}: " if trials.about else ""
     if not run.state.ended:
-        done, in_all, pace = len(run), trials.steps_in_all, trials.seconds_per_step
+        done, in_all = len(run), trials.steps_in_all
+        most, pace = "at most " if trials.about else "", trials.seconds_per_step or pace
         text = (
-            f"{what}{'t' if what else 'T'}rial runs of {trials.steps} steps each, {in_all:,} in "
-            f"all, from the same weights on the same batches: {done} steps done"
+            f"{what}{'t' if what else 'T'}rial runs of {trials.steps} steps each, {most}{in_all:,} "
+            f"in all, from the same weights on the same batches: {done} steps done"
         )
         left = max(0, in_all - done)
-        return f"{text}." if pace is None else f"{text}, about {pace * left:.0f} s left."
+        return f"{text}." if pace is None else f"{text}, {most}about {pace * left:.0f} s left."
     stopped = "Stopped: " if run.state is State.STOPPED else ""
     text = f"{stopped}{what}{comparison.reason}"
     return f"{text[0].upper()}{text[1:]} {unrestored_text(run.unrestored)}"

@@ -217,8 +217,8 @@ class View:
         state, done, latest = test.state, sum(map(len, singles)), curve
         self.legend.latest.curve = curve
         if (test, state) != self._state:
+            self._note_pace(done)
             self._state = (test, state)
-            self._pace_from = (time.monotonic(), done)
             self._show_others()  # the axis may now end where the run ended
             self.legend.allow(choosing=not state.active)
             self.controls.show_state(active=state.active, paused=state is State.PAUSED)
@@ -279,6 +279,13 @@ class View:
         # The user moves it, so where Python last put it stays.
         if (lr := self._candidates.get(rule)) is not None:
             self.marker.lr, self.marker.kind = lr, "candidate"
+
+    def _note_pace(self, done: int) -> None:
+        """Keep the pace of the test until now, for the time that trial runs will take."""
+        now, (since, before) = time.monotonic(), self._pace_from
+        if self._state[1] is State.RUNNING and done > before:
+            self.trials.seconds_per_step = (now - since) / (done - before)
+        self._pace_from = (now, done)
 
     def _pace(self, state: State, done: int) -> str:
         since, before = self._pace_from

@@ -87,7 +87,7 @@ def test_the_loss_axis_holds_every_run_that_is_shown(make: Any) -> None:
 
 
 def test_another_run_can_be_made_the_current_one(make: Any) -> None:
-    finder = finished(make([*DESCENT, *RISE], namespace={}))
+    finder = finished(make([*DESCENT, *RISE], namespace={}, train_steps=700))
     first = finder.curve
     finder._presenter.view.setup.num_iter.value = "17"
     latest = finished(finder).curve

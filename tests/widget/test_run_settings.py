@@ -120,6 +120,18 @@ def test_the_training_starts_as_the_code_says(make: Any) -> None:
     assert "for 700 steps with a decaying" in status(finder)
 
 
+def test_without_a_length_the_sentence_points_at_the_box_and_not_at_the_argument(
+    make: Any,
+) -> None:
+    finder = finished(make(namespace={}))
+    box = finder._presenter.view.setup.train_steps.description
+    assert f"enter the {box} in Set up for a sharper one" in status(finder)
+    assert "train_steps" not in status(finder)
+    assert "give train_steps for a sharper one" in finder.suggestion.reason
+    type_steps(finder, "700")
+    assert "sharper" not in status(finder)
+
+
 def test_a_change_reads_the_curve_again_without_a_run_and_moves_the_marker(make: Any) -> None:
     finder = finished(make(namespace={"lr": 0.5}))
     curve = finder.curve

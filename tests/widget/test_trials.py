@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,8 @@ from widget_support import RISE, WAIT_S, Gate, finished, in_thread, status
 
 from lrfinder_widget import LRFinder, State
 from lrfinder_widget.training.ladder import ladder
-from lrfinder_widget.widget.trials import _smoothed
+from lrfinder_widget.widget.lines import line_style
+from lrfinder_widget.widget.trials import MAX_TRIALS, _smoothed
 
 
 def by_learning_rate(finders: list[LRFinder]) -> Callable[[Any], float]:
@@ -67,22 +69,61 @@ def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make:
     view = finder._presenter.view.trials
     rungs = ladder(finder._session.task.model, finder._session.task.optimizer)
     assert view.lrs.value == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
-    assert "Try compares a ladder of 5 learning rates" in html.unescape(status(finder))
+    assert "Try compares a ladder of learning rates" in html.unescape(status(finder))
     told: list[str] = []
     view.text.observe(lambda change: told.append(html.unescape(change["new"])), "value")
+    view.seconds_per_step = 10.0
     finder.compare(steps=50).wait(WAIT_S)
     assert finder.comparison is not None
-    assert finder.comparison.lrs == list(rungs.lrs)
+    assert finder.comparison.lrs[:3] == list(rungs.lrs)
     assert finder.comparison.scheduled
-    assert "A ladder of 5 learning rates around the optimizer's own 1.0e-01" in told[0]
-    assert "trial runs of 50 steps each, 250 in all" in told[0]
-    assert "A ladder of 5 learning rates" in told[-1]
+    assert "A ladder of learning rates from the optimizer's own 1.0e-01" in told[0]
+    assert "trial runs of 50 steps each, at most 400 in all" in told[0]
+    assert re.search(r"at most about \d+ s left", told[0])  # by the pace of the test
+    assert "A ladder of learning rates" in told[-1]
+
+
+def test_a_ladder_that_went_on_is_drawn_whole(make: Any) -> None:
+    finder = with_trials(make, namespace={})  # best where it decays to 1e-2
+    finder.compare("ladder", steps=10).wait(WAIT_S)
+    assert finder.comparison is not None
+    assert finder.comparison.lrs == [1e-3, 1e-2, 0.1, 1.0, 0.316, 0.0316]
+    view = finder._presenter.view.trials
+    assert [len(mark.x) for mark in view.figure.marks] == [10] * 6
+    assert all(f"{lr:.2e}" in view.legend.value for lr in finder.comparison.lrs)
+    assert view._steps.tick_values.tolist() == [0, 2, 4, 6, 8, 10]
+    assert view.take.description == f"Use {finder.comparison.winner:.2e}"
+
+
+def test_each_of_the_most_trials_has_a_line_of_its_own() -> None:
+    looks = {(line_style(i)["colors"][0], line_style(i)["line_style"]) for i in range(MAX_TRIALS)}
+    assert len(looks) == MAX_TRIALS
+
+
+@pytest.mark.parametrize("pace", [None, 0.02])
+def test_steps_and_seconds_are_shown_before_it_begins(make: Any, pace: float | None) -> None:
+    finder = make(gate := Gate(RISE), namespace={})
+    view = finder._presenter.view.trials
+    assert view.cost.value == ""
+    finder.start()
+    gate.let_all()
+    finder.wait(WAIT_S)
+    assert re.fullmatch(r"at most 1,600 steps, about \d+ s", view.cost.value)
+    view.seconds_per_step = pace
+    view.steps.value = "100"
+    assert view.cost.value == "at most 800 steps" + (", about 16 s" if pace else "")
+    view.steps.value = "5000"
+    assert view.cost.value.startswith("at most 2,000 steps")
+    view.lrs.value = "1e-3, 1e-2"
+    assert view.cost.value.startswith("10,000 steps")
+    view.steps.value = "many"
+    assert view.cost.value == ""
 
 
 def test_before_any_test_there_is_the_ladder(make: Any) -> None:
     finder = make(RISE, namespace={}).compare(steps=10).wait(WAIT_S)
     assert finder.comparison.scheduled
-    assert len(finder.comparison.lrs) == 5
+    assert len(finder.comparison.lrs) >= 3
 
 
 def test_a_click_on_the_ladder_that_was_offered_runs_it_but_not_on_what_was_typed(
@@ -216,7 +257,9 @@ def test_held_out_losses_are_dots_and_numbers_and_decide(make: Any) -> None:
 def test_what_is_of_no_use_cannot_be_taken(make: Any) -> None:
     finder = judged(make, {1e-3: 1.5, 1e-2: 0.999}, start=1.0)
     view = finder._presenter.view.trials
-    assert view.text.value.startswith('<div role="status">Training on does not help: after 20')
+    assert view.text.value.startswith(
+        '<div role="status" style="line-height: 1.5">Training on does not help: after 20'
+    )
     assert view.take.layout.display == "none"
     assert finder.comparison is not None
     assert finder.comparison.suggest().lr is None

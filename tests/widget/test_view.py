@@ -30,7 +30,7 @@ from lrfinder_widget import LossCurve, LRFinder
 
 def test_at_the_end_the_marker_goes_to_the_candidate_and_nothing_is_written(make: Any) -> None:
     namespace = {"lr": 0.5}
-    finder = finished(make(namespace=namespace))
+    finder = finished(make(namespace=namespace, train_steps=700))
     assert marker(finder) == (candidate(finder), "candidate")
     assert (namespace, finder.lr) == ({"lr": 0.5}, None)
     assert "nothing picked yet" in written(finder)
