@@ -129,6 +129,14 @@ def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:
 
 
 @pytest.mark.slow
+def test_a_large_frozen_part_is_not_in_memory_twice() -> None:
+    rows = {cells[0]: float(cells[2]) for cells in table(run("memory.py"))}
+    assert list(rows) == ["training", "range_test, criterion", "range_test, step"]
+    assert rows["range_test, criterion"] <= 1.05
+    assert rows["range_test, step"] > 1.3  # a step of one's own may change it
+
+
+@pytest.mark.slow
 def test_regret_judges_every_rule_on_both_halves(tmp_path: Path) -> None:
     printed = run("regret.py", "--quick", "--cache", str(tmp_path / "truth.json"))
     rules = [

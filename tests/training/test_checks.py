@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from support import linear
+from torch import nn
 
-from lrfinder_widget.training.checks import check_optimizer
+from lrfinder_widget.training.checks import check_optimizer, check_values
 
 
 class Optimizer:
@@ -39,3 +40,10 @@ def test_what_is_no_optimizer_of_torch_is_told_what_to_pass(optimizer: Any, word
     with pytest.raises(TypeError, match="optimizer must be") as caught:
         check_optimizer(optimizer)
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_a_model_without_values_is_told_of_offloading_and_of_allocating() -> None:
+    with pytest.raises(ValueError, match="weight of the model is on the meta device") as caught:
+        check_values(nn.Linear(2, 1, device="meta"))
+    assert "load the model without that offloading" in str(caught.value)
+    assert "to_empty" in str(caught.value)
