@@ -315,9 +315,9 @@ def test_everything_is_put_back_when_an_evaluation_fails(at: int, error: Any) ->
     def evaluate(model: nn.Module, batches: Any) -> float:
         model.train()
         model(batches[0][0])
-        if next(calls) == at:
+        if (call := next(calls)) == at:
             raise error
-        return 1.0
+        return 1.0 - call / 10  # the last is the best, so a ladder goes on
 
     before = picture(model, optimizer)
     with pytest.raises(error):
@@ -341,7 +341,7 @@ def test_a_ladder_can_be_stopped_at_any_time_and_keeps_what_it_has(after: int) -
     before = picture(model, optimizer)
     task = TrainingTask(model, optimizer, loader(), CE)
     trials = Trials(task, "ladder", 12, held_out=HELD_OUT)
-    assert len(trials.lrs) * 12 == trials.steps_in_all == 60
+    assert trials.steps_in_all == 8 * 12
     assert trials.seconds_per_step is None
     with closing(trials.points()) as points:
         for _ in range(after):
