@@ -1,6 +1,6 @@
 """Draws how the best learning rate moves with the length of the training, and what we suggest.
 
-python tests/benchmarks/excess_picture.py docs/length.svg
+python tests/benchmarks/excess_picture.py docs/length.png
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from excess import Truth, swept
 from excess_tasks import DEVELOPMENT
 from excess_truth import known, missing
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
-from lrfinder_widget.curve.budget import LONGEST, SHORTEST, Budget, Schedule, shift
+from lrfinder_widget.curve.budget import LONGEST, SHORTEST, Budget, Family, Schedule, shift
 
 COLOURS = {"sgd": "C4", "momentum": "C0", "adam": "C1", "adamw": "C3", "muon": "C2"}
 STARTS = range(100, 105)
@@ -27,27 +27,30 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     path = parser.parse_args().path
     torch.set_num_threads(1)
-    mpl.rcParams["svg.hashsalt"] = "lrfinder_widget"  # the same file for the same numbers
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
     kinds: tuple[Schedule, ...] = ("constant", "decay")
+    kinds_of_steps: tuple[Family, ...] = ("adaptive", "momentum")
     for name in DEVELOPMENT:
         if not missing(DEVELOPMENT[name], known(name)):
             draw(name, dict(zip(kinds, axes, strict=True)))
     steps = np.geomspace(SHORTEST, LONGEST, 50)
     for kind, ax in zip(kinds, axes, strict=True):
-        suggested = [10 ** shift(Budget(train_steps=round(n), schedule=kind))[0] for n in steps]
-        ax.loglog(steps, suggested, "k--", lw=2, label="suggested")
+        for family, style in zip(kinds_of_steps, ("--", ":"), strict=True):
+            budgets = [Budget(family, round(n), kind) for n in steps]
+            ax.loglog(steps, [10 ** shift(b)[0] for b in budgets], f"k{style}", lw=2)
         ax.set(title=f"{kind} learning rate" if kind == "constant" else "with a decay")
         ax.set(xlabel="steps of the training", xlim=(200, 25_000))
         ax.grid(visible=True, alpha=0.3)
     axes[0].set_ylabel('best lr / what "minimum" reads')
     for optimizer in sorted({DEVELOPMENT[n].optimizer for n in DEVELOPMENT}):
         axes[1].plot([], [], COLOURS[optimizer], marker="o", ms=3, label=optimizer)
-    axes[1].legend(fontsize="small")
-    figure.savefig(path, metadata={"Date": None})
+    axes[1].plot([], [], "k--", label="ours: Adam, AdamW, Muon")
+    axes[1].plot([], [], "k:", label="ours: SGD, momentum")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def draw(name: str, axes: dict[Schedule, plt.Axes]) -> None:
+def draw(name: str, axes: dict[Schedule, Axes]) -> None:
     """Draw a line for each schedule of a task."""
     truth, task = Truth(name), DEVELOPMENT[name]
     read = [swept(task, seed, 100).suggest("minimum").lr for seed in STARTS]
