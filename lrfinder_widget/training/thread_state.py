@@ -76,8 +76,12 @@ class ThreadState:
                 stack.enter_context(self._module.device(self._device))
             if self._default != _default_device():
                 stack.enter_context(self._default)
-            for kind, dtype in zip(self._kinds, self._autocast, strict=True):
-                stack.enter_context(torch.autocast(kind, dtype, enabled=dtype is not None))
+            # Only where it differs: inside any autocast, even one that is off, torch keeps
+            # the weights that one step has cast for the next.
+            now = self._autocast_now()
+            for kind, dtype, there in zip(self._kinds, self._autocast, now, strict=True):
+                if dtype != there:
+                    stack.enter_context(torch.autocast(kind, dtype, enabled=dtype is not None))
             torch.clear_autocast_cache()
             yield
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from support import linear
+from support import linear, loader
 from widget_support import WAIT_S, Gate, Shell, in_thread
 
 import lrfinder_widget.widget.surroundings
-from lrfinder_widget import State
+from lrfinder_widget import LRFinder, State, range_test, training_step
 from lrfinder_widget.training.thread_state import ThreadState
 
 
@@ -210,3 +211,20 @@ def test_the_thread_of_a_run_is_given_torchs_state_once_and_not_at_each_step(
     finder.wait(WAIT_S)
     assert seen == {"meta"}
     assert len(applied) == 1
+
+
+@pytest.mark.parametrize("outside", [False, True], ids=["in the step", "in the cell, too"])
+def test_a_run_in_a_thread_casts_the_weights_of_each_step_not_of_the_first(outside: bool) -> None:
+    def arguments() -> dict[str, Any]:
+        torch.manual_seed(0)
+        model = linear()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        criterion = torch.nn.CrossEntropyLoss()
+        step = training_step(model, optimizer, criterion, autocast=torch.bfloat16)
+        return {"model": model, "optimizer": optimizer, "batches": loader(), "step": step}
+
+    with torch.autocast("cpu", torch.bfloat16) if outside else nullcontext():
+        blocking = range_test(**arguments(), num_iter=20)
+        finder = LRFinder(**arguments(), num_iter=20, namespace={})
+        finder.start().wait(WAIT_S)
+    assert finder.curve.losses.tolist() == blocking.losses.tolist()
