@@ -1,18 +1,30 @@
-"""What each click does; an error goes to the status line, as it would show up nowhere else."""
+"""What each message of the page does; an error goes to the status line, where a hand sees it."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from lrfinder_widget.background.state import State
 
+from .page import Page
 from .presenter import Presenter
+from .run_settings import OF_THE_RUN, OF_THE_TRAINING, OF_TRIALS
 from .session import Session
-from .trials import TrialView
+
+logger = logging.getLogger(__name__)
 
 _DOUBLE_CLICK_S = 0.5  # the second click of a double click on Start does not stop the run
+_LONGEST = 200  # characters of what is typed
+_FILE = "lr-range-test"
+_KINDS = {
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "csv": "text/csv",
+    "json": "application/json",
+}
 
 
 class Finder(Protocol):
@@ -26,45 +38,82 @@ class Finder(Protocol):
 
 
 class Clicks:
-    """Wires the controls to the finder.
+    """Does what the page asks for.
+
+    A message is a dict with one of these keys; others, and values of another kind, are dropped.
+
+    ``click``
+        The name of a button: start, pause, apply, narrow, try, take. Start and Try stop a run that
+        is going on.
+    ``type``
+        What was typed into the number box: a pick.
+    ``set``
+        A dict of boxes and their contents.
+    ``run``
+        The key of a run, with ``shown`` (bool), ``name`` (str) or ``do`` (choose, remove).
+    ``save``
+        The kind of a file: svg, png, csv, json.
+    ``hello``
+        A page has been drawn.
 
     Parameters
     ----------
     finder : Finder
         Starts runs.
+    page : Page
+        Sends the messages.
     session : Session
         The runs.
     presenter : Presenter
-        Has the controls, takes picks, and shows what went wrong.
+        Takes picks, and shows what went wrong.
     """
 
-    def __init__(self, finder: Finder, session: Session, presenter: Presenter) -> None:
+    def __init__(self, finder: Finder, page: Page, session: Session, presenter: Presenter) -> None:
         self._finder = finder
+        self._page = page
         self._session = session
         self._presenter = presenter
-        view, picker = presenter.view, presenter.picker
         self._started = -_DOUBLE_CLICK_S  # when Start was last clicked
-        controls, marker, trials = view.controls, view.marker, view.trials
-        controls.start.on_click(self._guarded(self._start))
-        controls.pause.on_click(self._guarded(self._pause))
-        controls.use.on_click(self._guarded(lambda: picker.pick(marker.lr)))
-        controls.apply.on_click(self._guarded(presenter.apply_or_undo))
-        controls.copy.on_click(lambda _: marker.copy(presenter.code or ""))
-        controls.number.observe(self._guarded(picker.read_number), "value")
-        for box in (view.setup.train_steps, view.setup.schedule):
-            box.observe(self._guarded(presenter.replan), "value")
-        trials.try_button.on_click(self._guarded(lambda: self._try(trials)))
-        trials.take.on_click(self._guarded(self._take))
+        self._buttons: dict[object, Callable[[], object]] = {
+            "start": self._start,
+            "pause": self._pause,
+            "apply": presenter.apply_or_undo,
+            "narrow": self._narrow,
+            "try": self._try,
+            "take": self._take,
+        }
+        self._doors: dict[str, Callable[[Any, dict[Any, Any]], object]] = {
+            "click": self._click,
+            "type": self._type,
+            "set": self._set,
+            "run": self._change_run,
+            "save": self._save,
+        }
+        page.on_message(self.receive)
 
-    def _guarded(self, act: Callable[[], object]) -> Callable[[Any], None]:
-        def callback(_: Any) -> None:
-            try:
-                act()
-            except (RuntimeError, ValueError) as error:
-                self._presenter.picker.problem = str(error)
-                self._presenter.redraw()
+    def receive(self, message: object) -> None:
+        """Do what a message asks for, on whatever thread it comes."""
+        if not isinstance(message, dict) or self._session.closed:
+            return
+        for name, do in self._doors.items():
+            if name in message:
+                try:
+                    do(message[name], message)
+                except (RuntimeError, ValueError) as error:
+                    self._presenter.picker.problem = str(error)
+                    self._presenter.redraw()
+                return
+        if "hello" not in message:
+            logger.debug("a message of the page was dropped: %r", message)
 
-        return callback
+    # -- buttons ----------------------------------------------------------------------------------
+
+    def _click(self, name: object, _message: object) -> None:
+        if not isinstance(name, str) or name not in self._buttons:
+            return
+        if why := self._presenter.blocked.get(name):  # a page that has not heard of it yet
+            raise RuntimeError(why)
+        self._buttons[name]()
 
     def _start(self) -> None:
         test = self._session.test
@@ -79,16 +128,68 @@ class Clicks:
         test = self._session.test
         (test.resume if test.state is State.PAUSED else test.pause)()
 
-    def _try(self, trials: TrialView) -> None:
+    def _narrow(self) -> None:
+        with self._presenter.view.lock:
+            self._presenter.view.narrow()
+        self._presenter.redraw()
+
+    def _try(self) -> None:
         run = self._session.trial_test
         if run.state.active:
             run.stop()
         else:
             with self._session.surroundings.entered():
-                self._finder.compare(*trials.values())
+                self._finder.compare(*self._presenter.view.trial_plan.values())
 
     def _take(self) -> None:
         comparison = self._session.comparison
         winner = None if comparison is None else comparison.winner
         if isinstance(winner, float):  # those of several groups are not one number
             self._presenter.picker.pick(winner)
+
+    # -- boxes ------------------------------------------------------------------------------------
+
+    def _type(self, typed: object, _message: object) -> None:
+        if isinstance(typed, str) and len(typed) <= _LONGEST:
+            self._presenter.picker.read_number(typed)
+
+    def _set(self, values: object, _message: object) -> None:
+        view, blocked = self._presenter.view, self._presenter.blocked
+        if not isinstance(values, dict):
+            return
+        names = {name for name, value in values.items() if view.settings.accepts(name, value)}
+        if "settings" in blocked:
+            names -= set(OF_THE_RUN)
+        if "trial_settings" in blocked:
+            names -= set(OF_TRIALS)
+        with view.lock:
+            view.settings.set(**{name: values[name] for name in names})
+        try:
+            if names & set(OF_THE_TRAINING):
+                self._presenter.replan()
+        finally:
+            self._page.send_state("settings")  # also to a page whose value was refused
+        self._presenter.redraw()
+
+    # -- runs and files ---------------------------------------------------------------------------
+
+    def _change_run(self, key: object, message: dict[Any, Any]) -> None:
+        legend = self._presenter.view.legend
+        with self._presenter.view.lock:
+            run = legend.find(key) if isinstance(key, int) else None
+            if run is None:
+                return
+            if isinstance(shown := message.get("shown"), bool):
+                run.shown = shown
+            elif isinstance(name := message.get("name"), str):
+                legend.rename(run, name)
+            elif message.get("do") == "choose" and "choose" not in self._presenter.blocked:
+                legend.current = run
+            elif message.get("do") == "remove":
+                legend.remove(run)
+        self._presenter.redraw()
+
+    def _save(self, ending: object, _message: object) -> None:
+        if isinstance(ending, str) and ending in _KINDS:
+            text = self._presenter.contents(ending)
+            self._page.download(f"{_FILE}.{ending}", _KINDS[ending], text)

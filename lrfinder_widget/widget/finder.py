@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-import ipywidgets
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,15 +19,18 @@ from lrfinder_widget.training.held_out import Evaluate, Rates
 from lrfinder_widget.training.task import Stop, TrainingTask
 
 from .clicks import Clicks
-from .controls import MISSING
 from .exports import Exports
+from .page import Page
 from .presenter import Presenter
+from .sentences import MISSING
 from .session import Session
 from .takeover import current_cell, forget, starting, stop_others, take_over
 from .variable import Namespace, Variable
 
+_VIEW = "application/vnd.jupyter.widget-view+json"
 
-class LRFinder(Exports, ipywidgets.VBox):
+
+class LRFinder(Exports, Page):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -115,14 +117,12 @@ class LRFinder(Exports, ipywidgets.VBox):
             preserve=preserve,
             device=device,
         )
+        super().__init__()
         self.cell = current_cell()
         self._session = Session(task, plan, planned)
-        self._presenter = Presenter(self._session, Variable(variable, namespace))
+        self._presenter = Presenter(self, self._session, Variable(variable, namespace))
         self._picker = self._presenter.picker
-        layout = {"width": "100%", "min_width": "0", "overflow": "hidden"}
-        ipywidgets.VBox.__init__(self, self._presenter.view.children, layout=layout)
-        self.add_class("lrf-finder")
-        Clicks(self, self._session, self._presenter)
+        Clicks(self, self, self._session, self._presenter)
         self._closed = False
         self._presenter.redraw()
         take_over(self)
@@ -131,13 +131,18 @@ class LRFinder(Exports, ipywidgets.VBox):
         test = self._session.test
         return f"LRFinder({test.state.value}, {len(test)} points, lr={self.lr})"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets
+    _ipython_display_ = None  # of ipywidgets 7, which would display the page alone
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        shown = self._presenter.view.display.box()
+        bundle: dict[str, Any] = {
+            _VIEW: {"version_major": 2, "version_minor": 0, "model_id": shown.model_id},
+            "text/plain": f"{self!r}\n{MISSING}",  # shown by hosts without widgets
+        }
         if len(self.curve):  # and these by those that show a saved notebook
             picture = self.snapshot()
             bundle |= {"image/svg+xml": picture._repr_svg_(), "text/html": picture._repr_html_()}
-        return bundle
+        return bundle, {}
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -183,11 +188,6 @@ class LRFinder(Exports, ipywidgets.VBox):
     def comparison(self) -> Comparison | None:
         """The results of the latest trial runs so far; `None` before the first."""
         return self._session.comparison
-
-    @property
-    def lr(self) -> float | None:
-        """The pick; `None` while there is none."""
-        return self._picker.lr
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that a run changes and puts back."""
@@ -274,9 +274,9 @@ class LRFinder(Exports, ipywidgets.VBox):
         finally:  # also after an interrupt
             forget(self)
             self._presenter.close()
+            self._presenter.view.display.close()
             self.layout.close()
-            ipywidgets.VBox.close(self)
-            self.children = ()
+            super().close()
             self._session.release()
 
     def pick(self, lr: float | None = None) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from lrfinder_widget.curve.loss_curve import LossCurve
 
@@ -27,12 +26,6 @@ class ShownRun:
     shown: bool = True
 
 
-def line_style(i: int) -> dict[str, Any]:
-    """Return colour and dashes of the i-th line as traits of bqplot's `Lines`."""
-    colour, dashes = _look(i)
-    return {"colors": [colour], "line_style": dashes}
-
-
 def _look(i: int) -> tuple[str, str]:
     if i == START:
         return "var(--jp-ui-font-color2, #757575)", "dotted"
@@ -46,9 +39,3 @@ def stroke(i: int | None) -> str:
         return f'stroke="{CURRENT}" stroke-width="3.5"'
     colour, dashes = _look(i)
     return f'stroke="{colour}" stroke-width="2.5" stroke-dasharray="{_DASHES[dashes]}"'
-
-
-def swatch(i: int | None) -> str:
-    """Return a sample of the i-th line as HTML; `None` is the current run."""
-    line = f'<line x1="0" x2="30" y1="5" y2="5" {stroke(i)}/>'
-    return f'<svg width="30" height="10" aria-hidden="true">{line}</svg>'

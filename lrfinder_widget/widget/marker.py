@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import math
-import pathlib
-from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
+from .draggable import Draggable, check_positive
 from .number import format_lr, positive
-
-STATIC = pathlib.Path(__file__).parents[1] / "static"
-
-
-def _asset(name: str) -> str:
-    """The text of a built file, or ``""``, as the rest of the package works without the bundle."""
-    path = STATIC / name
-    return path.read_text("utf-8") if path.is_file() else ""
 
 
 class _Numbers(traitlets.TraitType[NDArray[np.float64], Any]):
@@ -45,7 +35,7 @@ def _to_bytes(numbers: NDArray[np.float64], _widget: object) -> bytes:
     return numbers.astype("<f8").tobytes()
 
 
-class LRMarker(anywidget.AnyWidget):
+class LRMarker(Draggable):
     """A vertical line with a handle that can be dragged along the learning-rate axis.
 
     The marker lies on top of a chart, in the same grid cell; its position follows from the range,
@@ -98,7 +88,7 @@ class LRMarker(anywidget.AnyWidget):
     Raises
     ------
     FileNotFoundError
-        If the marker's JavaScript has not been built, as in a fresh clone.
+        If the JavaScript has not been built, as in a fresh clone.
     traitlets.TraitError
         If a value does not meet the description above. Such a value *from the page* is dropped
         instead, and the page is sent the current one.
@@ -111,142 +101,34 @@ class LRMarker(anywidget.AnyWidget):
     LRMarker(lr=1.00e-03, kind='start', low=1.00e-06, high=1.00e+00, scale='log')
     """
 
-    # Text, not paths: anywidget keeps a reference to each widget whose files it watches.
-    _esm = traitlets.Unicode(_asset("marker.js")).tag(sync=True)
-    _css = traitlets.Unicode(_asset("marker.css")).tag(sync=True)
+    POSITION = "lr"
 
     low = traitlets.Float(1e-7).tag(sync=True)
     high = traitlets.Float(10.0).tag(sync=True)
     scale = traitlets.Enum(["log", "linear"], "log").tag(sync=True)
     lr = traitlets.Float(1e-3).tag(sync=True)
-    kind = traitlets.Enum(["start", "candidate", "pick"], "start").tag(sync=True)
     weak = traitlets.Bool(False).tag(sync=True)
-    variable = traitlets.Unicode("").tag(sync=True)
     margin = traitlets.Dict(
         default_value={"top": 60, "right": 60, "bottom": 60, "left": 60},
         key_trait=traitlets.Enum(["top", "right", "bottom", "left"]),
     ).tag(sync=True)
-    disabled = traitlets.Bool(False).tag(sync=True)
     ticks = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Float()).tag(
         sync=True
     )
     curve_lrs = _Numbers().tag(sync=True, to_json=_to_bytes)
     curve_losses = _Numbers().tag(sync=True, to_json=_to_bytes)
 
-    moving_from = traitlets.Float(None, allow_none=True).tag(sync=True)
-    commit = traitlets.Dict().tag(sync=True)
-    received = traitlets.Int(0).tag(sync=True)
     ready = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, **kwargs: Any) -> None:
-        self._commit_callbacks: list[Callable[[float], object]] = []
-        if not self._esm:
-            raise FileNotFoundError(
-                f"the marker's JavaScript has not been built: {STATIC / 'marker.js'} is missing. "
-                "Run `npm ci` and `npm run build` in js/, or `pip install -e .` again; then "
-                "restart Python."
-            )
-        super().__init__(**kwargs)
-        self.observe(self._tell_commit, "commit")
-
-    def on_commit(self, callback: Callable[[float], object]) -> None:
-        """Register a callback that is called with each learning rate picked on the page.
-
-        Parameters
-        ----------
-        callback : callable
-            Called as ``callback(lr)`` with a finite, positive float within the range, on the thread
-            on which the kernel handles messages. Its exceptions are shown in the notebook.
-        """
-        self._commit_callbacks.append(callback)
-
-    def download(self, name: str, kind: str, text: str) -> None:
-        """Ask the page that was clicked last to save a text as a file.
-
-        Parameters
-        ----------
-        name : str
-            The name of the file.
-        kind : str
-            Its MIME type. For ``"image/png"``, `text` is an SVG picture that the page rasterizes.
-        text : str
-            Its content.
-        """
-        self.send({"download": name, "type": kind, "text": text})
-
-    def copy(self, text: str) -> None:
-        """Ask the page that was clicked last to copy a text to the clipboard."""
-        self.send({"copy": text})
-
-    def close(self) -> None:
-        """Close the marker and drop its callbacks, as anywidget keeps every widget alive."""
-        super().close()
-        self._commit_callbacks.clear()
-        self.unobserve_all()
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Accept values from the page, except invalid ones and those that it must not write.
-
-        ipywidgets would raise on the first such value and lose the valid ones that came with it.
-        """
-        known = {name: value for name, value in sync_data.items() if name in self.keys}
-        rejected = [name for name, value in known.items() if not self._accepts(name, value)]
-        super().set_state({k: v for k, v in known.items() if k not in rejected})
-        if rejected:
-            self.log.debug("rejected values from the page: %s", rejected)
-            self.send_state(rejected)
+    def _ends(self) -> tuple[float, float]:
+        return self.low, self.high
 
     def _accepts(self, name: str, value: object) -> bool:
-        if name == "lr":
-            return positive(value) is not None
-        if name == "commit":
-            return self._read_commit(value) is not None
-        if name == "moving_from":
-            return value is None or positive(value) is not None
-        if name == "ready":
-            return isinstance(value, bool)
-        if name == "kind":
-            return value == "candidate"  # by clicking a tick
-        return False  # written by Python only
-
-    def _read_commit(self, value: object) -> dict[str, float | int] | None:
-        """Return a commit with `lr` clipped to the range, or None if it is not a valid commit."""
-        if not isinstance(value, dict) or set(value) != {"lr", "n"}:
-            return None
-        lr, n = positive(value["lr"]), value["n"]
-        if lr is None or isinstance(n, bool) or not isinstance(n, int):
-            return None
-        lr = min(max(lr, self.low), self.high)
-        return {"lr": lr, "n": n} if lr > 0 else None
-
-    def _tell_commit(self, _change: object) -> None:
-        commit = self.commit  # another one may arrive, on another thread, before this returns
-        if not commit:
-            return
-        for callback in tuple(self._commit_callbacks):
-            callback(float(commit["lr"]))
-        self.received = commit["n"]
-
-    @traitlets.validate("commit")
-    def _check_commit(self, proposal: dict[str, Any]) -> dict[str, float | int]:
-        if proposal["value"] == {}:
-            return {}
-        commit = self._read_commit(proposal["value"])
-        if commit is None:
-            raise traitlets.TraitError(
-                f'commit must be {{"lr": positive number, "n": integer}}, got {proposal["value"]!r}'
-            )
-        return commit
+        return isinstance(value, bool) if name == "ready" else super()._accepts(name, value)
 
     @traitlets.validate("lr", "high")
     def _check_positive(self, proposal: dict[str, Any]) -> float:
-        value = positive(proposal["value"])
-        if value is None:
-            name = proposal["trait"].name
-            raise traitlets.TraitError(
-                f"{name} must be a finite positive number, got {proposal['value']!r}"
-            )
-        return value
+        return check_positive(proposal)
 
     @traitlets.validate("low", "scale")
     def _check_low(self, proposal: dict[str, Any]) -> Any:

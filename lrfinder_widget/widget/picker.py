@@ -17,14 +17,22 @@ class Picker:
     Parameters
     ----------
     view : View
-        The view with the marker and the number box.
+        The view with the marker.
     variable : Variable
         Picks are written to it; the marker follows numbers that a cell assigns to it.
     changed : callable
         Called after each pick, on the same thread.
+    show : callable
+        Shows the pick and the variable; called under the view's lock.
     """
 
-    def __init__(self, view: View, variable: Variable, changed: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        view: View,
+        variable: Variable,
+        changed: Callable[[], object],
+        show: Callable[[], object],
+    ) -> None:
         self.lr: float | None = None
         self.problem: str | None = None
         """A sentence on why the last pick was not written, or what a click ran into."""
@@ -32,13 +40,17 @@ class Picker:
         self._lock = view.lock
         self._variable = variable
         self._changed = changed
+        self._show = show
         self._moved = False
-        view.marker.on_commit(self.pick)
         shell = notebook_shell()
         self._events = shell.events if shell is not None and variable.writable else None
         if self._events is not None:
             self._events.register("post_run_cell", self.follow)
-        self._show_variable()
+
+    @property
+    def value(self) -> float | None:
+        """The value of the variable; without one, the pick."""
+        return self._variable.read() if self._variable.writable else self.lr
 
     def pick(self, lr: Any) -> float:
         """Round `lr` to three significant digits, write it to the variable and show it.
@@ -58,38 +70,33 @@ class Picker:
         self._changed()
         return picked
 
-    def read_number(self) -> None:
-        """Pick the number that was typed into the number box.
+    def read_number(self, typed: str) -> None:
+        """Pick a number that was typed.
 
         Raises
         ------
         ValueError
             If it is not a positive, finite number.
         """
-        if (view := self._view) is None:
-            return
-        typed = view.controls.number.value
-        if typed == format_lr(view.marker.lr):
+        if (view := self._view) is None or typed == format_lr(view.page.position):
             return
         try:
             self.pick(float(typed))
         except ValueError:
             message = f"{typed!r} is not a positive number; the marker has not moved."
             raise ValueError(message) from None
-        finally:
-            view.show_number()
 
     def follow(self, *_: Any) -> None:
         """Move the marker if the cell that has just run assigned a number to the variable."""
         with self._lock:
             if self._view is None:  # closed in the meantime, on another thread
                 return
-            value, marker = self._variable.changed(), self._view.marker
+            value, page = self._variable.changed(), self._view.page
             if value is not None:
                 self._settle(value)
-            elif marker.kind == "pick" and self._variable.read() != marker.lr:
-                marker.kind = "start"  # the variable holds something else now
-            self._show_variable()
+            elif page.kind == "pick" and self._variable.read() != page.position:
+                page.kind = "start"  # the variable holds something else now
+            self._show()
 
     def begin(self) -> None:
         """Prepare for a new run: remember where the marker is, and clear the last problem."""
@@ -112,8 +119,8 @@ class Picker:
             self._view.offer(lr)
 
     def _withdraw(self) -> None:
-        if self._view is not None and self._view.marker.kind == "candidate":
-            self._view.marker.kind = "start"
+        if self._view is not None and self._view.page.kind == "candidate":
+            self._view.page.kind = "start"
 
     def close(self) -> None:
         """Stop following the variable and release the view; under its lock."""
@@ -128,9 +135,4 @@ class Picker:
         self._moved = True
         if self._view is not None:
             self._view.place(lr, "pick")
-        self._show_variable()
-
-    def _show_variable(self) -> None:
-        value = self._variable.read() if self._variable.writable else self.lr
-        if self._view is not None:
-            self._view.show_variable(value, picked=self.lr is not None)
+            self._show()

@@ -11,7 +11,7 @@ import numpy as np
 from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.loss_curve import LossCurve
 
-from .chart import loss_limits, round_ticks, thin_out
+from .drawing import loss_limits, round_ticks, thin_out
 from .lines import ShownRun, stroke
 from .number import format_lr
 

@@ -20,18 +20,22 @@ from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
 from .code import ScheduleKind, check_kind, pick_line, schedule_lines
+from .page import Page
 from .picker import Picker
 from .picture import Picture
+from .sentences import blocked
 from .session import Session, replanned
 from .variable import Variable
 from .view import View
 
 
 class Presenter:
-    """Connects the runs of a finder to its widgets; may be called from any thread.
+    """Connects the runs of a finder to its page; may be called from any thread.
 
     Parameters
     ----------
+    page : Page
+        The widget.
     session : Session
         The runs.
     target : Variable
@@ -40,12 +44,12 @@ class Presenter:
     Attributes
     ----------
     view : View
-        The widgets; removed by `close`.
+        What the page shows.
     picker : Picker
         The pick.
     """
 
-    def __init__(self, session: Session, target: Variable) -> None:
+    def __init__(self, page: Page, session: Session, target: Variable) -> None:
         task, plan, value = session.task, session.plan, target.read()
         self._session = session
         self._name = target.name
@@ -54,20 +58,20 @@ class Presenter:
         self._ratios = len({float(group["lr"]) for group in task.optimizer.param_groups}) > 1
         self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
+        self._page = page
         self.view = View(
+            page,
             plan,
             session.budget,
             epoch_steps=task.epoch_steps,
             device=_where(task),
-            name=target.name,
+            name=(target.name or "") if target.writable else "",
             lr=math.sqrt(plan.start_lr * plan.end_lr) if value is None else value,
-            about=self.about,
-            contents=self._contents,
-            redraw=self.redraw,
             ladder=lambda: ladder(session.task.model, session.task.optimizer),
         )
-        self._lock, self._legend = self.view.lock, self.view.legend  # they outlive the view
-        self.picker = Picker(self.view, target, self._picked)
+        self._lock, self._legend = self.view.lock, self.view.legend
+        self.picker = Picker(self.view, target, self._picked, self._show_pick)
+        page.on_commit(self.picker.pick)
 
     # -- runs -------------------------------------------------------------------------------------
 
@@ -83,12 +87,13 @@ class Presenter:
         """
         with self._lock:
             self._session.check_idle()  # another thread may have closed it
-            plan, planned = self.view.setup.plan(), self.view.setup.planned()
+            settings = self.view.settings
+            plan, planned = settings.plan(), settings.planned()
             self.view.set_plan(plan)
             self._session.plan_training(planned)
             test = self._session.begin(plan)
             self._offered = False
-            self.view.begin(self._summary)
+            self._legend.begin(self._summary)
             self.picker.begin()
         return test
 
@@ -105,7 +110,7 @@ class Presenter:
         with self._lock:
             if self._session.closed:
                 return
-            planned = self.view.setup.planned()
+            planned = self.view.settings.planned()
             self._session.plan_training(planned)
             for run in self._legend.all:
                 run.curve = run.curve.with_budget(replanned(run.curve.budget, planned))
@@ -114,13 +119,18 @@ class Presenter:
         self.redraw()
 
     def redraw(self) -> None:
-        """Show the current state of the latest test."""
-        self.show(self._session.test)
+        """Show the current state of the latest test and of the latest trial runs."""
+        self._show(self._session.test)
+        self._show_trials(self._session.trial_test)
 
     def show(self, test: RangeTest) -> None:
-        """Show the current state of a test, unless another has taken its place."""
+        """Show the current state of a test that goes on, if the page is due for it."""
+        if self.view.is_due(test):
+            self._show(test)
+
+    def _show(self, test: RangeTest) -> None:
         with self._lock:
-            if self._session.closed or test is not self._session.test:
+            if self._session.closed or test is not self._session.test:  # another took its place
                 return
             ended = test.state.ended  # before the curve: if it has ended, the curve is whole
             curve = self._session.curve
@@ -129,18 +139,49 @@ class Presenter:
                 self._offered = True
                 self.picker.offer(suggestion.lr)
             self.view.show(test, curve, test.curves, suggestion, self.picker.problem)
-            self.view.controls.show_apply(
-                self._optimizer,
-                possible=self.picker.lr is not None and not test.state.active,
-                applied=self._undo is not None,
-            )
+            self._show_rest()
 
     def show_trials(self, run: RangeTest) -> None:
-        """Show the current state of trial runs, unless others have taken their place."""
+        """Show the current state of trial runs that go on, if the page is due for it."""
+        if self.view.is_due(run):
+            self._show_trials(run)
+
+    def _show_trials(self, run: RangeTest) -> None:
         with self._lock:
             trials = self._session.trials
             if not self._session.closed and trials is not None and run is self._session.trial_test:
-                self.view.trials.show(run, trials)
+                self.view.show_trials(run, trials)
+                self._show_rest()
+
+    def _show_rest(self) -> None:
+        """Show the pick, the training that is planned, and what can be clicked."""
+        self._show_pick()
+        budget, found = self._session.budget, self.view.candidate
+        lr = found if self.picker.lr is None else self.picker.lr
+        self._page.show(
+            planned={"steps": budget.train_steps, "schedule": budget.schedule, "lr": lr},
+            blocked=self.blocked,
+        )
+
+    @property
+    def blocked(self) -> dict[str, str]:
+        """Why controls cannot be used now, by their names."""
+        return blocked(
+            self._session.test,
+            self._session.trial_test,
+            picked=self.picker.lr is not None,
+            candidate=self.view.candidate is not None,
+        )
+
+    def _show_pick(self) -> None:
+        self.view.show_pick(
+            self.picker.lr,
+            self.picker.value,
+            about="" if self.picker.lr is None else self.about(),
+            code=self.code or "",
+            optimizer=self._optimizer,
+            applied=self._undo is not None,
+        )
 
     # -- the pick ---------------------------------------------------------------------------------
 
@@ -224,7 +265,8 @@ class Presenter:
         """
         with self._lock:
             self._session.check_open()
-            self.view.keep(curve, name)
+            self._legend.add(curve, name)
+        self.redraw()
 
     def picture(self) -> Picture:
         """Return the chart as a static picture."""
@@ -237,7 +279,7 @@ class Presenter:
         with self._lock:
             return [(run.name, run.curve) for run in self._legend.all]
 
-    def _contents(self, ending: str) -> str:
+    def contents(self, ending: str) -> str:
         """Return the contents of a file with this suffix; for a bitmap, the SVG to draw."""
         if ending in ("svg", "png"):
             return self.picture()._repr_svg_()
@@ -248,12 +290,10 @@ class Presenter:
         return tables.to_json(self.picker.lr, self.runs())
 
     def close(self) -> None:
-        """Close every widget; the pick and the runs stay."""
+        """Stop following the variable; the pick and the runs stay."""
         with self._lock:
             self._undo = None
             self.picker.close()
-            self.view.close()
-            del self.view  # `Out` keeps a finder that was shown, but must not keep its widgets
 
 
 def _where(task: TrainingTask) -> str | None:

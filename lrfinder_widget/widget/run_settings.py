@@ -1,138 +1,112 @@
-"""The settings of the next run, and of the training that a learning rate is for."""
+"""The boxes of the page: the next run, the training that is planned, and how the chart looks."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-import ipywidgets
-
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.curve.smoothing import SMOOTHING
 
-from .factory import WidgetFactory
-from .number import parse_number
+from .drawing import Looks
+from .number import is_number, parse_number
 
-_BOX = {"width": "170px"}
-_WIDE = {"description_width": "80px"}
+_LONGEST = 500  # characters in a box
 _EPOCHS = (1, 3, 10, 30)  # offered as lengths of the training
+_MAX_SMOOTHING = 50  # per cent
+_CHOICES = {"mode": ("exp", "linear"), "schedule": ("constant", "decay")}
+_LABELS = {"start_lr": "'from'", "end_lr": "'to'", "num_iter": "'points'", "repeats": "'repeats'"}
+
+OF_THE_RUN = ("start_lr", "end_lr", "num_iter", "mode", "repeats")
+"""Those of the next run, which cannot be edited during one."""
+OF_TRIALS = ("trial_lrs", "trial_steps")
+OF_THE_TRAINING = ("train_steps", "schedule")
+OF_THE_LOOKS = ("zoom", "log_loss", "smoothing")
 
 
 class RunSettings:
-    """A row of input boxes, hidden until it is toggled.
+    """The contents of the boxes, as they were typed: what is wrong is told when it is used.
 
     Parameters
     ----------
     plan : SweepPlan
-        The initial contents of the boxes.
+        The initial settings of a run.
     planned : Budget
         The initial length and schedule of the training.
     epoch_steps : int or None
         The optimizer steps of an epoch, if they are known.
-    also : ipywidgets.Box
-        Another row that is shown and hidden with this one.
-    make : WidgetFactory
-        Makes the widgets.
+
+    Attributes
+    ----------
+    values : dict
+        By name, for the page: text, except `zoom` and `log_loss` (bool) and `smoothing` (per cent).
+    offers : list
+        Lengths of the training to choose from, each a value and a label.
     """
 
-    def __init__(
-        self,
-        plan: SweepPlan,
-        planned: Budget,
-        epoch_steps: int | None,
-        also: Any,
-        make: WidgetFactory,
-    ) -> None:
-        def text(description: str, value: str) -> ipywidgets.Text:
-            traits = {"description": description, "continuous_update": False}
-            return make(ipywidgets.Text, value, layout=_BOX, style=_WIDE, **traits)
-
-        self.start_lr = text("from", repr(plan.start_lr))
-        self.end_lr = text("to", repr(plan.end_lr))
-        self.num_iter = text("points", str(plan.num_iter))
-        self.repeats = text("repeats", str(plan.repeats))
-        self.mode = make(
-            ipywidgets.Dropdown,
-            options=[("exponential", "exp"), ("linear", "linear")],
-            value=plan.mode,
-            description="spacing",
-            layout={"width": "200px"},
-            style=_WIDE,
-        )
+    def __init__(self, plan: SweepPlan, planned: Budget, epoch_steps: int | None) -> None:
         steps = planned.train_steps
-        self.train_steps = make(
-            ipywidgets.Combobox,
-            value="" if steps is None else str(steps),
-            options=[] if epoch_steps is None else [_offer(n, epoch_steps) for n in _EPOCHS],
-            placeholder="unknown",
-            description="training steps",
-            tooltip="For how many steps you will train: the more, the lower the candidate",
-            continuous_update=False,
-            layout={"width": "260px"},
-            style={"description_width": "100px"},
-        )
-        self.schedule = make(
-            ipywidgets.Dropdown,
-            options=[("constant", "constant"), ("decays", "decay")],
-            value=planned.schedule,
-            description="schedule",
-            tooltip="Whether the learning rate of your training will be constant or decay",
-            layout={"width": "200px"},
-            style=_WIDE,
-        )
-        boxes = [self.start_lr, self.end_lr, self.num_iter, self.mode, self.repeats]
-        self.narrow = make(
-            ipywidgets.Button,
-            description="Narrow",
-            icon="compress",
-            tooltip="Set the range to where the loss falls, plus a decade on either side",
-            disabled=True,
-            layout={"width": "104px"},
-        )
-        self.row = make(
-            ipywidgets.Box,
-            [*boxes, self.narrow, self.train_steps, self.schedule],
-            layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", display="none"),
-        )
-        self.toggle = make(
-            ipywidgets.ToggleButton,
-            description="Set up",
-            icon="sliders",
-            tooltip="Range, number of points and repeats of the next run; length of the training",
-            layout={"width": "104px"},
-        )
-        self._inputs: list[Any] = boxes
+        self.values: dict[str, Any] = {
+            "start_lr": repr(plan.start_lr),
+            "end_lr": repr(plan.end_lr),
+            "num_iter": str(plan.num_iter),
+            "mode": plan.mode,
+            "repeats": str(plan.repeats),
+            "train_steps": "" if steps is None else str(steps),
+            "schedule": planned.schedule,
+            "zoom": False,
+            "log_loss": False,
+            "smoothing": round(100 * SMOOTHING),
+            "trial_lrs": "",
+            "trial_steps": "200",
+        }
+        self.offers = [] if epoch_steps is None else [_offer(n, epoch_steps) for n in _EPOCHS]
 
-        def fold(change: Any) -> None:
-            for row in (self.row, also):
-                row.layout.display = "flex" if change["new"] else "none"
+    def set(self, **values: Any) -> None:
+        """Set the contents of some boxes."""
+        self.values = {**self.values, **values}
 
-        self.toggle.observe(fold, "value")
+    def accepts(self, name: str, value: object) -> bool:
+        """Return whether the page may set a box to this value."""
+        if name in _CHOICES:
+            return value in _CHOICES[name]
+        if name in ("zoom", "log_loss"):
+            return isinstance(value, bool)
+        if name == "smoothing":
+            return is_number(value) and 0 <= value <= _MAX_SMOOTHING  # type: ignore[operator]
+        return name in self.values and isinstance(value, str) and len(value) <= _LONGEST
 
     def set_range(self, start_lr: float, end_lr: float) -> None:
         """Write a range into the boxes, to two significant digits."""
-        self.start_lr.value, self.end_lr.value = f"{start_lr:.1e}", f"{end_lr:.1e}"
+        self.set(start_lr=f"{start_lr:.1e}", end_lr=f"{end_lr:.1e}")
 
-    def allow(self, *, editing: bool) -> None:
-        """Enable or disable the boxes; during a run, its settings cannot be edited."""
-        for box in self._inputs:
-            box.disabled = not editing
+    @property
+    def looks(self) -> Looks:
+        """How curves are drawn."""
+        return Looks(self.values["smoothing"] / 100, self.values["log_loss"])
 
     def plan(self) -> SweepPlan:
-        """Return the contents of the boxes.
+        """Return the settings of the next run.
 
         Raises
         ------
         ValueError
             If one of them is not a number, or large enough to make the page or the kernel hang.
         """
-        return SweepPlan(
-            start_lr=parse_number("from", self.start_lr.value, float),
-            end_lr=parse_number("to", self.end_lr.value, float),
-            num_iter=parse_number("points", self.num_iter.value, int, at_most=1_000_000),
-            mode=self.mode.value,
-            repeats=parse_number("repeats", self.repeats.value, int, at_most=100),
-        )
+        values = self.values
+        try:
+            return SweepPlan(
+                start_lr=parse_number("from", values["start_lr"], float),
+                end_lr=parse_number("to", values["end_lr"], float),
+                num_iter=parse_number("points", values["num_iter"], int, at_most=1_000_000),
+                mode=values["mode"],
+                repeats=parse_number("repeats", values["repeats"], int, at_most=100),
+            )
+        except ValueError as error:  # in the words of the page
+            names = r"\b(start_lr|end_lr|num_iter|repeats)\b"
+            text = re.sub(names, lambda found: _LABELS[found[0]], str(error))
+            raise ValueError(text) from None
 
     def planned(self) -> Budget:
         """Return the length and the schedule of the training in the boxes.
@@ -140,14 +114,16 @@ class RunSettings:
         Raises
         ------
         ValueError
-            If the length is not a positive whole number, or the schedule is no choice.
+            If the length is not a positive whole number.
         """
-        typed = re.sub(r"\(\d+ epochs?\)\s*$", "", self.train_steps.value).strip()
+        typed = re.sub(r"\(\d+ epochs?\)\s*$", "", self.values["train_steps"]).strip()
         steps = None
         if typed:
             steps = parse_number("training steps", typed, int, at_most=1_000_000_000)
-        return Budget(train_steps=steps, schedule=self.schedule.value)
+            if steps < 1:
+                raise ValueError(f"'training steps' must be at least 1; got {typed!r}.")
+        return Budget(train_steps=steps, schedule=self.values["schedule"])
 
 
-def _offer(epochs: int, epoch_steps: int) -> str:
-    return f"{epochs * epoch_steps} ({epochs} epoch{'s' if epochs > 1 else ''})"
+def _offer(epochs: int, epoch_steps: int) -> tuple[str, str]:
+    return str(epochs * epoch_steps), f"{epochs} epoch{'s' if epochs > 1 else ''}"

@@ -1,13 +1,11 @@
-"""What the finder shows: chart, marker and controls, and all code that writes to them."""
+"""What the page shows of a finder: every trait that the kernel writes, and when."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
-
-import ipywidgets
+from typing import Any, Literal
 
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
@@ -16,34 +14,30 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
 from lrfinder_widget.training.ladder import Ladder
+from lrfinder_widget.training.trials import Trials
 
-from .chart import MARGIN, Chart, smooth_line
-from .controls import Controls, pace_text, sentence, status_text, written_text
-from .display_options import DisplayOptions
-from .downloads import Downloads
-from .factory import WidgetFactory, close_tree
+from .display import JupyterDisplay
+from .drawing import Drawing, Line, limits
 from .legend import Legend
 from .lines import ShownRun
-from .marker import LRMarker
 from .number import format_lr
+from .page import Page
 from .run_settings import RunSettings
-from .trials import TrialView
+from .sentences import sentences, traceback_text
+from .trials import TrialPlan, shown_trials
 
-_Drawn: TypeAlias = tuple[ShownRun | None, LossCurve | None, float]
-
-_READ_POINTS = 400  # points of the curve that the marker gets, to show the loss where it stands
-_READ_S = 1.0  # how often the marker gets the curve, at most, while that grows
+_BYTES_S = 60_000  # sent at most, while a run grows: the longer its curve, the rarer a redraw
 
 
 class View:
-    """The widgets of one finder. Any thread may call it, under `lock` where the method says so.
+    """Writes to the page. Any thread may call it, under `lock`.
 
-    ipywidgets is not thread-safe. Widgets that only Python writes to are written under `lock`. The
-    marker and the number box, which the page writes to as well, are set without it: the last value
-    wins.
+    The page itself is written to by Python alone, except the marker, where the last value wins.
 
     Parameters
     ----------
+    page : Page
+        The widget.
     plan : SweepPlan
         The plan of the first test.
     planned : Budget
@@ -52,144 +46,60 @@ class View:
         The optimizer steps of an epoch, if they are known.
     device : str or None
         The device on which it runs, to be shown.
-    name : str or None
-        The variable's name.
+    name : str
+        The variable's name; empty if picks are not assigned to one.
     lr : float
         The initial position of the marker.
-    about : callable
-        Returns where a pick comes from.
-    contents : callable
-        Returns the contents of a file with the given suffix.
-    redraw : callable
-        Calls `show` with the latest state.
     ladder : callable
         Returns what to try if a curve has no candidate.
     """
 
     def __init__(
         self,
+        page: Page,
         plan: SweepPlan,
         planned: Budget,
         *,
         epoch_steps: int | None,
         device: str | None,
-        name: str | None,
+        name: str,
         lr: float,
-        about: Callable[[], str],
-        contents: Callable[[str], str],
-        redraw: Callable[[], object],
         ladder: Callable[[], Ladder],
     ) -> None:
-        self.about = about
-        self.redraw = redraw
+        self.page = page
         self.lock = threading.RLock()
+        self.display = JupyterDisplay(page, self.lock)
+        self.legend = Legend()
+        self.settings = RunSettings(plan, planned, epoch_steps)
+        self.trial_plan = TrialPlan(self.settings, ladder)
         self._plan = plan
         self._device = device
         self._name = name
         self._placed = lr  # where Python last put the marker
-        # What the chart shows, and what the marker has: run, curve and smoothing. A run's curve is
-        # the same object until another point arrives.
-        self._drawn: _Drawn = (None, None, 0.0)
-        self._read: _Drawn = (None, None, 0.0)
-        self._read_at = 0.0
-        self._state: tuple[RangeTest | None, State] = (None, State.READY)
+        self._made: dict[object, Drawing] = {}  # of the current run, and of the others
+        self._state: tuple[RangeTest | None, State] = (None, State.READY)  # that are shown
+        self._trying: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
-        self._candidates: dict[str, float] = {}
         self._way_on = ""  # what to do if nothing is suggested
         self._pace_from = (0.0, 0)
-        self.chart = Chart(plan.start_lr, plan.end_lr, log=plan.log)
-        self._axes = (plan.log, False, plan.start_lr, plan.end_lr)
-        self.marker = LRMarker(
-            low=plan.start_lr,
-            high=plan.end_lr,
-            scale="log" if plan.log else "linear",
-            lr=lr,
-            variable=name or "",
-            margin=MARGIN,
-            layout={"grid_area": "1 / 1"},
-        )
-        self._make = make = WidgetFactory()
-        self.controls = Controls(plan.steps, make)
-        self.looks = DisplayOptions(self._look_again, make)
-        self.setup = RunSettings(plan, planned, epoch_steps, self.looks.row, make)
-        self.trials = TrialView(make, ladder)
-        self.saving = Downloads(self.marker, contents, make)
-        self.legend = Legend(self.lock, self._look_again, make)
-        toggles = (self.setup.toggle, self.trials.toggle, self.saving.toggle)
-        self.controls.above.children = (*self.controls.above.children, *toggles)
-        # The marker lies on top of the figure: both are in the same grid cell.
-        self._stage = ipywidgets.Box(
-            [self.chart.figure, self.marker], layout={"display": "grid", "width": "100%"}
-        )
-        controls = self.controls
-        self.children: list[Any] = [
-            controls.above,
-            self.setup.row,
-            self.looks.row,
-            self.saving.row,
-            controls.missing,
-            self._stage,
-            controls.below,
-            controls.rules,
-            controls.status,
-            self.legend.box,
-            self.trials.box,
-        ]
-        self.setup.narrow.on_click(lambda _: self._narrow())
-        self.show_number()
-        self.marker.observe(lambda change: self.show_number(), "lr")
-        for rule, button in controls.candidates.items():
-            button.on_click(lambda _, rule=rule: self._place_by(rule))
-        self.marker.observe(lambda change: controls.hide_missing(), "ready")
+        self._wait_until = 0.0  # before the next redraw of what grows
+        self._repeats: list[LossCurve] = []  # those that are shown
+        page.variable, page.position = name, lr
+        page.show(offers=self.settings.offers, settings=self.settings.values)
+
+    # -- runs -------------------------------------------------------------------------------------
 
     def set_plan(self, plan: SweepPlan) -> None:
-        """Use the plan of the next run; under `lock`."""
+        """Use the plan of the next run."""
         before, self._plan = self._plan, plan
-        self.controls.progress.max = plan.steps
         ends, ends_before = (plan.start_lr, plan.end_lr), (before.start_lr, before.end_lr)
         if ends_before[0] <= ends[0] < ends[1] <= ends_before[1] and ends != ends_before:
-            self.looks.zoom.value = True  # the user wants a closer look
+            self.settings.set(zoom=True)  # the user wants a closer look
 
-    def begin(self, name: str) -> None:
-        """Make room for a new run; under `lock`."""
-        self.legend.begin(name)
-        self._show_others()
-
-    def keep(self, curve: LossCurve, name: str | None) -> None:
-        """Show a curve behind the current one; under `lock`."""
-        self.legend.add(curve, name)
-        self._show_others()
-
-    def _look_again(self) -> None:
-        with self.lock:
-            self._show_others()
-        self.redraw()
-
-    def _show_others(self) -> None:
-        log, log_loss, low, high = axes = self._choose_axes()
-        if axes[:2] != self._axes[:2]:
-            old, self.chart = self.chart, Chart(low, high, log=log, log_loss=log_loss)
-            self._drawn, self._suggested = (None, None, 0.0), (None, None)
-            self._stage.children = (self.chart.figure, self.marker)
-            old.close()
-        if axes != self._axes:
-            self._axes = axes
-            self.chart.set_ends(low, high)
-            self.marker.low, self.marker.high = low, high
-            self.marker.scale = "log" if log else "linear"
-        self.chart.smoothing = self.looks.share
-        self.chart.show_others([(run, run.curve, run.style) for run in self.legend.others])
-
-    def _choose_axes(self) -> tuple[bool, bool, float, float]:
-        """Make the axis cover the planned range and every run, or the current run only."""
-        plan, run = self._plan, self.legend.current
-        planned = (plan.start_lr, plan.end_lr)
-        growing = run is self.legend.latest and self._state[1].active
-        own = planned if growing or len(run.curve) < 2 else _ends(run.curve)
-        others = [_ends(other.curve) for other in self.legend.others if len(other.curve)]
-        ends = [own] if self.looks.zoom.value else [planned, own, *others]
-        low, high = min(low for low, _ in ends), max(high for _, high in ends)
-        return plan.log, self.looks.log_loss.value, low, high
+    def is_due(self, run: RangeTest) -> bool:
+        """Return whether to show new points of a run, by what was sent last."""
+        going_on = run.state is State.RUNNING and (run, run.state) in (self._state, self._trying)
+        return not going_on or time.monotonic() >= self._wait_until
 
     def show(
         self,
@@ -199,7 +109,7 @@ class View:
         suggestion: Suggestion | None,
         problem: str | None,
     ) -> None:
-        """Draw the current state of a run; under `lock`.
+        """Show the current state of a run.
 
         Parameters
         ----------
@@ -219,118 +129,186 @@ class View:
         if (test, state) != self._state:
             self._note_pace(done)
             self._state = (test, state)
-            self._show_others()  # the axis may now end where the run ended
-            self.legend.allow(choosing=not state.active)
-            self.controls.show_state(active=state.active, paused=state is State.PAUSED)
-            self.setup.allow(editing=not state.active)
         if (run := self.legend.current) is not self.legend.latest:
             curve, singles = run.curve, list(run.curve.repeats)
             suggestion = curve.suggestion
-        # Not the median alone: it does not change during a repeat.
-        now = (run, singles[-1] if singles else curve, self.looks.share)
-        if not _same(now, self._drawn):
-            self._drawn = now
-            self.chart.draw(curve, singles)
-        self._let_read(curve, now, state)
+        self._show_runs()
+        self._show_chart(curve, singles, done, state)
         if (run, suggestion) != self._suggested:
             self._suggested = (run, suggestion)
             self._show_suggestion(curve, suggestion)
-        self.controls.progress.value = done
-        self.controls.pace.value = self._pace(state, done)
         evidence = None if suggestion is None else f"{suggestion.reason} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
-        self.controls.status.value = status_text(
-            sentence(test, latest, done, self._plan.steps, self._device, evidence, problem),
-            test.exception,
+        self.page.show(
+            settings=self.settings.values,
+            trial_cost=self.trial_plan.cost,
+            status={
+                "state": state.value,
+                "stopping": test.stopping,
+                "text": sentences(test, latest, done, self._plan.steps, self._device, evidence),
+                "problem": problem or "",
+                "unrestored": list(test.unrestored),
+                "traceback": traceback_text(test.exception),
+            },
         )
 
-    def _let_read(self, curve: LossCurve, now: _Drawn, state: State) -> None:
-        """Give the marker the curve, so that the page can show the loss where the marker is."""
-        at = time.monotonic()
-        again = now[0] is self._read[0] and state is State.RUNNING
-        if _same(now, self._read) or (again and at - self._read_at < _READ_S):
-            return
-        self._read, self._read_at = now, at
-        line = smooth_line(curve, self.looks.share, _READ_POINTS)
-        self.marker.curve_lrs, self.marker.curve_losses = line
+    def _show_runs(self) -> None:
+        legend = self.legend
+        self._made = {k: v for k, v in self._made.items() if isinstance(k, str) or k in legend.all}
+        self.page.show(
+            runs=[
+                {
+                    "key": run.style,
+                    "name": run.name,
+                    "style": run.style,
+                    "shown": run.shown,
+                    "current": run is legend.current,
+                    "latest": run is legend.latest,
+                    "line": self._drawing(run, run.curve).beside if run in legend.others else {},
+                }
+                for run in legend.listed
+            ]
+        )
+
+    def _show_chart(
+        self, curve: LossCurve, singles: list[LossCurve], done: int, state: State
+    ) -> None:
+        # The points of a repeat in progress, beside the median of those that have ended.
+        several = len(singles) > 1
+        growing = several and len(singles) > len(curve.repeats)
+        line = self._drawing("line", curve)
+        dots = self._drawing("dots", singles[-1]) if growing else line
+        ended = (singles[:-1] if growing else singles) if several else []
+        losses = dots.losses if len(dots.losses) > len(line.smooth) // 2 else line.smooth
+        log_loss = self.settings.looks.log_loss
+        found = [limits(losses, line.smooth, log=log_loss)]
+        found += [self._drawing(run, run.curve).limits for run in self.legend.others]
+        ends = [one for one in found if one is not None]
+        chart = {
+            "x": list(self._axis()),
+            "x_log": self._plan.log,
+            "y": [min(low for low, _ in ends), max(high for _, high in ends)] if ends else None,
+            "y_log": log_loss,
+            "n": done,
+            "total": self._plan.steps,
+            "per_second": self._pace(state, done),
+            "dots": dots.dots,
+            "line": line.line,
+        }
+        self._sent(dots.dots, line.line)
+        if ended != self._repeats:
+            self._repeats = ended
+            looks = self.settings.looks
+            self.page.show(repeats=[Drawing(one, looks).beside for one in ended])
+        self.page.show(chart=chart)
+        self.display.renew()
+
+    def _drawing(self, key: object, curve: LossCurve) -> Drawing:
+        made, looks = self._made.get(key), self.settings.looks
+        if made is None or made.curve is not curve or made.looks != looks:
+            made = self._made[key] = Drawing(curve, looks)
+        return made
+
+    def _axis(self) -> tuple[float, float]:
+        """Cover the planned range and every run, or the current run only."""
+        plan, run = self._plan, self.legend.current
+        planned = (plan.start_lr, plan.end_lr)
+        growing = run is self.legend.latest and self._state[1].active
+        own = planned if growing or len(run.curve) < 2 else _ends(run.curve)
+        others = [_ends(other.curve) for other in self.legend.others if len(other.curve)]
+        ends = [own] if self.settings.values["zoom"] else [planned, own, *others]
+        return min(low for low, _ in ends), max(high for _, high in ends)
 
     def _show_suggestion(self, curve: LossCurve, suggestion: Suggestion | None) -> None:
         by_rule = {} if suggestion is None or suggestion.lr is None else curve.candidates()
-        self._candidates = {rule: lr for rule, lr in by_rule.items() if lr is not None}
-        self.controls.show_candidates(by_rule)
-        self.marker.ticks = dict(self._candidates)
-        self.marker.weak = suggestion is not None and suggestion.weak
-        self.chart.show_band(suggestion)
-        self.setup.narrow.disabled = not by_rule
+        found = suggestion is not None and suggestion.lr is not None
+        self.page.show(
+            reading={
+                "candidates": {rule: lr for rule, lr in by_rule.items() if lr is not None},
+                "band": [suggestion.low, suggestion.high] if suggestion and found else None,
+                "weak": suggestion is not None and suggestion.weak,
+            }
+        )
         if suggestion is not None:
-            lrs = [] if suggestion.lr is None else curve.trial_candidates()
-            self._way_on = self.trials.offer(lrs)
+            self._way_on = self.trial_plan.offer(curve.trial_candidates() if found else [])
 
-    def _narrow(self) -> None:
+    @property
+    def candidate(self) -> float | None:
+        """The candidate of the curve shown, if it has one."""
+        found = self._suggested[1]
+        return None if found is None else found.lr
+
+    def narrow(self) -> None:
+        """Write the range in which the loss falls into the boxes, plus a decade on either side."""
         run, found = self._suggested
         if run is None or found is None or found.low is None or found.high is None:
             return
         fall = run.curve.suggest("minimum")  # whose band begins where the loss begins to fall
         low, high = fall.low or found.low, fall.high or found.high
-        self.setup.set_range(min(low, found.low) / 10, max(high, found.high) * 10)
-
-    def _place_by(self, rule: str) -> None:
-        # The user moves it, so where Python last put it stays.
-        if (lr := self._candidates.get(rule)) is not None:
-            self.marker.lr, self.marker.kind = lr, "candidate"
+        self.settings.set_range(min(low, found.low) / 10, max(high, found.high) * 10)
 
     def _note_pace(self, done: int) -> None:
         """Keep the pace of the test until now, for the time that trial runs will take."""
         now, (since, before) = time.monotonic(), self._pace_from
         if self._state[1] is State.RUNNING and done > before:
-            self.trials.seconds_per_step = (now - since) / (done - before)
+            self.trial_plan.seconds_per_step = (now - since) / (done - before)
         self._pace_from = (now, done)
 
-    def _pace(self, state: State, done: int) -> str:
+    def _pace(self, state: State, done: int) -> float | None:
         since, before = self._pace_from
         elapsed = time.monotonic() - since
         moving = state is State.RUNNING and done > before and elapsed > 0
-        return pace_text(done, self._plan.steps, (done - before) / elapsed if moving else None)
+        return (done - before) / elapsed if moving else None
 
-    def show_variable(self, value: float | None, *, picked: bool) -> None:
-        """Show the variable's value; under `lock`."""
-        about = self.about() if picked else None
-        self.controls.written.value = written_text(self._name, value, about)
-        self.controls.copy.layout.display = None if picked else "none"
+    def show_trials(self, run: RangeTest, trials: Trials) -> None:
+        """Show the trials so far."""
+        self._trying = (run, run.state)
+        shown = shown_trials(run, trials, self.trial_plan.seconds_per_step)
+        lines = [line for one in shown["lines"] for line in (one["line"], one["held_out"])]
+        self._sent(*lines)
+        self.page.show(trials=shown)
 
-    def show_number(self) -> None:
-        """Show the marker's position in the number box."""
-        self.controls.number.value = format_lr(self.marker.lr)
+    def _sent(self, *lines: Line) -> None:
+        size = sum(len(part) for line in lines for part in line.values())
+        self._wait_until = time.monotonic() + size / _BYTES_S
+
+    # -- the pick ---------------------------------------------------------------------------------
+
+    def show_pick(
+        self, lr: float | None, value: float | None, *, about: str, code: str, **apply: Any
+    ) -> None:
+        """Show the pick and the variable.
+
+        Parameters
+        ----------
+        lr : float or None
+            The pick.
+        value : float or None
+            The value of the variable.
+        about, code : str
+            Where the pick comes from, and the line of code; empty if there is none.
+        **apply
+            ``optimizer``, its name, and whether the pick is ``applied`` to it.
+        """
+        name = f"{self._name} = " if self._name else ""
+        text = "" if value is None else f"{name}{format_lr(value)}"
+        self.page.show(lr=lr, picked={"text": text, "about": about, "code": code, **apply})
 
     def place(self, lr: float, kind: Literal["pick", "candidate"]) -> None:
         """Move the marker to `lr`."""
         self._placed = lr
-        # Never hold_sync on the marker: it would lose what the page's thread assigns to the marker
-        # meanwhile, or fail if that happens while it sends.
-        self.marker.lr, self.marker.kind = lr, kind
+        self.page.position, self.page.kind = lr, kind
 
     def note_place(self) -> None:
         """Remember the marker's position, to know later whether the user has moved it."""
-        self._placed = self.marker.lr
+        self._placed = self.page.position
 
     def offer(self, lr: float) -> None:
         """Move the marker to a candidate, unless the user has moved it."""
-        if self.marker.lr == self._placed:
+        if self.page.position == self._placed:
             self.place(lr, "candidate")
-
-    def close(self) -> None:
-        """Close every widget; under `lock`."""
-        self.trials.close()
-        for child in self.children:
-            close_tree(child)
-        self.legend.close()
-        self._make.close()
 
 
 def _ends(curve: LossCurve) -> tuple[float, float]:
     return float(curve.lrs[0]), float(curve.lrs[-1])
-
-
-def _same(one: _Drawn, other: _Drawn) -> bool:
-    return one[0] is other[0] and one[1] is other[1] and one[2] == other[2]

@@ -1,0 +1,78 @@
+"""How a finder is displayed in Jupyter: the page, and a bqplot figure that it draws on."""
+
+from __future__ import annotations
+
+import html
+import threading
+from typing import Any
+
+import ipywidgets
+
+from .figure import Figure
+from .page import Page
+from .sentences import MISSING
+
+
+class JupyterDisplay:
+    """The box of a finder, made when it is displayed for the first time.
+
+    Parameters
+    ----------
+    page : Page
+        The finder.
+    lock : threading.RLock
+        The view's lock.
+    """
+
+    def __init__(self, page: Page, lock: threading.RLock) -> None:
+        self._page = page
+        self._lock = lock
+        self._figure: Figure | None = None
+        self._box: Any = None
+
+    def box(self) -> Any:
+        """Return the box, or the page alone if there is no bqplot."""
+        with self._lock:
+            if self._box is None:
+                kind = self._page.chart["x_log"], self._page.chart["y_log"]
+                try:
+                    self._figure = Figure(log=kind[0], log_loss=kind[1])
+                except ImportError:
+                    return self._page
+                self._page.show(figure=self._figure.ids)
+                self._missing = ipywidgets.HTML(_late(MISSING))
+                self._box = ipywidgets.Box([self._page, self._figure.widget, self._missing])
+                self._box.add_class("lrf-finder")
+            return self._box
+
+    def renew(self) -> None:
+        """Make another figure if the scales of the axes have changed."""
+        kind = self._page.chart["x_log"], self._page.chart["y_log"]
+        if (old := self._figure) is None or old.kind == kind:
+            return
+        self._figure = Figure(log=kind[0], log_loss=kind[1])
+        self._page.show(figure=self._figure.ids)
+        self._box.children = (self._page, self._figure.widget, self._missing)
+        old.close()
+
+    def close(self) -> None:
+        """Close all widgets but the page."""
+        with self._lock:
+            if self._figure is not None:
+                self._figure.close()
+                for part in (self._missing, self._box):
+                    part.layout.close()
+                    part.close()
+                self._missing.style.close()
+            self._figure = self._box = None
+
+
+def _late(text: str) -> str:
+    # The text is in the page from the start and becomes visible after a while, unless the page of
+    # the finder is there by then: a missing package cannot report itself.
+    return (
+        "<style>@keyframes lrf-late { to { visibility: visible; max-height: 20em; } }"
+        ".lrf-late { visibility: hidden; max-height: 0; animation: lrf-late 0s 6s forwards; }"
+        "</style>"
+        f'<div class="lrf-late">{html.escape(text)}</div>'
+    )

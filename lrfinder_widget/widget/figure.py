@@ -1,0 +1,92 @@
+"""The bqplot figure that the page draws on, where there is bqplot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
+"""Pixels around the plot area; fixed, so that the marker can be placed on the axis."""
+
+_COLOUR = "#1976d2"  # until the page sets those of its theme
+
+
+class Figure:
+    """Scales, axes and marks without data: the page fills them from the model of the finder.
+
+    The kernel then sends each point once, whatever draws it.
+
+    Parameters
+    ----------
+    log, log_loss : bool
+        Whether the axis of the learning rate, and that of the loss, is logarithmic.
+
+    Raises
+    ------
+    ImportError
+        If bqplot is not installed.
+    """
+
+    def __init__(self, *, log: bool, log_loss: bool) -> None:
+        import bqplot
+
+        def scale(log: bool) -> Any:
+            kind: Any = bqplot.LogScale if log else bqplot.LinearScale
+            return kind(min=0.1 if log else 0.0, max=1.0, allow_padding=False)
+
+        def lines(y_scale: Any, **traits: Any) -> Any:
+            scales = {"x": x, "y": y_scale}
+            return bqplot.Lines(x=[], y=[], scales=scales, colors=[_COLOUR], **traits)
+
+        x, y, unit = scale(log), scale(log_loss), scale(False)
+        x_axis = bqplot.Axis(
+            scale=x,
+            label="learning rate",
+            label_offset="34px",
+            grid_lines="solid",
+            tick_format=".1~e" if log else ".2~g",
+        )
+        y_axis = bqplot.Axis(
+            scale=y,
+            label="loss",
+            label_offset="46px",
+            side="left",
+            grid_lines="solid",
+            tick_format=".6~g",
+            visible=False,
+        )
+        marks = {
+            # The band of the suggestion spans the full height.
+            "band": lines(unit, fill="bottom", fill_opacities=[0.12], stroke_width=0),
+            "solid": lines(y, stroke_width=2),
+            "dashed": lines(y, stroke_width=2, line_style="dashed"),
+            "dash_dotted": lines(y, stroke_width=2, line_style="dash_dotted"),
+            "repeats": lines(y, stroke_width=1, opacities=[0.35]),
+            # Not bqplot's Scatter, which has an element per point: a line of dots.
+            "dots": lines(y, stroke_width=4.2, opacities=[0.65]),
+            "line": lines(y, stroke_width=2.5),
+        }
+        self.widget = bqplot.Figure(
+            scale_x=x,
+            scale_y=y,
+            axes=[x_axis, y_axis],
+            marks=list(marks.values()),
+            fig_margin=MARGIN,
+            min_aspect_ratio=0.01,
+            max_aspect_ratio=100,
+            padding_x=0,
+            padding_y=0,
+            animation_duration=0,
+            display_toolbar=False,
+            layout={"width": "100%", "height": "340px"},
+        )
+        self.widget.add_class("lrf-figure")
+        parts = {"x": x, "y": y, "unit": unit, "x_axis": x_axis, "y_axis": y_axis, **marks}
+        self._parts = [self.widget, self.widget.layout, *parts.values()]
+        self.kind = log, log_loss
+        self.ids = {name: part.model_id for name, part in parts.items()}
+        self.ids["figure"] = self.widget.model_id
+
+    def close(self) -> None:
+        """Close every model of the figure."""
+        for part in self._parts:
+            part.close()

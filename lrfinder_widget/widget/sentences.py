@@ -1,0 +1,141 @@
+"""The sentences that a finder shows, and why a control cannot be used."""
+
+from __future__ import annotations
+
+import traceback
+from types import FrameType
+
+from lrfinder_widget.background.range_test import RangeTest
+from lrfinder_widget.background.state import State
+from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.curve.points import unrestored_text
+from lrfinder_widget.curve.suggest import NO_LENGTH
+
+from .number import format_lr
+
+MISSING = (
+    "No chart here? It needs ipywidgets, bqplot and anywidget both where the kernel runs and where "
+    "the notebook server runs. Install them there (pip install ipywidgets bqplot anywidget), then "
+    "reload the page."
+)
+
+
+def sentences(
+    test: RangeTest,
+    curve: LossCurve,
+    done: int,
+    total: int,
+    device: str | None,
+    evidence: str | None,
+) -> str:
+    """Describe the state of the test and its result; what was not restored is told apart."""
+    text = _state_sentences(test, curve, done, total, device)
+    if evidence is None or test.state is State.FAILED:
+        return text
+    return f"{text} {evidence.replace(NO_LENGTH, _NO_LENGTH)}"
+
+
+_NO_LENGTH = ": enter the training steps in Set up for a sharper one"  # instead of an argument
+
+
+def _state_sentences(
+    test: RangeTest, curve: LossCurve, done: int, total: int, device: str | None
+) -> str:
+    if test.state is State.READY:
+        where = f" on {device}" if device is not None else ""
+        return (
+            f"Start trains {total} steps{where}, one per learning rate, and then restores the "
+            "model, the optimizer and the random state."
+        )
+    if test.stopping:
+        return "Stopping after the current step; then everything is restored."
+    if test.state is State.RUNNING:
+        return "Running. The notebook stays usable; leave the model alone until the test has ended."
+    if test.state is State.PAUSED:
+        return (
+            f"Paused after {done} of {total} steps. The model is in the middle of the test; "
+            "resume or stop the test before you use it."
+        )
+    if test.state is State.FAILED:
+        return f"Failed after {done} steps{after_failure(test)}"
+    at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
+    ended = {
+        "completed": f"All {total} steps done.",
+        "diverged": f"The loss diverged{at}, so the test ended there.",
+        "non-finite": f"The loss was no longer finite{at}, so the test ended there.",
+        "exhausted": f"The data ran out after {done} of {total} steps.",
+        "stop-rule": f"Your stop rule ended the test{at}.",
+        "stopped": f"Stopped after {done} of {total} steps.",
+        "no-effect": f"Ended after {done} of {total} steps.",
+    }
+    return f"{ended[test.reason or 'stopped']} {restored_sentence(test)}"
+
+
+def restored_sentence(run: RangeTest) -> str:
+    """Say whether everything was put back after a run."""
+    return unrestored_text(()) if not run.unrestored else "Not everything has been restored."
+
+
+def after_failure(run: RangeTest) -> str:
+    """Say whether a failed run was restored, then its exception's type, message and notes."""
+    restored = ". Not everything has been restored." if run.unrestored else _RESTORED
+    return f"{restored} {''.join(traceback.format_exception_only(run.exception)).strip()}"
+
+
+_RESTORED = "; everything has been restored."
+
+
+def traceback_text(exception: BaseException | None) -> str:
+    """Return the traceback from the first frame of the user's code, without our own before it."""
+    return "" if exception is None else "".join(_own_traceback(exception))
+
+
+def _own_traceback(exception: BaseException) -> list[str]:
+    """Format the traceback from the first frame of the user's code, without our own before it."""
+    trace = exception.__traceback__
+    while trace is not None and _is_ours(trace.tb_frame):
+        trace = trace.tb_next
+    return traceback.format_exception(type(exception), exception, trace or exception.__traceback__)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__package__"))
+    return f"{package}.".startswith("lrfinder_widget.")
+
+
+def blocked(
+    test: RangeTest, trial_run: RangeTest, *, picked: bool, candidate: bool
+) -> dict[str, str]:
+    """Say why controls cannot be used now.
+
+    Parameters
+    ----------
+    test, trial_run : RangeTest
+        The latest test and the latest trial runs.
+    picked, candidate : bool
+        Whether a learning rate has been picked; whether the curve shown has a candidate.
+
+    Returns
+    -------
+    dict of str to str
+        A sentence for each control that cannot be used, by its name.
+    """
+    why: dict[str, str] = {}
+    testing, trying = test.state.active, trial_run.state.active
+    if not testing:
+        why["pause"] = "No test is running."
+    elif test.stopping:
+        why["start"] = why["pause"] = "The test is stopping."
+    if not candidate:
+        why["narrow"] = "There is no candidate to narrow the range to."
+    if not picked:
+        why["apply"] = "Pick a learning rate first."
+    if testing:
+        running = "A test is running: stop it, or wait until it has ended."
+        why |= dict.fromkeys(("try", "take", "apply", "choose", "settings"), running)
+    if trying:
+        trials = "Trial runs are in progress: stop them, or wait until they have ended."
+        why |= dict.fromkeys(("start", "apply", "trial_settings"), trials)
+        if trial_run.stopping:
+            why["try"] = "The trial runs are stopping."
+    return why
