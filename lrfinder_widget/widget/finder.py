@@ -123,8 +123,9 @@ class LRFinder(Exports, Page):
         self._presenter = Presenter(self, self._session, Variable(variable, namespace))
         self._picker = self._presenter.picker
         Clicks(self, self, self._session, self._presenter)
-        self._closed = False
         self._presenter.redraw()
+        self._closed, self._whole = False, True
+        self.open()
         take_over(self)
 
     def __repr__(self) -> str:
@@ -133,16 +134,15 @@ class LRFinder(Exports, Page):
 
     _ipython_display_ = None  # of ipywidgets 7, which would display the page alone
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle, metadata = super()._repr_mimebundle_(**kwargs) or ({_VIEW: {}}, {})
         shown = self._presenter.view.display.box()
-        bundle: dict[str, Any] = {
-            _VIEW: {"version_major": 2, "version_minor": 0, "model_id": shown.model_id},
-            "text/plain": f"{self!r}\n{MISSING}",  # shown by hosts without widgets
-        }
+        bundle[_VIEW] = {**bundle[_VIEW], "model_id": shown.model_id}
+        bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets
         if len(self.curve):  # and these by those that show a saved notebook
             picture = self.snapshot()
             bundle |= {"image/svg+xml": picture._repr_svg_(), "text/html": picture._repr_html_()}
-        return bundle, {}
+        return bundle, metadata
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -260,6 +260,7 @@ class LRFinder(Exports, Page):
         BaseException
             The exception that made the run fail, as your code raised it.
         """
+        self._presenter.draw_until_ended(timeout)
         self._session.wait(timeout)
         return self
 
@@ -275,7 +276,6 @@ class LRFinder(Exports, Page):
             forget(self)
             self._presenter.close()
             self._presenter.view.display.close()
-            self.layout.close()
             super().close()
             self._session.release()
 

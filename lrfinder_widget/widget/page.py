@@ -61,6 +61,8 @@ class Page(Draggable):
         The marker, as those of `LRMarker`, whose ``lr`` is `position` here.
     """
 
+    layout = traitlets.Any(None, allow_none=True).tag(sync=True)  # would be a model of its own
+
     chart = _kernel(traitlets.Dict())
     repeats = _kernel(traitlets.List())
     runs = _kernel(traitlets.List())
@@ -76,6 +78,13 @@ class Page(Draggable):
     figure = _kernel(traitlets.Dict())
     lr = _kernel(traitlets.Float(None, allow_none=True, read_only=True))
     position = traitlets.Float(1e-3).tag(sync=True)
+
+    _whole = False  # until the constructor is done
+
+    def open(self) -> None:
+        """Open the channel to the page, once there is something to show: in one message."""
+        if self._whole:
+            super().open()
 
     def show(self, **values: Any) -> None:
         """Set traits that only the kernel writes; those that stay the same cost no message."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from .number import format_lr, positive, round_lr
-from .variable import Variable, notebook_shell
+from .variable import Variable
 from .view import View
 
 
@@ -42,10 +41,6 @@ class Picker:
         self._changed = changed
         self._show = show
         self._moved = False
-        shell = notebook_shell()
-        self._events = shell.events if shell is not None and variable.writable else None
-        if self._events is not None:
-            self._events.register("post_run_cell", self.follow)
 
     @property
     def value(self) -> float | None:
@@ -86,7 +81,7 @@ class Picker:
             message = f"{typed!r} is not a positive number; the marker has not moved."
             raise ValueError(message) from None
 
-    def follow(self, *_: Any) -> None:
+    def follow(self) -> None:
         """Move the marker if the cell that has just run assigned a number to the variable."""
         with self._lock:
             if self._view is None:  # closed in the meantime, on another thread
@@ -123,12 +118,8 @@ class Picker:
             self._view.page.kind = "start"
 
     def close(self) -> None:
-        """Stop following the variable and release the view; under its lock."""
+        """Release the view; under its lock."""
         self._view = None
-        if self._events is not None:
-            with suppress(ValueError):  # all callbacks have been cleared
-                self._events.unregister("post_run_cell", self.follow)
-            self._events = None
 
     def _settle(self, lr: float) -> None:
         self.lr = lr

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import threading
+import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-from lrfinder_widget.background.range_test import RangeTest
+from lrfinder_widget.background.range_test import REFRESH_S, RangeTest
+from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.training.param_groups import apply_lr
@@ -20,12 +24,13 @@ from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
 from .code import ScheduleKind, check_kind, pick_line, schedule_lines
+from .hosts import draws_only_during_cells
 from .page import Page
 from .picker import Picker
 from .picture import Picture
 from .sentences import blocked
 from .session import Session, replanned
-from .variable import Variable
+from .variable import Variable, notebook_shell
 from .view import View
 
 
@@ -59,6 +64,7 @@ class Presenter:
         self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
         self._page = page
+        self._only_during_cells = draws_only_during_cells()
         self.view = View(
             page,
             plan,
@@ -72,6 +78,10 @@ class Presenter:
         self._lock, self._legend = self.view.lock, self.view.legend
         self.picker = Picker(self.view, target, self._picked, self._show_pick)
         page.on_commit(self.picker.pick)
+        shell = notebook_shell()
+        self._events = shell.events if shell is not None and target.writable else None
+        if self._events is not None:
+            self._events.register("post_run_cell", self._after_cell)
 
     # -- runs -------------------------------------------------------------------------------------
 
@@ -125,8 +135,12 @@ class Presenter:
 
     def show(self, test: RangeTest) -> None:
         """Show the current state of a test that goes on, if the page is due for it."""
-        if self.view.is_due(test):
+        if self._is_seen() and self.view.is_due(test):
             self._show(test)
+
+    def _is_seen(self) -> bool:
+        """Return whether the page would draw what this thread sends."""
+        return not self._only_during_cells or threading.current_thread() is threading.main_thread()
 
     def _show(self, test: RangeTest) -> None:
         with self._lock:
@@ -143,7 +157,7 @@ class Presenter:
 
     def show_trials(self, run: RangeTest) -> None:
         """Show the current state of trial runs that go on, if the page is due for it."""
-        if self.view.is_due(run):
+        if self._is_seen() and self.view.is_due(run):
             self._show_trials(run)
 
     def _show_trials(self, run: RangeTest) -> None:
@@ -172,6 +186,21 @@ class Presenter:
             picked=self.picker.lr is not None,
             candidate=self.view.candidate is not None,
         )
+
+    def _after_cell(self, *_: Any) -> None:
+        self.picker.follow()
+        if self._only_during_cells:
+            self.redraw()
+
+    def draw_until_ended(self, timeout: float | None) -> None:
+        """Where the page draws only during a cell, hold the cell and draw from its thread."""
+        if not self._only_during_cells:
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        run = self._session.latest
+        while run.state is State.RUNNING and (deadline is None or time.monotonic() < deadline):
+            run.join(REFRESH_S)
+            self.redraw()
 
     def _show_pick(self) -> None:
         self.view.show_pick(
@@ -294,6 +323,10 @@ class Presenter:
         with self._lock:
             self._undo = None
             self.picker.close()
+            if self._events is not None:
+                with suppress(ValueError):  # all callbacks have been cleared
+                    self._events.unregister("post_run_cell", self._after_cell)
+                self._events = None
 
 
 def _where(task: TrainingTask) -> str | None:

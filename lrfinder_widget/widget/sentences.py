@@ -20,6 +20,12 @@ MISSING = (
 )
 
 
+ONLY_DURING_CELLS = (
+    "This notebook draws a run only while a cell runs: finder.start().wait() in a cell shows it "
+    "live, and so does finder.wait() after a click on Start."
+)
+
+
 def sentences(
     test: RangeTest,
     curve: LossCurve,

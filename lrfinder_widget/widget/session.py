@@ -51,6 +51,8 @@ class Session:
         The latest trial runs, as one run in the background.
     trials : Trials or None
         What those run; `None` before the first, and once the session is released.
+    latest : RangeTest
+        Whatever was started last.
     closed : bool
         Whether nothing more can be started.
     """
@@ -67,7 +69,7 @@ class Session:
         self._latest_curve: tuple[LossCurve, LossCurve] | None = None  # as measured, for the budget
         self.trials: Trials | None = None
         self._comparison: Comparison | None = None  # what is left of the trials at the end
-        self._latest = self.test  # of both kinds
+        self.latest = self.test
         self._opened = threading.Event()
 
     @property
@@ -94,7 +96,7 @@ class Session:
     @property
     def unrestored(self) -> tuple[str, ...]:
         """What the run that was started last could not put back, one sentence each."""
-        return self._latest.unrestored
+        return self.latest.unrestored
 
     @property
     def comparison(self) -> Comparison | None:
@@ -162,7 +164,7 @@ class Session:
         self.plan, self._opened = plan, opened
         self._earlier = self.curves
         self.budget = task.budget(self.budget)
-        self.test = self._latest = test
+        self.test = self.latest = test
         return test
 
     def begin_trials(self, lrs: Rates | None, steps: int, **judged: Any) -> RangeTest:
@@ -191,7 +193,7 @@ class Session:
         trials = Trials(self.task, lrs, steps, **judged)
         run = self._in_surroundings(trials.points())
         self.trials = trials
-        self.trial_test = self._latest = run
+        self.trial_test = self.latest = run
         return run
 
     def _in_surroundings(self, points: RunPoints) -> RangeTest:
@@ -221,7 +223,7 @@ class Session:
 
     def wait(self, timeout: float | None) -> None:
         """Wait for the run that was started last, as `RangeTest.wait` does."""
-        self._latest.wait(timeout)
+        self.latest.wait(timeout)
 
     def release(self) -> None:
         """Drop the model and all else that is trained; keep what was measured."""

@@ -18,12 +18,13 @@ from lrfinder_widget.training.trials import Trials
 
 from .display import JupyterDisplay
 from .drawing import Drawing, Line, limits
+from .hosts import draws_only_during_cells
 from .legend import Legend
 from .lines import ShownRun
 from .number import format_lr
 from .page import Page
 from .run_settings import RunSettings
-from .sentences import sentences, traceback_text
+from .sentences import ONLY_DURING_CELLS, sentences, traceback_text
 from .trials import TrialPlan, shown_trials
 
 _BYTES_S = 60_000  # sent at most, while a run grows: the longer its curve, the rarer a redraw
@@ -140,13 +141,16 @@ class View:
         evidence = None if suggestion is None else f"{suggestion.reason} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
+        text = sentences(test, latest, done, self._plan.steps, self._device, evidence)
+        if state is State.RUNNING and draws_only_during_cells():
+            text = f"{text} {ONLY_DURING_CELLS}"
         self.page.show(
             settings=self.settings.values,
             trial_cost=self.trial_plan.cost,
             status={
                 "state": state.value,
                 "stopping": test.stopping,
-                "text": sentences(test, latest, done, self._plan.steps, self._device, evidence),
+                "text": text,
                 "problem": problem or "",
                 "unrestored": list(test.unrestored),
                 "traceback": traceback_text(test.exception),

@@ -1,0 +1,22 @@
+"""What differs between the notebooks that a finder can be in.
+
+They are looked up rather than imported: who runs in one has imported it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def draws_only_during_cells() -> bool:
+    """Return whether the page shows nothing of a background thread unless a cell runs.
+
+    Colab's does so: https://github.com/googlecolab/colabtools/issues/3373.
+    """
+    return "google.colab" in sys.modules
+
+
+def in_marimo() -> bool:
+    """Return whether this code runs in a marimo notebook."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
