@@ -20,6 +20,7 @@ from lrfinder_widget.training.task import Stop, TrainingTask
 
 from .clicks import Clicks
 from .exports import Exports
+from .hosts import in_marimo
 from .page import Page
 from .presenter import Presenter
 from .sentences import MISSING
@@ -136,6 +137,8 @@ class LRFinder(Exports, Page):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle, metadata = super()._repr_mimebundle_(**kwargs) or ({_VIEW: {}}, {})
+        if in_marimo():  # shows the page by itself
+            return bundle, metadata
         shown = self._presenter.view.display.box()
         bundle[_VIEW] = {**bundle[_VIEW], "model_id": shown.model_id}
         bundle["text/plain"] = f"{self!r}\n{MISSING}"  # shown by hosts without widgets

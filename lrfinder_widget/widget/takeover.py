@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from .hosts import in_marimo
 from .variable import notebook_shell
 
 
@@ -21,11 +22,30 @@ class Cell(NamedTuple):
     cell: str
     execution: str
 
+    def has_run_again(self, latest: Any) -> bool:
+        """Return whether `latest` is a later execution of the same cell."""
+        same = isinstance(latest, Cell) and latest.cell == self.cell
+        return same and latest.execution != self.execution
+
+
+class MarimoCell:
+    """One execution of one cell of a marimo notebook, by whatever it was run again."""
+
+    def __init__(self) -> None:
+        import marimo
+
+        # Never started. marimo tells the threads of a cell when that has run again or is gone.
+        self._thread = marimo.Thread(target=lambda: None)
+
+    def has_run_again(self, _latest: Any) -> bool:
+        """Return whether the cell has run again since, or is gone."""
+        return bool(self._thread.should_exit)
+
 
 class Finder(Protocol):
     """The part of a finder that this module uses."""
 
-    cell: Cell | None
+    cell: Cell | MarimoCell | None
 
     def parameters(self) -> list[Tensor]:
         """Return the tensors that its run changes and restores."""
@@ -43,8 +63,10 @@ starting = threading.Lock()
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def current_cell() -> Cell | None:
+def current_cell() -> Cell | MarimoCell | None:
     """Return the cell being executed, if the front end sends its id, as JupyterLab does."""
+    if in_marimo():
+        return MarimoCell()
     try:
         parent = notebook_shell().get_parent()
         return Cell(parent["metadata"]["cellId"], parent["header"]["msg_id"])
@@ -54,10 +76,8 @@ def current_cell() -> Cell | None:
 
 def take_over(finder: Finder) -> None:
     """Close the finders of earlier executions of the same cell, and register this one."""
-    mine = finder.cell
     for other in list(_open):
-        theirs = other.cell
-        if mine and theirs and mine.cell == theirs.cell and mine.execution != theirs.execution:
+        if other.cell is not None and other.cell.has_run_again(finder.cell):
             other.close()
     _open.add(finder)
 
