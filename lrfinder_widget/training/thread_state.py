@@ -69,6 +69,7 @@ class ThreadState:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Apply this state to the calling thread, inside the block."""
+        torch.get_num_threads()  # a new thread takes what was set only once it is asked for it
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())

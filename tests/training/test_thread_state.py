@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support import CLASSES, FEATURES, classes, picture, sgd_momentum
+from support import CLASSES, FEATURES, classes, linear, picture, sgd_momentum
 from torch import Tensor, nn
 
 import lrfinder_widget.training.sweep_run as sweep_run
 import lrfinder_widget.training.thread_state
-from lrfinder_widget import RangeTest, range_test, sweep, training_step
+from lrfinder_widget import LRFinder, RangeTest, range_test, sweep, training_step
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.restore.snapshot import Snapshot
 from lrfinder_widget.training.task import TrainingTask
@@ -504,3 +506,23 @@ def test_a_run_waits_for_the_devices_of_its_model_and_for_the_current_one(
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr("lrfinder_widget.training.task.current_device", lambda: current)
     assert task.devices() == {CPU, current}
+
+
+def test_a_run_in_the_background_has_the_threads_that_were_set() -> None:
+    (library,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")
+    openmp = ctypes.CDLL(str(library))
+    seen = []
+
+    def step(batch: Any) -> float:
+        seen.append(openmp.omp_get_max_threads())
+        return 1.0
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(usual + 1)
+    try:
+        model = linear()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        LRFinder(model, optimizer, [0], step=step, stop=None, num_iter=2).start().wait(20)
+    finally:
+        torch.set_num_threads(usual)
+    assert set(seen) == {usual + 1}
