@@ -88,6 +88,7 @@ class Clicks:
             "set": self._set,
             "run": self._change_run,
             "save": self._save,
+            "hello": lambda *_: presenter.view.display.page_was_drawn(),
         }
         page.on_message(self.receive)
 
@@ -103,8 +104,7 @@ class Clicks:
                     self._presenter.picker.problem = str(error)
                     self._presenter.redraw()
                 return
-        if "hello" not in message:
-            logger.debug("a message of the page was dropped: %r", message)
+        logger.debug("a message of the page was dropped: %r", message)
 
     # -- buttons ----------------------------------------------------------------------------------
 

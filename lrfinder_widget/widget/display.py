@@ -12,6 +12,8 @@ from .figure import Figure
 from .page import Page
 from .sentences import MISSING
 
+_MANY_SUBSHELLS = 200
+
 
 class JupyterDisplay:
     """The box of a finder, made when it is displayed for the first time.
@@ -45,6 +47,18 @@ class JupyterDisplay:
                 self._box.add_class("lrf-finder")
             return self._box
 
+    def page_was_drawn(self) -> None:
+        """Give the figure up if the pages open so far have nearly used up the kernel's subshells.
+
+        A front end may open one for each model of each page; the kernel can hold about 250, and
+        takes no message of a page that gets none. The next page draws the chart by itself.
+        """
+        if self._figure is not None and _subshells() >= _MANY_SUBSHELLS:
+            with self._lock:
+                self._page.show(figure={})
+                self._box.children = (self._page,)
+                self._close_all_but_box()
+
     def renew(self) -> None:
         """Make another figure if the scales of the axes have changed."""
         kind = self._page.chart["x_log"], self._page.chart["y_log"]
@@ -58,13 +72,22 @@ class JupyterDisplay:
     def close(self) -> None:
         """Close all widgets but the page."""
         with self._lock:
-            if self._figure is not None:
-                self._figure.close()
-                for part in (self._missing, self._box):
-                    part.layout.close()
-                    part.close()
-                self._missing.style.close()
-            self._figure = self._box = None
+            self._close_all_but_box()
+            if self._box is not None:
+                self._box.layout.close()
+                self._box.close()
+                self._box = None
+
+    def _close_all_but_box(self) -> None:
+        if self._figure is not None:
+            self._figure.close()
+            for part in (self._missing.style, self._missing.layout, self._missing):
+                part.close()
+            self._figure = None
+
+
+def _subshells() -> int:
+    return sum(thread.name.startswith("subshell-") for thread in threading.enumerate())
 
 
 def _late(text: str) -> str:
