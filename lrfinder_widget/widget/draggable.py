@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import anywidget
 import traitlets
@@ -56,6 +56,12 @@ class Draggable(anywidget.AnyWidget):
             )
         super().__init__(**kwargs)
         self.observe(self._tell_commit, "commit")
+
+    def __copy__(self) -> NoReturn:
+        raise NotImplementedError(f"a {type(self).__name__} cannot be copied; make another one.")
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        self.__copy__()
 
     def _ends(self) -> tuple[float, float]:
         """Return the ends of the axis, within which a pick lies."""

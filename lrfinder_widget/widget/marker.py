@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from .draggable import Draggable, check_positive
 from .number import format_lr, positive
 
+if TYPE_CHECKING:
+    _Trait = traitlets.TraitType[NDArray[np.float64], Any]
+else:
+    _Trait = traitlets.TraitType  # before traitlets 5.8, it takes no types
 
-class _Numbers(traitlets.TraitType[NDArray[np.float64], Any]):
+
+class _Numbers(_Trait):
     """A one-dimensional, read-only array of float64."""
 
     default_value = np.empty(0)
