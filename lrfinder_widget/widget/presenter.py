@@ -164,7 +164,7 @@ class Presenter:
         with self._lock:
             trials = self._session.trials
             if not self._session.closed and trials is not None and run is self._session.trial_test:
-                self.view.show_trials(run, trials)
+                self.view.show_trials(run, trials, self._session.budget)
                 self._show_rest()
 
     def _show_rest(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.arrays import Array
+from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.smoothing import moving_average
 from lrfinder_widget.curve.trial import format_rate
@@ -105,8 +106,22 @@ class TrialPlan:
         return text if pace is None else f"{text}, about {pace * steps:.0f} s"
 
 
-def shown_trials(run: RangeTest, trials: Trials, pace: float | None) -> dict[str, Any]:
-    """Return the trials so far for the page, as its trait `trials`."""
+def shown_trials(
+    run: RangeTest, trials: Trials, pace: float | None, planned: Budget
+) -> dict[str, Any]:
+    """Return the trials so far for the page, as its trait `trials`.
+
+    Parameters
+    ----------
+    run : RangeTest
+        The trials as a run in the background.
+    trials : Trials
+        What it runs.
+    pace : float or None
+        The seconds of a step, if they are known.
+    planned : Budget
+        The training that the result is for.
+    """
     comparison = trials.comparison
     lines = _lines(comparison, trials.steps)
     seen = [line["smooth"] for line in lines if len(line["smooth"])]
@@ -117,10 +132,11 @@ def shown_trials(run: RangeTest, trials: Trials, pace: float | None) -> dict[str
         y = loss_limits(
             np.concatenate([longest[:1], lowest, *beside]), np.concatenate([lowest, *beside])
         )
+    take, about = _result(comparison, planned) if run.state.ended else (None, "")
     return {
         "state": run.state.value,
         "steps": trials.steps,
-        "text": _sentences(run, trials, comparison, pace),
+        "text": f"{_sentences(run, trials, comparison, pace)}{about}",
         "unrestored": list(run.unrestored),
         "y": y,
         "lines": [
@@ -132,7 +148,7 @@ def shown_trials(run: RangeTest, trials: Trials, pace: float | None) -> dict[str
             }
             for line in lines
         ],
-        "take": _to_take(comparison) if run.state.ended else None,
+        "take": take,
     }
 
 
@@ -156,11 +172,20 @@ def _line(smooth: Array) -> Line:
     return packed(*thin_out(np.arange(len(smooth), dtype=np.float64), smooth, _DRAWN_POINTS))
 
 
-def _to_take(comparison: Comparison) -> float | None:
-    """Return what a click can take: one number, which is not known to be of no use."""
-    of_no_use = comparison.held_out is not None and comparison.improves is False
+def _result(comparison: Comparison, planned: Budget) -> tuple[float | None, str]:
+    """Return the learning rate that a click can take, and what it is if none of those tried.
+
+    With held-out batches, it is the one for the length of the training that is planned; else that
+    with the lowest loss. There is none if it is known to be of no use, or if it is several.
+    """
     winner = comparison.winner
-    return None if of_no_use or isinstance(winner, tuple) else winner
+    if isinstance(winner, tuple):
+        return None, ""
+    if comparison.held_out is None:
+        return winner, ""
+    schedule = None if planned.train_steps is None else planned.schedule
+    found = comparison.suggest(planned.train_steps, schedule)
+    return found.lr, "" if found.lr is None else f" {found.reason}"
 
 
 def _points(held_out: dict[int, float]) -> tuple[Array, Array]:

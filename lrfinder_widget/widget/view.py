@@ -265,10 +265,10 @@ class View:
         moving = state is State.RUNNING and done > before and elapsed > 0
         return (done - before) / elapsed if moving else None
 
-    def show_trials(self, run: RangeTest, trials: Trials) -> None:
-        """Show the trials so far."""
+    def show_trials(self, run: RangeTest, trials: Trials, planned: Budget) -> None:
+        """Show the trials so far, and their result for the training that is planned."""
         self._trying = (run, run.state)
-        shown = shown_trials(run, trials, self.trial_plan.seconds_per_step)
+        shown = shown_trials(run, trials, self.trial_plan.seconds_per_step, planned)
         lines = [line for one in shown["lines"] for line in (one["line"], one["held_out"])]
         self._sent(*lines)
         self.page.show(trials=shown)
