@@ -232,7 +232,7 @@ def test_start_says_times_and_sizes() -> None:
     printed = run("start.py", "--rounds", "1", "--no-wheel")
     names = [name for name, _ in table(printed)]
     assert names[1] == "`import lrfinder_widget` after that"
-    assert names[-2:] == ["marker.js", "marker.css"]
+    assert names[-2:] == ["finder.js", "finder.css"]
 
 
 def assert_each_package_is_named(printed: str) -> None:

@@ -164,13 +164,13 @@ def test_wheel_and_sdist_hold_what_they_should(built: dict[str, Path]) -> None:
     wheel = set(zipfile.ZipFile(built["wheel"]).namelist())
     with tarfile.open(built["sdist"]) as archive:
         sdist = {name.partition("/")[2] for name in archive.getnames()}
-    shipped = {"static/marker.js", "static/marker.css", "py.typed", "__init__.py"}
+    shipped = {"static/finder.js", "static/finder.css", "py.typed", "__init__.py"}
     assert {f"lrfinder_widget/{name}" for name in shipped} <= wheel & sdist
     assert {name.partition("/")[0] for name in wheel} == {
         "lrfinder_widget",
         f"lrfinder_widget-{PROJECT['version']}.dist-info",
     }
-    assert {"js/src/marker.ts", "js/package-lock.json", "hatch_build.py"} <= sdist
+    assert {"js/src/index.ts", "js/package-lock.json", "hatch_build.py"} <= sdist
     assert not [name for name in sdist if re.search("node_modules|__pycache__|screenshots", name)]
     assert built["wheel"].stat().st_size < 300_000
 
@@ -199,4 +199,4 @@ def test_what_is_built_installs_without_node(
     printed = subprocess.check_output([python, "-I", "-c", source], cwd=tmp_path, text=True).split()
     assert Path(printed[0]).is_relative_to(where)
     assert printed[1:] == lrfinder_widget.__all__
-    assert Path(printed[0]).with_name("static").joinpath("marker.js").stat().st_size > 0
+    assert Path(printed[0]).with_name("static").joinpath("finder.js").stat().st_size > 0

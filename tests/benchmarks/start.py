@@ -53,7 +53,7 @@ def main() -> None:
     print("|---|---|")
     for name, values in measure(chosen.rounds).items():
         print(f"| {name} | {interval(values, '{:,.0f}', ' ms')} |", flush=True)
-    for name in ("marker.js", "marker.css"):
+    for name in ("finder.js", "finder.css"):
         content = (STATIC / name).read_bytes()
         zipped = kilobytes(len(gzip.compress(content)))
         print(f"| {name} | {kilobytes(len(content))}, {zipped} gzipped |")
