@@ -1,4 +1,4 @@
-"""Build the JavaScript of the marker with the package, whenever it is missing or out of date."""
+"""Build the JavaScript of the widgets with the package, whenever it is missing or out of date."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ class MarkerBuildHook(BuildHookInterface):
         npm = shutil.which("npm")
         if npm is None:
             raise RuntimeError(
-                "npm is needed to build the marker's JavaScript and was not found. Install Node 20 "
+                "npm is needed to build the widgets' JavaScript and was not found. Install Node 20 "
                 "or newer, or build without --no-build-isolation: then one is fetched."
             )
         js = Path(self.root, "js")
@@ -31,7 +31,7 @@ class MarkerBuildHook(BuildHookInterface):
 
     def _stale(self) -> bool:
         root = Path(self.root)
-        bundle = root / "lrfinder_widget" / "static" / "marker.js"
+        bundle = root / "lrfinder_widget" / "static" / "finder.js"
         if not bundle.exists():
             return True
         if (root / "PKG-INFO").exists():  # an sdist: all its files carry the same, made-up date

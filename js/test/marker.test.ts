@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import marker from "../src/marker.ts";
+import marker from "../src/index.ts";
 import type { Model } from "../src/model.ts";
 
 type Listener = (this: unknown, content?: unknown) => void;
