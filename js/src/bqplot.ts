@@ -21,7 +21,7 @@ const PARTS = ["x", "y", ...AXES, ...LINES] as const;
 type Part = (typeof PARTS)[number];
 
 export interface Bqplot {
-  draw(picture: Picture): void;
+  draw(picture: Picture, width_px: number): void;
 }
 
 /** Find the models of a figure; null if one of them cannot be had. */
@@ -65,7 +65,7 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
     marks.get(part)?.set_state({ colors: [CURRENT], fill_colors: [CURRENT] });
   }
   return {
-    draw({ chart, repeats, others, band }) {
+    draw({ chart, repeats, others, band }, width_px) {
       const { low, high, scale } = chart.x;
       const log = scale === "log";
       const [least, most] = chart.y ?? (chart.yLog ? [0.1, 1] : [0, 1]);
@@ -76,7 +76,8 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
         return { x: all.map(({ x }) => x), y: all.map(({ y }) => y) };
       };
       give("x", [low, high], () => ({ min: low, max: high }));
-      give("x_axis", [low, high], () => ({ tick_values: lrTicks(low, high, log) }));
+      const ticks = lrTicks(low, high, log, width_px);
+      give("x_axis", ticks, () => ({ tick_values: ticks }));
       give("y", [least, most], () => ({ min: least, max: most }));
       give("y_axis", [...limits, chart.y], () => ({
         visible: chart.y !== null,

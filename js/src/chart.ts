@@ -13,13 +13,13 @@ export const HEIGHT_PX = 340;
 
 /** The room at the sides for the dots at both ends. */
 const SIDE_PX = 4;
-const USUAL_WIDTH_PX = 800;
+export const USUAL_WIDTH_PX = 800;
 
 export interface AxisOf {
   readonly low: number;
   readonly high: number;
   readonly log: boolean;
-  readonly ticks: readonly number[];
+  ticks(width_px: number): readonly number[];
   readonly format: (x: number) => string;
 }
 
@@ -103,14 +103,14 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
     put(area, "width", String(wide_px));
     put(area, "viewBox", `${-SIDE_PX} 0 ${wide_px} ${tall_px}`);
     xAxis.replaceChildren(svg("path", { class: "domain", d: `M0 0H${width_px}` }));
-    for (const tick of now.x.ticks) {
+    for (const tick of now.x.ticks(width_px)) {
       const box = svg("g", { class: "tick", transform: at(x.at(tick), 0) }, xAxis);
       svg("line", { y1: String(-tall_px), y2: "5" }, box);
       svg("text", { y: "19", "text-anchor": "middle" }, box).textContent = now.x.format(tick);
     }
     yAxis.replaceChildren(svg("path", { class: "domain", d: `M0 0V${tall_px}` }));
     if (now.y === null) return;
-    for (const tick of now.y.ticks) {
+    for (const tick of now.y.ticks(tall_px)) {
       const box = svg("g", { class: "tick", transform: at(0, y.at(tick)) }, yAxis);
       svg("line", { x1: "-5", x2: String(width_px) }, box);
       const label = svg("text", { x: "-9", dy: "0.32em", "text-anchor": "end" }, box);

@@ -17,7 +17,6 @@ export function addPick(page: Page, root: Element, marker: () => Marker): PickRo
   const { model } = page;
   const bar = make("div", "lrf-bar lrf-pick", root);
   const choose = make("div", "lrf-group lrf-live", bar);
-  const written = make("div", "lrf-group lrf-written", bar);
   const input = field(choose, "learning rate", "lrf-lr");
   input.inputMode = "decimal";
   const box = typedBox(input, (typed) => {
@@ -27,6 +26,8 @@ export function addPick(page: Page, root: Element, marker: () => Marker): PickRo
   });
   const use = button(choose, "", () => marker().pick(), page.refuse);
   use.show("Use", "check", "Pick the learning rate at the marker");
+  const apply = button(choose, "", () => page.send({ click: "apply" }), page.refuse);
+  const written = make("div", "lrf-group", bar);
   const code = make("code", "", written);
   const assigned = make("span", "", code);
   const about = make("span", "lrf-about", code);
@@ -34,7 +35,6 @@ export function addPick(page: Page, root: Element, marker: () => Marker): PickRo
   const line = button(written, "lrf-bare", () => void copyLine(), page.refuse);
   const copied = make("span", "lrf-muted", written);
   copied.setAttribute("aria-live", "polite");
-  const apply = button(bar, "lrf-live", () => page.send({ click: "apply" }), page.refuse);
   line.show("", "copy", "Copy this line of code");
 
   async function copyLine(): Promise<void> {

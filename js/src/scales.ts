@@ -68,9 +68,13 @@ function trimmed(written: string): string {
   return power === undefined ? short : `${short}e${power}`;
 }
 
-export function lrTicks(low: number, high: number, log: boolean): number[] {
-  return log ? logTicks(low, high, 12) : roundTicks(low, high);
+/** As many as their labels have room for. */
+export function lrTicks(low: number, high: number, log: boolean, width_px: number): number[] {
+  const most = Math.max(2, Math.floor(width_px / LABEL_PX));
+  return log ? logTicks(low, high, Math.min(12, most)) : roundTicks(low, high, Math.min(6, most));
 }
+
+const LABEL_PX = 40;
 
 export function lossTicks(low: number, high: number, log: boolean): number[] {
   return log ? logTicks(low, high) : roundTicks(low, high);

@@ -48,11 +48,12 @@ export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
   ];
   return {
     x: {
-      ...{ low, high, log, ticks: lrTicks(low, high, log) },
+      ...{ low, high, log, ticks: (width_px) => lrTicks(low, high, log, width_px) },
       format: log ? exponent : (lr) => general(lr, 2),
     },
     y: chart.y && {
-      ...{ low: least, high: most, log: chart.yLog, ticks: lossTicks(least, most, chart.yLog) },
+      ...{ low: least, high: most, log: chart.yLog },
+      ticks: () => lossTicks(least, most, chart.yLog),
       format: (loss) => general(loss, 6),
     },
     band,

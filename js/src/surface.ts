@@ -1,8 +1,8 @@
 /** Who draws the chart: bqplot if its figure is there, else this page. */
 
 import { type Bqplot, findBqplot } from "./bqplot.ts";
-import { addChart, type Chart, HEIGHT_PX, MARGIN } from "./chart.ts";
-import { make } from "./dom.ts";
+import { addChart, type Chart, HEIGHT_PX, MARGIN, USUAL_WIDTH_PX } from "./chart.ts";
+import { make, whenResized } from "./dom.ts";
 import { changes, fields, listen, type Model } from "./model.ts";
 import { type Picture, sceneOf } from "./scene.ts";
 
@@ -35,8 +35,12 @@ export function addSurface(
     picture = now;
     // The figure is replaced when an axis changes between linear and logarithmic.
     if (bqplot !== null && figure?.isConnected === false) begin();
-    if (bqplot !== null) bqplot.draw(now);
+    if (bqplot !== null) bqplot.draw(now, width());
     else own?.chart.draw(sceneOf(now));
+  }
+
+  function width(): number {
+    return (stage.clientWidth || USUAL_WIDTH_PX) - MARGIN.left - MARGIN.right;
   }
 
   function begin(): void {
@@ -83,6 +87,9 @@ export function addSurface(
   }
 
   listen(model, changes("figure"), begin, signal);
+  whenResized(stage, signal, () => {
+    if (picture !== null && bqplot !== null) draw(picture);
+  });
   signal.addEventListener("abort", () => clearTimeout(timer));
   begin();
   return { draw };

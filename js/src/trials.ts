@@ -98,10 +98,11 @@ function sceneOf({ steps, y, lines }: Trials): Parameters<Chart["draw"]>[0] {
   return {
     x: {
       ...{ low: -SIDE * steps, high: (1 + SIDE) * steps, log: false },
-      ...{ ticks: roundTicks(0, steps), format: (step) => step.toFixed(0) },
+      ticks: () => roundTicks(0, steps).filter(Number.isInteger),
+      format: String,
     },
     y: y && {
-      ...{ low: y[0], high: y[1], log: false, ticks: lossTicks(...y, false) },
+      ...{ low: y[0], high: y[1], log: false, ticks: () => lossTicks(...y, false) },
       format: (loss) => general(loss, 6),
     },
     band: null,
