@@ -1,59 +1,94 @@
-/** The marker's elements, and what it needs from the page around them. */
+/** Small helpers for elements, buttons and keys. All text goes in as text, never as markup. */
 
-const LOOK_FOR_CHART_MS = 10_000;
-const LOOK_EVERY_MS = 100;
+import { icon } from "./icons.ts";
 
-export function build(el: HTMLElement) {
-  el.classList.add("lrf-marker");
-  const plot = element("div", "lrf-plot", el);
-  const ticks = element("div", "lrf-ticks", plot);
-  ticks.setAttribute("aria-hidden", "true");
-  const handle = element("div", "lrf-handle", plot);
-  handle.setAttribute("role", "slider");
-  handle.setAttribute("aria-label", "learning rate");
-  handle.setAttribute("aria-orientation", "horizontal");
-  handle.dataset["lmSuppressShortcuts"] = "true";
-  element("div", "lrf-line", handle);
-  element("div", "lrf-knob", handle);
-  const box = element("div", "lrf-label", handle);
-  const label = {
-    left: element("span", "lrf-beyond", box),
-    name: element("span", "lrf-name", box),
-    number: element("span", "lrf-number", box),
-    right: element("span", "lrf-beyond", box),
-  };
-  const loss = element("div", "lrf-loss", handle);
-  return { plot, ticks, handle, label, loss };
-}
+type Attributes = Readonly<Record<string, string>>;
 
-function element(tag: "div" | "span", className: string, parent: HTMLElement): HTMLElement {
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  className: string,
+  parent?: Element,
+  content = "",
+): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
-  made.className = className;
-  parent.append(made);
+  if (className) made.className = className;
+  if (content) made.textContent = content;
+  parent?.append(made);
   return made;
 }
 
-/**
- * Once the kernel is gone, nothing in the finder works: it is greyed out, ignores clicks, and says
- * what to do.
- */
-export function showGone(el: HTMLElement, isGone: boolean): void {
-  const root = el.closest<HTMLElement>(".lrf-finder");
-  if (root === null) return;
-  const shown = root.querySelector(":scope > .lrf-gone-note");
-  for (const child of root.children) {
-    if (child !== shown) child.toggleAttribute("inert", isGone);
-  }
-  root.classList.toggle("lrf-gone", isGone);
-  if (!isGone) shown?.remove();
-  else if (shown === null) {
-    const note = document.createElement("div");
-    note.className = "lrf-gone-note";
-    note.setAttribute("role", "status");
-    root.prepend(note);
-    // A live region is announced only if its text changes after it was added to the page.
-    note.textContent = "The kernel is gone; this is the last state. Run the cell again.";
-  }
+export function svg<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  attributes: Attributes,
+  parent?: Element,
+): SVGElementTagNameMap[K] {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  parent?.append(made);
+  return made;
+}
+
+/** Set an attribute only if it differs: what changes is laid out again, and read out again. */
+export function put(element: Element, name: string, value: string | null): void {
+  if (element.getAttribute(name) === value) return;
+  if (value === null) element.removeAttribute(name);
+  else element.setAttribute(name, value);
+}
+
+export function say(element: Element, content: string): void {
+  if (element.textContent !== content) element.textContent = content;
+}
+
+export function hide(element: HTMLElement, isHidden: boolean): void {
+  if (element.hidden !== isHidden) element.hidden = isHidden;
+}
+
+/** A button that stays reachable while it cannot work, so that it can say why. */
+export interface Button {
+  readonly element: HTMLButtonElement;
+  /** Without a label, what it is about is its name. */
+  show(label: string, icon: string, about?: string): Button;
+  /** Say why it cannot work now; an empty string if it can. */
+  block(why: string): Button;
+}
+
+export function button(
+  parent: Element,
+  className: string,
+  act: () => void,
+  refuse: (why: string) => void,
+): Button {
+  const element = make("button", `lrf-button ${className}`, parent);
+  element.type = "button";
+  const words = make("span", "", element);
+  let shownIcon = "";
+  let why = "";
+  let tip = "";
+  element.addEventListener("click", () => {
+    if (why) refuse(why);
+    else act();
+  });
+  const made: Button = {
+    element,
+    show(label, iconName, about = "") {
+      say(words, label);
+      tip = about;
+      if (iconName !== shownIcon) {
+        shownIcon = iconName;
+        element.querySelector(".lrf-icon")?.remove();
+        if (iconName) element.prepend(icon(iconName));
+      }
+      if (!label) put(element, "aria-label", about);
+      return made.block(why);
+    },
+    block(now) {
+      why = now;
+      put(element, "aria-disabled", why ? "true" : null);
+      put(element, "title", why || tip || null);
+      return made;
+    },
+  };
+  return made;
 }
 
 export function isModified(event: KeyboardEvent): boolean {
@@ -65,16 +100,29 @@ export function stop(event: Event): void {
   event.stopPropagation();
 }
 
-/** Calls `found` once the chart is drawn, which may be before or after the marker. */
-export function whenChartIsThere(el: HTMLElement, signal: AbortSignal, found: () => void): void {
-  const start_ms = performance.now();
-  let timer: ReturnType<typeof setTimeout>;
-  const look = () => {
-    if (el.parentElement?.querySelector(".bqplot")) found();
-    else if (performance.now() - start_ms < LOOK_FOR_CHART_MS) {
-      timer = setTimeout(look, LOOK_EVERY_MS);
-    }
+/**
+ * Keep JupyterLab and Notebook from taking keys that are meant for a text box.
+ *
+ * They handle keys on the document, before the element sees them: arrows would move between
+ * headings, "dd" would delete the cell. An attribute tells them not to. It is removed for shortcuts
+ * such as Save and Run; listeners on the window run before theirs.
+ */
+export function guardKeys(root: HTMLElement, signal: AbortSignal): void {
+  const guard = (event: KeyboardEvent) => {
+    const target = event.composedPath()[0];
+    if (!(target instanceof HTMLElement) || !root.contains(target)) return;
+    if (!target.matches("input, select")) return;
+    const isForPage = isModified(event) || (event.key === "Enter" && event.shiftKey);
+    if (isForPage) delete target.dataset["lmSuppressShortcuts"];
+    else target.dataset["lmSuppressShortcuts"] = "true";
   };
-  timer = setTimeout(look, 0);
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  window.addEventListener("keydown", guard, { signal, capture: true });
+}
+
+/** Calls `callback` as soon as the size of the box is known, and whenever it changes. */
+export function whenResized(box: Element, signal: AbortSignal, callback: () => void): void {
+  if (typeof ResizeObserver === "undefined") return;
+  const observer = new ResizeObserver(callback);
+  observer.observe(box);
+  signal.addEventListener("abort", () => observer.disconnect());
 }

@@ -1,18 +1,50 @@
 /**
  * The draggable marker on top of the chart: DOM and events, no arithmetic.
  *
- * A gesture (a drag, or a key held down) moves the marker immediately and sends `lr` to the kernel
- * along the way; only its end is a pick, sent as `commit`. Both are traits rather than messages,
- * because traits coalesce while the kernel is busy: only the last value matters.
+ * A gesture (a drag, or a key held down) moves the marker immediately and sends its place to the
+ * kernel along the way; only its end is a pick, sent as `commit`. Both are traits rather than
+ * messages, because traits coalesce while the kernel is busy: only the last value matters.
  */
 
-import { build, isModified, showGone, stop, whenChartIsThere } from "./dom.ts";
-import { labelOf, pickAt, shortNumber, valueText } from "./format.ts";
-import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
-import type { Model } from "./model.ts";
-import { axisOf, commitNumber, curveOf, isPending, kindOf, listen, number } from "./model.ts";
-import { answer, type Request } from "./page.ts";
-import { drawTicks, whenResized } from "./ticks.ts";
+import { isModified, make, stop, whenResized } from "./dom.ts";
+import { type Kind, labelOf, pickAt, shortNumber, valueText } from "./format.ts";
+import {
+  type Axis,
+  type Curve,
+  fractionOf,
+  lossAt,
+  lrAfterKey,
+  lrAt,
+  position,
+} from "./geometry.ts";
+import { changes, commitNumber, isPending, listen, type Model, number } from "./model.ts";
+import { drawTicks } from "./ticks.ts";
+
+/** Where a marker's axis, curve and ticks come from. */
+export interface Source {
+  /** The trait that says where it stands. */
+  readonly place: "lr" | "position";
+  /** The traits that it is drawn from, and those that its ticks are drawn from. */
+  readonly drawn: readonly string[];
+  readonly ticked: readonly string[];
+  axis(): Axis;
+  kind(): Kind;
+  curve(): Curve;
+  ticks(): unknown;
+  margin(side: string): number;
+  /** Told each place at which the marker is drawn. */
+  shown?(lr: number): void;
+}
+
+export interface Marker {
+  /** Whether it has no kernel, and cannot be moved. */
+  dead(isDead: boolean): void;
+  /** Pick where it stands. */
+  pick(): void;
+  /** Move it to a candidate. */
+  place(lr: number): void;
+  remove(): void;
+}
 
 /** A drag or key press in progress; while there is one, the kernel does not move the marker. */
 interface Gesture {
@@ -27,24 +59,21 @@ interface Gesture {
   moved: boolean;
 }
 
-const DRAWN_TRAITS = [
-  ...["low", "high", "scale", "lr", "kind", "weak", "variable", "disabled"],
-  ...["moving_from", "commit", "received", "curve_lrs", "curve_losses"],
-];
+const DRAWN_TRAITS = ["variable", "disabled", "kind", "moving_from", "commit", "received"];
 const SEND_EVERY_MS = 40;
 /** A hand trembles when it clicks: a smaller movement is not a drag. */
 const CLICK_SLOP_PX = 3;
 
 /** Put the marker back if a page was closed in the middle of a drag and could not do so itself. */
-function initialize({ model }: { model: Model }): void {
+export function putBack(model: Model, place: Source["place"]): void {
   const from = model.get("moving_from");
   if (typeof from !== "number") return;
-  model.set("lr", from);
+  model.set(place, from);
   model.set("moving_from", null);
   model.save_changes();
 }
 
-function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+export function addMarker(model: Model, el: HTMLElement, source: Source): Marker {
   const controller = new AbortController();
   const { signal } = controller;
   const { plot, ticks, handle, label, loss } = build(el);
@@ -54,28 +83,29 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   let unrounded = Number.NaN;
   /** A tick that was clicked while a pick was pending. */
   let clicked: number | null = null;
-  let isDead = el.classList.contains("jupyter-widgets-disconnected");
+  let isDead = false;
   /** True while this view writes: "change" events fire for its own values too. */
   let isWriting = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastSent_ms = Number.NEGATIVE_INFINITY;
 
-  const lrNow = () => gesture?.lr ?? number(model.get("lr"));
+  const lrNow = () => gesture?.lr ?? number(model.get(source.place));
   const isInert = () => isDead || model.get("disabled") === true;
 
   function draw(): void {
-    const axis = axisOf(model);
+    const axis = source.axis();
     const lr = lrNow();
-    const kind = kindOf(model);
+    const kind = source.kind();
     // A pick that the kernel has not acknowledged is not in the variable yet, and a drag in another
     // view of this marker is a drag here too: neither may be drawn as picked.
     const isMoving =
       gesture?.moved || typeof model.get("moving_from") === "number" || isPending(model);
     const variable = String(model.get("variable") ?? "");
-    const lossHere = lossAt(lr, curveOf(model), axis);
+    const lossHere = lossAt(lr, source.curve(), axis);
     const words = labelOf(lr, axis, kind, variable, isMoving, lossHere);
 
     plot.style.setProperty("--lrf-fraction", String(fractionOf(lr, axis)));
+    source.shown?.(lr);
 
     label.left.textContent = words.beyond < 0 ? "‹ " : "";
     label.name.textContent = words.name;
@@ -118,7 +148,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   }
 
   function begin(by: Gesture["by"], pointerId: number, start_px: number, offset_px: number) {
-    const lr = number(model.get("lr"));
+    const lr = number(model.get(source.place));
     clicked = null;
     gesture = { by, pointerId, start_px, offset_px, before: lr, lr, moved: false };
     return gesture;
@@ -127,7 +157,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   function move(current: Gesture, lr: number): void {
     current.moved = true;
     current.lr = lr;
-    write({ lr, moving_from: current.before });
+    write({ [source.place]: lr, moving_from: current.before });
     draw();
     sendSoon();
   }
@@ -135,10 +165,10 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   function commit(lr: number): void {
     gesture = null;
     unrounded = lr;
-    const pick = pickAt(lr, axisOf(model));
+    const pick = pickAt(lr, source.axis());
     // Strictly increasing even if the clock is set back, so that equal picks stay distinct.
     const n = Math.max(Date.now(), commitNumber(model) + 1);
-    write({ lr: pick, moving_from: null, commit: { lr: pick, n } });
+    write({ [source.place]: pick, moving_from: null, commit: { lr: pick, n } });
     send();
     draw();
   }
@@ -148,7 +178,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const { before, moved } = gesture;
     gesture = null;
     if (moved) {
-      write({ lr: before, moving_from: null });
+      write({ [source.place]: before, moving_from: null });
       send();
     }
     draw();
@@ -166,7 +196,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     event.stopPropagation();
     if (gesture?.by === "keys") commit(gesture.lr);
     const rect = plot.getBoundingClientRect();
-    const line_px = rect.left + fractionOf(lrNow(), axisOf(model)) * rect.width;
+    const line_px = rect.left + fractionOf(lrNow(), source.axis()) * rect.width;
     begin("pointer", event.pointerId, event.clientX, event.clientX - line_px);
     handle.setPointerCapture(event.pointerId);
   }
@@ -178,7 +208,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const isClick = !gesture.moved && Math.abs(event.clientX - gesture.start_px) < CLICK_SLOP_PX;
     if (isClick || rect.width === 0) return;
     const fraction = (event.clientX - gesture.offset_px - rect.left) / rect.width;
-    move(gesture, lrAt(fraction, axisOf(model)));
+    move(gesture, lrAt(fraction, source.axis()));
   }
 
   function onPointerUp(event: PointerEvent): void {
@@ -194,7 +224,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   function onKeyDown(event: KeyboardEvent): void {
     if (isInert() || isModified(event)) return;
     const isCommit = (event.key === "Enter" || event.key === " ") && !event.shiftKey;
-    const axis = axisOf(model);
+    const axis = source.axis();
     const rounded = lrNow();
     const from = pickAt(unrounded, axis) === rounded ? unrounded : rounded;
     const lr = lrAfterKey(event.key, event.shiftKey, from, axis);
@@ -239,51 +269,37 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   function onModelChange(): void {
     if (isWriting) return;
     // Kept up to date, so that Escape returns to where the kernel has since put the marker.
-    if (gesture !== null && model.get("lr") !== gesture.lr)
-      gesture.before = number(model.get("lr"));
+    if (gesture !== null && model.get(source.place) !== gesture.lr)
+      gesture.before = number(model.get(source.place));
     placeClicked();
     draw();
   }
 
+  let shownTicks = "";
   function onAxis(): void {
-    const margin = (model.get("margin") ?? {}) as Record<string, unknown>;
-    for (const side of ["top", "right", "bottom", "left"]) {
-      plot.style.setProperty(`--lrf-${side}`, `${number(margin[side]) || 0}px`);
+    const axis = source.axis();
+    const margins = ["top", "right", "bottom", "left"].map((side) => source.margin(side) || 0);
+    const now = JSON.stringify([axis, source.ticks(), margins, ticks.clientWidth]);
+    if (now === shownTicks) return;
+    shownTicks = now;
+    for (const [i, side] of ["top", "right", "bottom", "left"].entries()) {
+      plot.style.setProperty(`--lrf-${side}`, `${margins[i]}px`);
     }
-    drawTicks(ticks, model.get("ticks"), axisOf(model), (lr) => {
-      if (isInert()) return;
-      clicked = lr;
-      placeClicked();
-    });
+    drawTicks(ticks, source.ticks(), axis, place);
+  }
+
+  function place(lr: number): void {
+    if (isInert()) return;
+    clicked = lr;
+    placeClicked();
   }
 
   /** Not while a pick is pending: the kernel would move the marker back to it. */
   function placeClicked(): void {
     if (clicked === null || isPending(model)) return;
-    write({ lr: clicked, kind: "candidate" });
+    write({ [source.place]: clicked, kind: "candidate" });
     clicked = null;
     send();
-    draw();
-  }
-
-  // Several pages may show this finder. Only the one that was clicked should answer.
-  let wasClicked = false;
-  function onAnyClick(event: MouseEvent): void {
-    const root = el.closest(".lrf-finder");
-    wasClicked = root?.contains(event.target as Node) ?? false;
-  }
-
-  function onMessage(content?: unknown): void {
-    if (wasClicked) void answer((content ?? {}) as Request);
-  }
-
-  // The model proxy passed to `render` hides `comm_live`, but `this` is the view, whose model has
-  // it. It becomes false when the kernel is restarted.
-  function onCommLive(this: unknown): void {
-    const view = this as { model?: { comm_live?: boolean } } | undefined;
-    isDead = view?.model?.comm_live !== true;
-    if (isDead) gesture = null;
-    showGone(el, isDead);
     draw();
   }
 
@@ -297,36 +313,52 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   handle.addEventListener("keyup", onKeyUp, { signal });
   handle.addEventListener("blur", onBlur, { signal });
   window.addEventListener("keydown", onAnyKeyDown, { signal, capture: true });
-  listen(
-    model,
-    DRAWN_TRAITS.map((name) => `change:${name}`),
-    onModelChange,
-    signal,
-  );
-  const axisTraits = ["ticks", "low", "high", "scale", "margin"].map((name) => `change:${name}`);
-  listen(model, axisTraits, onAxis, signal);
-  listen(model, ["msg:custom"], onMessage, signal);
-  document.addEventListener("click", onAnyClick, { signal, capture: true });
-  listen(model, ["comm_live_update"], onCommLive, signal);
-  whenChartIsThere(el, signal, () => {
-    if (model.get("ready") === true) return;
-    model.set("ready", true);
-    model.save_changes();
-  });
+  listen(model, changes(...DRAWN_TRAITS, ...source.drawn), onModelChange, signal);
+  listen(model, changes(...source.ticked), onAxis, signal);
   draw();
   onAxis();
   whenResized(ticks, signal, onAxis);
-  // In a notebook opened without its kernel, the rest of the finder is rendered after this.
-  if (isDead) setTimeout(() => showGone(el, isDead), 0);
 
-  return () => {
-    // The marker may be removed in the middle of a gesture, for example when its cell runs again.
-    cancel();
-    if (timer !== undefined) send();
-    controller.abort();
-    plot.remove();
-    el.classList.remove("lrf-marker");
+  return {
+    dead(now) {
+      isDead = now;
+      if (isDead) gesture = null;
+      draw();
+    },
+    pick() {
+      if (!isInert()) commit(lrNow());
+    },
+    place,
+    remove() {
+      // It may be removed in the middle of a gesture, for example when its cell runs again.
+      cancel();
+      if (timer !== undefined) send();
+      controller.abort();
+      plot.remove();
+      el.classList.remove("lrf-marker");
+    },
   };
 }
 
-export default { initialize, render };
+function build(el: HTMLElement) {
+  el.classList.add("lrf-marker");
+  const plot = make("div", "lrf-plot", el);
+  const ticks = make("div", "lrf-ticks", plot);
+  ticks.setAttribute("aria-hidden", "true");
+  const handle = make("div", "lrf-handle", plot);
+  handle.setAttribute("role", "slider");
+  handle.setAttribute("aria-label", "learning rate");
+  handle.setAttribute("aria-orientation", "horizontal");
+  handle.dataset["lmSuppressShortcuts"] = "true";
+  make("div", "lrf-line", handle);
+  make("div", "lrf-knob", handle);
+  const box = make("div", "lrf-label", handle);
+  const label = {
+    left: make("span", "lrf-beyond", box),
+    name: make("span", "lrf-name", box),
+    number: make("span", "lrf-number", box),
+    right: make("span", "lrf-beyond", box),
+  };
+  const loss = make("div", "lrf-loss", handle);
+  return { plot, ticks, handle, label, loss };
+}

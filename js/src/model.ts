@@ -1,47 +1,92 @@
-/** Typed access to the marker's model; the values that come from it are not trusted. */
+/** Typed access to a widget's model. The values that come from it are not trusted. */
 
-import type { Kind } from "./format.ts";
-import type { Axis, Curve } from "./geometry.ts";
-
-/** The part of the model that the marker uses; listeners are called with the view as `this`. */
+/** The part of a model that we use; listeners are called with the view as `this`. */
 export interface Model {
   get(name: string): unknown;
   set(name: string, value: unknown): void;
   save_changes(): void;
   on(name: string, callback: (content?: unknown) => void): void;
   off(name: string, callback: (content?: unknown) => void): void;
+  send?(content: unknown): void;
+  widget_manager?: { get_model?(id: string): Promise<unknown> | undefined };
 }
 
-export function axisOf(model: Model): Axis {
-  const scale = model.get("scale") === "linear" ? "linear" : "log";
-  return { low: number(model.get("low")), high: number(model.get("high")), scale };
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** Two arrays of the same length. */
+export interface Line {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
 }
 
-/** What the number stands for; whether a candidate is weak is a separate trait. */
-export function kindOf(model: Model): Kind {
-  const kind = model.get("kind") as Kind;
-  return kind === "candidate" && model.get("weak") === true ? "weak" : kind;
+const NOTHING = new Float64Array();
+export const NO_LINE: Line = { x: NOTHING, y: NOTHING };
+
+export function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
-/** The curve whose loss is shown at the marker; both arrays are empty if there is none. */
-export function curveOf(model: Model): Curve {
-  return { lrs: numbers(model.get("curve_lrs")), losses: numbers(model.get("curve_losses")) };
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
-/** The curve is needed at every pointer movement, so each buffer is decoded only once. */
-const read = new WeakMap<DataView, Float64Array>();
+export function text(value: unknown): string {
+  return typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
+}
 
-/** Decode bytes from the kernel: little-endian doubles, at any offset in their buffer. */
-function numbers(value: unknown): Float64Array {
-  if (!(value instanceof DataView)) return new Float64Array();
+export function number(value: unknown): number {
+  return typeof value === "number" ? value : Number.NaN;
+}
+
+/** A number, or null if it is none. */
+export function maybe(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+export function pair(value: unknown): readonly [number, number] | null {
+  const [low, high] = list(value).map(maybe);
+  return low === undefined || low === null || high === undefined || high === null
+    ? null
+    : [low, high];
+}
+
+/** Equal bytes give the same array, so that lines can be compared by identity. */
+const read = new WeakMap<object, Float64Array>();
+
+/** Decode numbers from the kernel: little-endian doubles at any offset, or a plain array. */
+export function numbers(value: unknown): Float64Array {
+  if (value instanceof Float64Array) return value;
+  if (typeof value !== "object" || value === null) return NOTHING;
   let found = read.get(value);
   if (found === undefined) {
-    found = Float64Array.from({ length: value.byteLength >> 3 }, (_, i) =>
-      value.getFloat64(8 * i, true),
-    );
+    found = decode(value);
     read.set(value, found);
   }
   return found;
+}
+
+function decode(value: object): Float64Array {
+  if (value instanceof ArrayBuffer) return decode(new DataView(value));
+  if (value instanceof DataView) {
+    const length = value.byteLength >> 3;
+    return Float64Array.from({ length }, (_, i) => value.getFloat64(8 * i, true));
+  }
+  if (!Array.isArray(value) && !ArrayBuffer.isView(value)) return NOTHING;
+  return Float64Array.from(value as ArrayLike<unknown>, number);
+}
+
+const lines = new WeakMap<Float64Array, Line>();
+
+export function lineOf(value: unknown): Line {
+  const x = numbers(fields(value)["x"]);
+  const y = numbers(fields(value)["y"]);
+  if (x.length === 0 || x.length !== y.length) return NO_LINE;
+  let line = lines.get(y);
+  if (line?.x !== x) {
+    line = { x, y };
+    lines.set(y, line);
+  }
+  return line;
 }
 
 /** Whether a pick has been sent that the kernel has not acknowledged. */
@@ -50,16 +95,12 @@ export function isPending(model: Model): boolean {
 }
 
 export function commitNumber(model: Model): number {
-  return number((model.get("commit") as { n?: unknown } | undefined)?.n) || 0;
-}
-
-export function number(value: unknown): number {
-  return typeof value === "number" ? value : Number.NaN;
+  return number(fields(model.get("commit"))["n"]) || 0;
 }
 
 export function listen(
   model: Model,
-  names: string[],
+  names: readonly string[],
   callback: (content?: unknown) => void,
   signal: AbortSignal,
 ): void {
@@ -67,4 +108,8 @@ export function listen(
     model.on(name, callback);
     signal.addEventListener("abort", () => model.off(name, callback));
   }
+}
+
+export function changes(...names: string[]): string[] {
+  return names.map((name) => `change:${name}`);
 }

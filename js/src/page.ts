@@ -1,60 +1,139 @@
-/** Requests from the kernel to the page: save text as a file, or copy it to the clipboard. */
+/** The whole finder: its parts, from top to bottom, and what they share. */
 
-const PIXELS_PER_POINT = 2;
+import { addCandidates } from "./candidates.ts";
+import { MARGIN } from "./chart.ts";
+import { guardKeys, make } from "./dom.ts";
+import { answerIfClicked } from "./downloads.ts";
+import { isDisconnected, type Kernel, showKernel, watchKernel } from "./kernel.ts";
+import { addLegend } from "./legend.ts";
+import { addMarker, type Marker } from "./marker.ts";
+import { changes, listen, type Model } from "./model.ts";
+import type { Page } from "./parts.ts";
+import { addPick } from "./pick.ts";
+import { addReplay } from "./replay.ts";
+import { addSaving } from "./saving.ts";
+import { pictureOf } from "./scene.ts";
+import { addSettings } from "./settings.ts";
+import { axisOf, curveOf, kindOf, readingOf } from "./state.ts";
+import { addStatus, type Status } from "./status.ts";
+import { addSurface } from "./surface.ts";
+import { addFold, addToolbar } from "./toolbar.ts";
+import { addTrials } from "./trials.ts";
 
-/** A message from the kernel; its fields are not trusted. */
-export interface Request {
-  readonly download?: unknown;
-  readonly type?: unknown;
-  readonly copy?: unknown;
-  readonly text?: unknown;
-}
+const ADOPT_EVERY_MS = 20;
 
-export async function answer(request: Request): Promise<void> {
-  if (typeof request.copy === "string") await copy(request.copy);
-  else if (typeof request.download === "string") {
-    const text = String(request.text ?? "");
-    const isPicture = request.type === "image/png";
-    const blob = isPicture ? await bitmap(text) : new Blob([text], { type: String(request.type) });
-    save(blob, request.download);
-  }
-}
+export function renderPage(model: Model, el: HTMLElement): () => void {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const findRoot = () => el.parentElement?.closest<HTMLElement>(".lrf-finder") ?? el;
+  const parts = make("div", "lrf-parts");
 
-function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** Rasterize an SVG picture as an image, so that no script in it can run. */
-async function bitmap(svg: string): Promise<Blob> {
-  const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
-  await image.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = image.naturalWidth * PIXELS_PER_POINT;
-  canvas.height = image.naturalHeight * PIXELS_PER_POINT;
-  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  return await new Promise((resolve, reject) => {
-    canvas.toBlob(
-      (blob) => (blob ? resolve(blob) : reject(new Error("the picture could not be encoded"))),
-      "image/png",
-    );
+  const when: Page["when"] = (names, show) => {
+    listen(model, changes(...names), show, signal);
+    show();
+  };
+  let status: Status | undefined;
+  const page: Page = {
+    ...{ model, signal, when },
+    send: (content) => model.send?.(content),
+    refuse: (why) => status?.refuse(why),
+  };
+  let marker: Marker;
+  const { folds, bar } = addToolbar(page, parts);
+  const settings = addSettings(page, parts);
+  const saving = addSaving(page, parts);
+  const stage = make("div", "lrf-stage", parts);
+  const overlay = make("div", "", parts);
+  const pick = addPick(page, parts, () => marker);
+  addCandidates(
+    page,
+    parts,
+    () => marker,
+    () => {
+      setUp.open(true);
+      settings.trainSteps.focus();
+    },
+  );
+  status = addStatus(page, parts);
+  addLegend(page, parts);
+  let tryOut: { open(isOpen: boolean): void } | undefined;
+  let isTrying = false;
+  const trials = addTrials(page, parts, () => {
+    isTrying = true;
+    tryOut?.open(true);
   });
-}
+  const setUp = addFold(page, folds, settings.panel, [
+    "Set up",
+    "sliders",
+    "Range, number of points and repeats of the next run; length of the training",
+  ]);
+  tryOut = addFold(page, folds, trials, [
+    "Try",
+    "flask",
+    "Train a few hundred steps with each of several learning rates and compare",
+  ]);
+  tryOut.open(isTrying);
+  addFold(page, folds, saving, [
+    "Save",
+    "save",
+    "Save the chart as a picture, or the runs as a table",
+  ]);
 
-async function copy(text: string): Promise<void> {
-  // The clipboard API is not available on a page without HTTPS or without the focus.
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const box = document.createElement("textarea");
-    box.value = text;
-    document.body.append(box);
-    box.select();
-    document.execCommand("copy");
-    box.remove();
+  const stays = [...parts.children];
+  el.classList.add("lrf-page");
+  el.append(...stays);
+
+  marker = addMarker(model, overlay, {
+    place: "position",
+    drawn: ["chart", "position", "reading"],
+    ticked: ["chart", "reading"],
+    axis: () => axisOf(model),
+    kind: () => kindOf(model, readingOf(model).weak),
+    curve: () => curveOf(model),
+    ticks: () => Object.fromEntries(readingOf(model).candidates),
+    margin: (side) => MARGIN[side as keyof typeof MARGIN],
+    shown: (lr) => pick.at(lr),
+  });
+
+  const surface = addSurface(model, stage, findRoot, signal);
+  let kernel: Kernel = "live";
+  const draw = () => {
+    surface.draw(pictureOf(model, replay.cut()));
+    overlay.classList.toggle("lrf-away", replay.cut() !== null);
+  };
+  const replay = addReplay(page, bar, draw);
+  when(["chart", "repeats", "runs", "reading"], draw);
+
+  const isLive = !isDisconnected(el) && typeof model.send === "function";
+  guardKeys(el, signal);
+  answerIfClicked(model, findRoot, signal);
+  watchKernel(model, isLive, signal, (now) => {
+    kernel = now;
+    marker.dead(kernel !== "live");
+    showKernel(findRoot(), kernel);
+    replay.offer(kernel === "static");
+  });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  adopt();
+  page.send({ hello: 1 });
+
+  /** Be the finder's box, unless there is one around, which may come after this has returned. */
+  function adopt(): void {
+    if (!el.isConnected) {
+      timer = setTimeout(adopt, ADOPT_EVERY_MS);
+      return;
+    }
+    const isRoot = findRoot() === el;
+    el.classList.toggle("lrf-finder", isRoot);
+    if (kernel !== "live") showKernel(findRoot(), kernel);
   }
+
+  return () => {
+    marker.remove();
+    clearTimeout(timer);
+    controller.abort();
+    for (const element of stays) element.remove();
+    el.querySelector(":scope > .lrf-gone-note")?.remove();
+    el.classList.remove("lrf-page", "lrf-finder", "lrf-gone", "lrf-static", "lrf-draws");
+  };
 }

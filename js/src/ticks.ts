@@ -52,11 +52,3 @@ export function layOut(places_px: readonly number[]): { level: number; aside_px:
     return { level, aside_px: at_px - place_px };
   });
 }
-
-/** Calls `callback` as soon as the size of the box is known, and whenever it changes. */
-export function whenResized(box: HTMLElement, signal: AbortSignal, callback: () => void): void {
-  if (typeof ResizeObserver === "undefined") return;
-  const observer = new ResizeObserver(callback);
-  observer.observe(box);
-  signal.addEventListener("abort", () => observer.disconnect());
-}

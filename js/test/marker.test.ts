@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import marker from "../src/marker.ts";
+import marker from "../src/index.ts";
 import type { Model } from "../src/model.ts";
 
 type Listener = (this: unknown, content?: unknown) => void;
@@ -240,7 +240,7 @@ describe("the loss at the marker", () => {
     expect(view.aria("valuetext")).toBe("1.00e-01");
   });
 
-  test.each([null, undefined, "abc", [1, 2], {}])("is not there for %j", (nonsense) => {
+  test.each([null, undefined, "abc", [1], {}])("is not there for %j", (nonsense) => {
     const view = show(new FakeModel({ ...CURVE, curve_losses: nonsense }));
     expect(view.loss()).toBe("");
   });

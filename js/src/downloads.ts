@@ -1,0 +1,80 @@
+/** Requests from the kernel to the page: save text as a file, or copy it to the clipboard. */
+
+import { listen, type Model } from "./model.ts";
+
+const PIXELS_PER_POINT = 2;
+
+/** A message from the kernel; its fields are not trusted. */
+interface Request {
+  readonly download?: unknown;
+  readonly type?: unknown;
+  readonly copy?: unknown;
+  readonly text?: unknown;
+}
+
+/** Several pages may show this finder. Only the one that was clicked last answers. */
+export function answerIfClicked(
+  model: Model,
+  findRoot: () => Element | null,
+  signal: AbortSignal,
+): void {
+  let wasClicked = false;
+  const onAnyClick = (event: MouseEvent) => {
+    const root = findRoot();
+    wasClicked = root !== null && event.composedPath().includes(root);
+  };
+  const onMessage = (content?: unknown) => {
+    if (wasClicked) void answer((content ?? {}) as Request);
+  };
+  document.addEventListener("click", onAnyClick, { signal, capture: true });
+  listen(model, ["msg:custom"], onMessage, signal);
+}
+
+async function answer(request: Request): Promise<void> {
+  if (typeof request.copy === "string") await copy(request.copy);
+  else if (typeof request.download === "string") {
+    const text = String(request.text ?? "");
+    const isPicture = request.type === "image/png";
+    const blob = isPicture ? await bitmap(text) : new Blob([text], { type: String(request.type) });
+    save(blob, request.download);
+  }
+}
+
+function save(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Rasterize an SVG picture as an image, so that no script in it can run. */
+async function bitmap(svg: string): Promise<Blob> {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = image.naturalWidth * PIXELS_PER_POINT;
+  canvas.height = image.naturalHeight * PIXELS_PER_POINT;
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return await new Promise((resolve, reject) => {
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error("the picture could not be encoded"))),
+      "image/png",
+    );
+  });
+}
+
+export async function copy(text: string): Promise<void> {
+  // The clipboard API is not available on a page without HTTPS or without the focus.
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const box = document.createElement("textarea");
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  }
+}

@@ -1,0 +1,63 @@
+/** Whether there is a kernel behind the page, and what the page says if there is none. */
+
+import { hide, make } from "./dom.ts";
+import { listen, type Model } from "./model.ts";
+
+/** "gone": there was a kernel. "static": there never was one, as on a saved page. */
+export type Kernel = "live" | "gone" | "static";
+
+const NOTES = {
+  gone: "The kernel is gone; this is the last state. Run the cell again.",
+  static: "A saved page: nothing can be run here.",
+};
+
+/** Whether ipywidgets has marked this view as one without a kernel. */
+export function isDisconnected(el: HTMLElement): boolean {
+  return el.classList.contains("jupyter-widgets-disconnected");
+}
+
+export function watchKernel(
+  model: Model,
+  isLive: boolean,
+  signal: AbortSignal,
+  changed: (kernel: Kernel) => void,
+): void {
+  let kernel: Kernel = isLive ? "live" : "static";
+  // The model proxy passed to `render` hides `comm_live`, but `this` is the view, whose model has
+  // it. It becomes false when the kernel is restarted.
+  function onCommLive(this: unknown): void {
+    const view = this as { model?: { comm_live?: boolean } } | undefined;
+    if (view?.model?.comm_live === true) kernel = "live";
+    else if (kernel === "live") kernel = "gone";
+    changed(kernel);
+  }
+  listen(model, ["comm_live_update"], onCommLive, signal);
+  if (kernel !== "live") changed(kernel);
+}
+
+/**
+ * Say that nothing works, and put everything out of reach but what is marked as working.
+ *
+ * The note is a child of the finder's box, so that it is not out of reach itself.
+ */
+export function showKernel(root: HTMLElement, kernel: Kernel): void {
+  const isAlive = kernel === "live";
+  let note = root.querySelector<HTMLElement>(":scope > .lrf-gone-note");
+  for (const child of root.children) {
+    if (child !== note) child.toggleAttribute("inert", kernel === "gone");
+  }
+  root.classList.toggle("lrf-gone", kernel === "gone");
+  root.classList.toggle("lrf-static", kernel === "static");
+  if (isAlive) {
+    note?.remove();
+    return;
+  }
+  if (note === null) {
+    note = make("div", "lrf-gone-note");
+    note.setAttribute("role", "status");
+    root.prepend(note);
+  }
+  hide(note, false);
+  // A live region is announced only if its text changes after it was added to the page.
+  note.textContent = NOTES[kernel];
+}

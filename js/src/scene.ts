@@ -1,0 +1,62 @@
+/** What the chart of a finder shows, whoever draws it. */
+
+import type { Scene, Stroke } from "./chart.ts";
+import { CURRENT, look } from "./lines.ts";
+import { type Line, type Model, NO_LINE } from "./model.ts";
+import { exponent, general, lossTicks, lrTicks } from "./scales.ts";
+import { type ChartState, chartOf, type Run, readingOf, repeatsOf, runsOf } from "./state.ts";
+
+export interface Picture {
+  readonly chart: ChartState;
+  readonly repeats: readonly Line[];
+  /** The runs that are drawn behind the current one. */
+  readonly others: readonly Run[];
+  readonly band: readonly [number, number] | null;
+}
+
+/** Read everything, or only the first `cut` points of the current run. */
+export function pictureOf(model: Model, cut: number | null): Picture {
+  const chart = chartOf(model);
+  const others = runsOf(model).filter((run) => run.shown && !run.current);
+  const repeats = repeatsOf(model);
+  if (cut === null) return { chart, repeats, others, band: readingOf(model).band };
+  const last = chart.dots.x[cut - 1] ?? Number.NEGATIVE_INFINITY;
+  const behind = chart.line.x.findIndex((lr) => lr > last);
+  const dots = slice(chart.dots, cut);
+  const line = slice(chart.line, behind < 0 ? chart.line.x.length : behind);
+  return { chart: { ...chart, dots, line }, repeats: [], others, band: null };
+}
+
+function slice({ x, y }: Line, count: number): Line {
+  return count > 0 ? { x: x.subarray(0, count), y: y.subarray(0, count) } : NO_LINE;
+}
+
+export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
+  const { low, high, scale } = chart.x;
+  const log = scale === "log";
+  const [least, most] = chart.y ?? [0, 1];
+  const strokes: Stroke[] = [
+    ...others.map((run) => {
+      const { colour, dashes } = look(run.style);
+      return { key: `run ${run.key}`, line: run.line, colour, dashes, width: 2 };
+    }),
+    ...repeats.map((line, i) => ({
+      ...{ key: `repeat ${i}`, line, colour: CURRENT, width: 1, opacity: 0.35 },
+    })),
+    { key: "dots", line: chart.dots, colour: CURRENT, width: 4.2, opacity: 0.65, dots: true },
+    { key: "line", line: chart.line, colour: CURRENT, width: 2.5 },
+  ];
+  return {
+    x: {
+      ...{ low, high, log, ticks: (width_px) => lrTicks(low, high, log, width_px) },
+      format: log ? exponent : (lr) => general(lr, 2),
+    },
+    y: chart.y && {
+      ...{ low: least, high: most, log: chart.yLog },
+      ticks: () => lossTicks(least, most, chart.yLog),
+      format: (loss) => general(loss, 6),
+    },
+    band,
+    strokes,
+  };
+}
