@@ -29,6 +29,7 @@ class JupyterDisplay:
         self._lock = lock
         self._figure: Figure | None = None
         self._box: Any = None
+        self._missing: Any = None
 
     def box(self) -> Any:
         """Return the box, or the page alone if there is no bqplot."""
@@ -64,7 +65,7 @@ class JupyterDisplay:
                     part.layout.close()
                     part.close()
                 self._missing.style.close()
-            self._figure = self._box = None
+            self._figure = self._box = self._missing = None
 
 
 def _late(text: str) -> str:
