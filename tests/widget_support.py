@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
 import numpy as np
+from comm.base_comm import BaseComm
 from IPython.core.events import EventManager
 
 from lrfinder_widget import LRFinder
@@ -129,39 +131,78 @@ def while_held(gate: Gate, finder: LRFinder, act: Callable[[], Any]) -> Any:
     return finish()
 
 
-# What a person sees and does; the page's side of it is `set_state`, as a message from it would be.
+# What a person sees and does. A message of the page goes the way of a real one, through the comm.
 
 
-def status(finder: LRFinder) -> str:
-    return finder._presenter.view.controls.status.value
+def page_sends(finder: LRFinder, content: Any) -> None:
+    """Give a finder a message of its page."""
+    data = {"method": "custom", "content": content}
+    finder._handle_msg({"content": {"data": data}, "buffers": []})
 
 
-def written(finder: LRFinder) -> str:
-    return finder._presenter.view.controls.written.value
+def page_writes(finder: LRFinder, **state: Any) -> None:
+    """Give a finder values that its page has written."""
+    data = {"method": "update", "state": state}
+    finder._handle_msg({"content": {"data": data}, "buffers": []})
 
 
-def box(finder: LRFinder) -> str:
-    return finder._presenter.view.controls.number.value
+def click(finder: LRFinder, name: str) -> None:
+    page_sends(finder, {"click": name})
+
+
+def fill(finder: LRFinder, **boxes: Any) -> None:
+    """Type into the boxes of the page."""
+    page_sends(finder, {"set": boxes})
 
 
 def type_in(finder: LRFinder, text: str) -> None:
-    finder._presenter.view.controls.number.set_state({"value": text})
+    """Type into the number box."""
+    page_sends(finder, {"type": text})
+
+
+def status(finder: LRFinder) -> str:
+    return finder.status["text"]
+
+
+def problem(finder: LRFinder) -> str:
+    """What the last click ran into."""
+    return finder.status["problem"]
+
+
+def written(finder: LRFinder) -> str:
+    return finder.picked["text"]
+
+
+def is_picked(finder: LRFinder) -> bool:
+    """Whether the page says that a learning rate has been picked."""
+    shown = finder.picked
+    assert bool(shown["about"]) == bool(shown["code"])
+    return bool(shown["about"])
 
 
 def drag(finder: LRFinder, lr: float, *, released: bool = True) -> None:
-    start = finder._presenter.view.marker.lr
-    finder._presenter.view.marker.set_state({"lr": lr, "moving_from": None if released else start})
+    page_writes(finder, position=lr, moving_from=None if released else finder.position)
+
+
+def go_to(finder: LRFinder, rule: str) -> None:
+    """Click the candidate of a rule, or its tick."""
+    page_writes(finder, position=finder.reading["candidates"][rule], kind="candidate")
 
 
 _commits = itertools.count(1)
 
 
 def commit(finder: LRFinder, lr: float) -> None:
-    finder._presenter.view.marker.set_state({"lr": lr, "commit": {"lr": lr, "n": next(_commits)}})
+    page_writes(finder, position=lr, commit={"lr": lr, "n": next(_commits)})
+
+
+def use(finder: LRFinder) -> None:
+    """Click the button that picks where the marker stands."""
+    commit(finder, finder.position)
 
 
 def marker(finder: LRFinder) -> tuple[float, str]:
-    return finder._presenter.view.marker.lr, finder._presenter.view.marker.kind
+    return finder.position, finder.kind
 
 
 def finished(finder: LRFinder) -> LRFinder:
@@ -174,10 +215,64 @@ def candidate(finder: LRFinder) -> float:
     return lr
 
 
+Points = tuple[list[float], list[float]]
+
+
+def points(line: dict[str, bytes]) -> Points:
+    """The x and the y of a line as the page is sent it."""
+    return unpacked(line["x"]), unpacked(line["y"])
+
+
+def unpacked(data: bytes) -> list[float]:
+    return np.frombuffer(data, "<f8").tolist()
+
+
 def behind(finder: LRFinder) -> list[list[float]]:
-    """What is drawn behind the current run."""
-    return [line.x.tolist() for line in finder._presenter.view.chart._others.values()]
+    """The learning rates of what is drawn behind the current run."""
+    shown = [run for run in finder.runs if run["shown"] and not run["current"]]
+    hidden = [run for run in finder.runs if run not in shown]
+    assert not any(run["line"] for run in hidden)
+    return [points(run["line"])[0] for run in shown]
 
 
 def number_of_widgets() -> int:
     return len(ipywidgets.widgets.widget._instances)
+
+
+class Wire:
+    """A page that is no page: keeps what the models send, message by message, as it is sent."""
+
+    def __init__(self) -> None:
+        self.opened: list[dict[str, Any]] = []
+        self.updates: list[dict[str, Any]] = []
+        self.custom: list[Any] = []
+        self.bytes = 0
+
+    def connect(self, **options: Any) -> BaseComm:
+        wire = self
+
+        class Connection(BaseComm):
+            def publish_msg(
+                self, msg_type: str, data: Any = None, buffers: Any = None, **rest: Any
+            ) -> None:
+                # The browser's parser knows no NaN, and the socket no half of a surrogate pair.
+                text = json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
+                wire.bytes += len(text) + sum(len(bytes(b)) for b in buffers or [])
+                data = json.loads(text)
+                for path, buffer in zip(data.get("buffer_paths", []), buffers or [], strict=True):
+                    *way, last = path
+                    inner = data["state"]
+                    for key in way:
+                        inner = inner[key]
+                    if isinstance(inner, list):  # where None stands for it
+                        inner[last] = bytes(buffer)
+                    else:
+                        inner.setdefault(last, bytes(buffer))
+                if msg_type == "comm_open":
+                    wire.opened.append(data.get("state", {}))
+                elif data.get("method") == "update":
+                    wire.updates.append(data["state"])
+                elif data.get("method") == "custom":
+                    wire.custom.append(data["content"])
+
+        return Connection(**options)

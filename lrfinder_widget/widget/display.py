@@ -31,6 +31,7 @@ class JupyterDisplay:
         self._lock = lock
         self._figure: Figure | None = None
         self._box: Any = None
+        self._missing: Any = None
 
     def box(self) -> Any:
         """Return the box, or the page alone if there is no bqplot."""
@@ -53,8 +54,8 @@ class JupyterDisplay:
         A front end may open one for each model of each page; the kernel can hold about 250, and
         takes no message of a page that gets none. The next page draws the chart by itself.
         """
-        if self._figure is not None and _subshells() >= _MANY_SUBSHELLS:
-            with self._lock:
+        with self._lock:
+            if self._figure is not None and _subshells() >= _MANY_SUBSHELLS:
                 self._page.show(figure={})
                 self._box.children = (self._page,)
                 self._close_all_but_box()
@@ -83,7 +84,7 @@ class JupyterDisplay:
             self._figure.close()
             for part in (self._missing.style, self._missing.layout, self._missing):
                 part.close()
-            self._figure = None
+            self._figure = self._missing = None
 
 
 def _subshells() -> int:

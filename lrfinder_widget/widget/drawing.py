@@ -24,6 +24,9 @@ OTHER_POINTS = 400
 LARGEST = 1e100
 """The largest loss that is drawn; beyond it, the page's arithmetic overflows."""
 
+SMALLEST = 1e-300
+"""The lower end of a logarithmic loss axis is no lower; below, numbers lose their digits."""
+
 
 @dataclass(frozen=True)
 class Looks:
@@ -88,8 +91,8 @@ def limits(losses: Array, smooth: Array, *, log: bool) -> tuple[float, float] | 
         return None
     if not log:
         return loss_limits(losses, smooth)
-    low, high = loss_limits(np.log10(losses), np.log10(smooth))
-    return 10.0 ** max(low, -300), 10.0 ** min(high, 300)
+    low, high = loss_limits(*(np.log10(np.maximum(y, SMALLEST)) for y in (losses, smooth)))
+    return max(10.0**low, SMALLEST), 10.0**high
 
 
 def packed(x: Array, y: Array) -> Line:

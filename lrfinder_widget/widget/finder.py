@@ -118,10 +118,11 @@ class LRFinder(Exports, Page):
             preserve=preserve,
             device=device,
         )
-        super().__init__()
+        target = Variable(variable, namespace)
+        super().__init__()  # once nothing is refused any more: ipywidgets keeps what it has made
         self.cell = current_cell()
         self._session = Session(task, plan, planned)
-        self._presenter = Presenter(self, self._session, Variable(variable, namespace))
+        self._presenter = Presenter(self, self._session, target)
         self._picker = self._presenter.picker
         Clicks(self, self, self._session, self._presenter)
         self._presenter.redraw()

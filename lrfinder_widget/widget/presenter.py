@@ -280,6 +280,8 @@ class Presenter:
 
     def _picked(self) -> None:
         self._undo = None  # the next click applies the new pick
+        with self._lock:  # also once it is closed
+            self._page.show(lr=self.picker.lr)
         self.redraw()
 
     # -- in and out -------------------------------------------------------------------------------

@@ -104,13 +104,15 @@ def test_the_finder_and_its_status_line_say_it() -> None:
     finder = LRFinder(**setup(), **RUN, variable=None)
     assert finder.unrestored == ()
     finder.start().wait(WAIT_S)
-    status = finder._presenter.view.controls.status.value
+    status = finder.status["text"]
     assert finder.unrestored == (DIFFERS,)
-    assert NOT_ALL + DIFFERS in status
+    assert NOT_ALL.strip() in status
+    assert finder.status["unrestored"] == [DIFFERS]
     assert "Everything has been restored." not in status
     finder.compare([1e-3, 1e-2], steps=10).wait(WAIT_S)
     assert finder.unrestored == (DIFFERS,)
-    assert NOT_ALL + DIFFERS in finder._presenter.view.trials.text.value
+    assert NOT_ALL.strip() in finder.trials["text"]
+    assert finder.trials["unrestored"] == [DIFFERS]
     finder.close()
     assert finder.unrestored == (DIFFERS,)
 
@@ -121,7 +123,8 @@ def test_nothing_is_said_if_all_is_as_it_was() -> None:
     finder = LRFinder(model, sgd_momentum(model), loader(), CE, **RUN, variable=None)
     finder.start().wait(WAIT_S)
     assert finder.unrestored == ()
-    assert "Everything has been restored." in finder._presenter.view.controls.status.value
+    assert "Everything has been restored." in finder.status["text"]
+    assert finder.status["unrestored"] == []
     finder.close()
 
 
@@ -138,9 +141,11 @@ def test_a_restore_that_fails_is_not_called_a_restore() -> None:
     finder = LRFinder(**{**setup(), "preserve": [Broken()]}, **RUN, variable=None).start()
     with pytest.raises(OSError, match="disk is full"):
         finder.wait(WAIT_S)
-    status = finder._presenter.view.controls.status.value
+    status = finder.status["text"]
     assert finder.unrestored == (FAILED,)
-    assert f"Failed after 5 steps. {NOT_ALL}{FAILED}" in status
+    assert f"Failed after 5 steps. {NOT_ALL}" in status
+    assert "OSError: the disk is full" in status
+    assert finder.status["unrestored"] == [FAILED]
     assert "; everything has been restored" not in status
     finder.close()
 

@@ -216,9 +216,10 @@ def test_a_finder_takes_them_too_and_says_what_they_show() -> None:
     assert found.baseline is not None
     assert expected.baseline is not None
     assert found.baseline.tolist() == expected.baseline.tolist()
-    assert "as is common for a trained model" in finder._presenter.view.trials.text.value
-    assert "starting weights" in finder._presenter.view.trials.legend.value
-    assert [len(line.x) for line in finder._presenter.view.trials.figure.marks] == [20, 20, 20]
+    assert "as is common for a trained model" in finder.trials["text"]
+    assert finder.trials["lines"][-1]["name"] == "starting weights"
+    lengths = [len(one["line"]["y"]) for one in finder.trials["lines"]]
+    assert lengths == [20 * 8] * 3  # a float64 for each step
     finder.close()
 
 

@@ -538,7 +538,7 @@ def test_the_widget_says_so() -> None:
     model, optimizer = trained(rprop)
     finder = LRFinder(model, optimizer, loader(), CE, variable=None).start().wait(20)
     assert (finder.state, finder.reason) == (State.FINISHED, "no-effect")
-    status = finder._presenter.view.controls.status.value
+    status = finder.status["text"]
     assert "Ended after 2 of 100 steps. Everything has been restored." in status
     assert "The learning rate has no effect" in status
     with pytest.raises(RuntimeError, match="no effect"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import linear, loader
 from torch import nn
-from widget_support import DESCENT, RISE, Script, finished
+from widget_support import DESCENT, RISE, Script, fill, finished
 
 from lrfinder_widget import LRFinder
 
@@ -138,7 +138,7 @@ def test_without_a_length_there_is_no_schedule(make: Any) -> None:
     finder = finished(make(namespace={}))
     with pytest.raises(RuntimeError, match="enter it in Set up, or pass train_steps="):
         finder.schedule_code("cosine")
-    finder._presenter.view.setup.train_steps.value = "300"
+    fill(finder, train_steps="300")
     assert "T_max=300" in finder.schedule_code("cosine")
 
 

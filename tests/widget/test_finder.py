@@ -16,8 +16,10 @@ from widget_support import (
     Gate,
     Script,
     Shell,
+    click,
     finished,
     number_of_widgets,
+    problem,
     written,
 )
 
@@ -102,10 +104,13 @@ def test_the_pick_as_code_says_where_it_comes_from(make: Any) -> None:
     model = linear()
     finder = LRFinder(model, sgd_momentum(model), loader(), nn.CrossEntropyLoss(), namespace={})
     assert finder.code is None
+    assert (finder.picked["code"], finder.picked["about"]) == ("", "")
     finder.pick(0.00316)
     today = dt.date.today().isoformat()
     assert finder.code == f"lr = 3.16e-03  # LR range test, SGD, batch 8, {today}"
-    assert f"# LR range test, SGD, batch 8, {today}" in written(finder)
+    assert finder.picked["code"] == finder.code  # what the page copies
+    assert finder.picked["about"] == f"LR range test, SGD, batch 8, {today}"
+    assert written(finder) == "lr = 3.16e-03"
     finder.close()
     namespace: dict[str, Any] = {}
     exec(finder.code, namespace)
@@ -117,7 +122,7 @@ def test_the_pick_as_code_says_where_it_comes_from(make: Any) -> None:
 
 def test_hosts_without_the_widgets_show_what_to_install(make: Any) -> None:
     finder = make(namespace={})
-    bundle = finder._repr_mimebundle_()
+    bundle, _ = finder._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert repr(finder) in bundle["text/plain"]
     assert "pip install ipywidgets bqplot anywidget" in bundle["text/plain"]
@@ -125,10 +130,11 @@ def test_hosts_without_the_widgets_show_what_to_install(make: Any) -> None:
 
 def test_a_display_after_the_run_carries_the_picture(make: Any) -> None:
     finder = make(namespace={})
-    assert "image/svg+xml" not in finder._repr_mimebundle_()
+    assert "image/svg+xml" not in finder._repr_mimebundle_()[0]
     finished(finder).pick(0.01)
-    assert "lr = 1.00e-02" in finder._repr_mimebundle_()["image/svg+xml"]
-    assert finder.snapshot()._repr_svg_() == finder._repr_mimebundle_()["image/svg+xml"]
+    bundle, _ = finder._repr_mimebundle_()
+    assert "lr = 1.00e-02" in bundle["image/svg+xml"]
+    assert finder.snapshot()._repr_svg_() == bundle["image/svg+xml"]
 
 
 def test_plot_shows_the_pick(make: Any) -> None:
@@ -142,22 +148,27 @@ def test_plot_shows_the_pick(make: Any) -> None:
 
 def test_apply_sets_the_pick_on_the_optimizer_and_a_second_click_takes_it_back(make: Any) -> None:
     finder = make(namespace={})
-    optimizer, button = finder._session.task.optimizer, finder._presenter.view.controls.apply
-    assert button.disabled
+    optimizer = finder._session.task.optimizer
+
+    def shown() -> tuple[float, bool]:
+        return optimizer.param_groups[0]["lr"], finder.picked["applied"]
+
+    assert finder.blocked["apply"] == "Pick a learning rate first."
     with pytest.raises(RuntimeError, match="nothing has been picked"):
         finder.apply()
     finder.pick(0.02)
-    assert not button.disabled
-    assert optimizer.param_groups[0]["lr"] == 0.1  # a pick alone changes no optimizer
-    button.click()
-    assert (optimizer.param_groups[0]["lr"], button.description) == (0.02, "Undo")
-    button.click()
-    assert (optimizer.param_groups[0]["lr"], button.description) == (0.1, "Apply")
-    button.click()
+    assert "apply" not in finder.blocked
+    assert finder.picked["optimizer"] == "SGD"
+    assert shown() == (0.1, False)  # a pick alone changes no optimizer
+    click(finder, "apply")
+    assert shown() == (0.02, True)
+    click(finder, "apply")
+    assert shown() == (0.1, False)
+    click(finder, "apply")
     finder.pick(0.03)
-    assert button.description == "Apply"
+    assert shown() == (0.02, False)  # the next click applies the new pick
     finder.apply()
-    assert optimizer.param_groups[0]["lr"] == 0.03
+    assert shown() == (0.03, True)
 
 
 def test_apply_takes_another_optimizer_and_its_scheduler(make: Any) -> None:
@@ -180,17 +191,16 @@ def test_a_schedule_that_does_not_reach_the_pick_is_warned_of(make: Any) -> None
     with pytest.warns(UserWarning, match=r"LambdaLR is 1.00e-02, not the pick") as caught:
         finder.apply(optimizer, scheduler)
     assert caught[0].filename == __file__
-    status = finder._presenter.view.controls.status
-    assert "LambdaLR is 1.00e-02, not the pick" in status.value
+    assert "LambdaLR is 1.00e-02, not the pick" in problem(finder)
     finder.pick(0.03)
-    assert "LambdaLR" not in status.value
+    assert problem(finder) == ""
 
 
 def test_during_a_run_the_optimizer_is_the_tests(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={})
     finder.pick(0.02)
     finder.start()
-    assert finder._presenter.view.controls.apply.disabled
+    assert finder.blocked["apply"].startswith("A test is running")
     with pytest.raises(RuntimeError, match="is running; call stop"):
         finder.apply()
     gate.let_all()

@@ -126,39 +126,43 @@ def test_neither_widgets_nor_threads_nor_callbacks_pile_up_when_a_cell_runs_agai
     assert worker_threads() <= 1  # the last one may still be on its way out
 
 
-def test_a_finder_has_few_models_and_what_they_share_never_changes(make: Any) -> None:
+def test_a_finder_has_few_models_and_does_not_grow(make: Any) -> None:
     before = number_of_widgets()
     finder = make(namespace={})
-    assert number_of_widgets() - before < 110
-    shared = list(finder._presenter.view._make._made.values())
-    looks = [one.get_state() for one in shared]
-    view = finder._presenter.view
-    for toggle in (view.setup.toggle, view.saving.toggle, view.trials.toggle):
-        toggle.value = True
+    assert number_of_widgets() - before <= 2  # itself and its layout
     finished(finished(finder)).pick(0.01)
     finder.compare([0.1], steps=10).wait(WAIT_S)
-    view.marker.ready = True
-    for toggle in (view.setup.toggle, view.saving.toggle, view.trials.toggle):
-        toggle.value = False
-    assert [one.get_state() for one in shared] == looks
+    finder.add(finder.curve, name="of another")
+    assert number_of_widgets() - before <= 2
+    finder._repr_mimebundle_()
+    displayed = number_of_widgets() - before
+    assert displayed <= 30  # with bqplot's figure
+    finished(finished(finder)).pick(0.02)
+    finder.compare([0.1], steps=10).wait(WAIT_S)
+    finder._repr_mimebundle_()
+    assert number_of_widgets() - before == displayed
 
 
 def test_closing_leaves_no_widget_behind(make: Any) -> None:
     before = number_of_widgets()
-    finished(make(namespace={})).close()
-    assert number_of_widgets() == before
+    for displayed in (False, True):
+        finder = finished(make(namespace={}))
+        if displayed:
+            finder._repr_mimebundle_()
+        finder.close()
+        assert number_of_widgets() == before
 
 
 def test_a_closed_finder_is_let_go(shell: Shell) -> None:
     model = linear()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     finder = LRFinder(model, optimizer, [0], step=Script(DESCENT), num_iter=POINTS)
-    view = finder._presenter.view
-    gone = [weakref.ref(one) for one in (finder, model, view.marker, view.chart.figure)]
+    box = finder._presenter.view.display.box()
+    gone = [weakref.ref(one) for one in (finder, model, box, *box.children)]
     finished(finder).close()
-    del finder, model, optimizer, view
+    del finder, model, optimizer, box
     gc.collect()
-    assert [ref() for ref in gone] == [None] * 4
+    assert [ref() for ref in gone] == [None] * 6
 
 
 def test_python_ends_in_silence_with_a_finder_still_open() -> None:
@@ -208,7 +212,8 @@ def test_a_closed_finder_that_ipython_keeps_keeps_no_widget_but_itself(make: Any
     finder = finished(finished(make(namespace=namespace)))
     finder.add(LossCurve([1e-3, 1e-2, 1e-1], [3.0, 2.0, 1.0]), name="of another")
     names = [run["name"] for run in json.loads(finder.to_json())["runs"]]
-    assert widgets() > before + 100
+    finder._repr_mimebundle_()
+    assert widgets() > before + 10
     finder.close()
     assert widgets() - before <= 2  # it is one, with a layout
     # What was found can still be read, and picked.

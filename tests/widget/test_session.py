@@ -190,10 +190,10 @@ def test_an_interrupted_start_leaves_a_run_that_can_be_stopped(make: Any, gate: 
 
     def interrupt(change: Any) -> None:
         if threading.current_thread() is threading.main_thread():
-            finder._presenter.view.controls.status.unobserve_all()
+            finder.unobserve(interrupt, "status")
             raise KeyboardInterrupt
 
-    finder._presenter.view.controls.status.observe(interrupt, "value")
+    finder.observe(interrupt, "status")
     with pytest.raises(KeyboardInterrupt):
         finder.start()
     while_held(gate, finder, finder.stop)
@@ -222,4 +222,4 @@ def test_repeats_are_counted_together_and_their_median_is_the_curve(make: Any) -
     assert f"All {3 * POINTS} steps done." in status(finder)
     assert "The candidates of 3 repeats lie within 0.00 decades." in status(finder)
     assert finder.suggestion.spread == 0.0
-    assert f"{3 * POINTS} / {3 * POINTS}" in finder._presenter.view.controls.pace.value
+    assert (finder.chart["n"], finder.chart["total"]) == (3 * POINTS, 3 * POINTS)

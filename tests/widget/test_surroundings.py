@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support import linear, loader
-from widget_support import WAIT_S, Gate, Shell, in_thread
+from widget_support import WAIT_S, Gate, Shell, click, fill, in_thread
 
 import lrfinder_widget.widget.surroundings
 from lrfinder_widget import LRFinder, State, range_test, training_step
@@ -126,7 +126,7 @@ def test_a_run_prints_under_its_cell_whatever_is_run_meanwhile(
     finder = make(step, namespace={})
     if how == "click":
         printing.request("no cell", "comm_msg")
-        in_thread(finder._presenter.view.controls.start.click)()
+        in_thread(lambda: click(finder, "start"))()
     else:
         printing.request("started it")
         finder.start() if how == "start" else finder.compare([1e-3], steps=20)
@@ -177,10 +177,8 @@ def test_a_click_finds_torchs_state_of_the_cell_that_made_the_finder(
         finder = make(step, model=model, namespace={})
     finally:
         torch.set_default_device(None)
-    view = finder._presenter.view
-    view.trials.lrs.value, view.trials.steps.value = "1e-3", "10"
-    click = view.controls.start.click if button == "start" else view.trials.try_button.click
-    threads = in_thread(lambda: (click(), torch.empty(0).device.type))
+    fill(finder, trial_lrs="1e-3", trial_steps="10")
+    threads = in_thread(lambda: (click(finder, button), torch.empty(0).device.type))
     assert threads() == (None, "cpu")  # the thread of the click has its own state again
     finder.wait(WAIT_S)
     assert seen == {"meta"}
