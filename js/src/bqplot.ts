@@ -79,7 +79,7 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
       const ticks = lrTicks(low, high, log, width_px);
       give("x_axis", ticks, () => ({ tick_values: ticks }));
       give("y", [least, most], () => ({ min: least, max: most }));
-      give("y_axis", [...limits, chart.y], () => ({
+      give("y_axis", [...limits, chart.y === null], () => ({
         visible: chart.y !== null,
         tick_values: lossTicks(...limits),
       }));
@@ -112,9 +112,9 @@ function dashesOf(style: number): Dashes {
 /** Points as a line with gaps between all of them; its round caps look like dots. */
 function apart({ x, y }: Line): Record<string, unknown> {
   const count = Math.max(0, 2 * x.length - 1); // bqplot expects no gap at the end
-  const lrs = Float64Array.from({ length: count }, (_, i) => x[i >> 1] ?? Number.NaN);
+  const lrs = Float64Array.from({ length: count }, (_, i) => x[i >> 1] as number);
   const losses = Float64Array.from({ length: count }, (_, i) =>
-    i % 2 ? Number.NaN : (y[i >> 1] ?? Number.NaN),
+    i % 2 ? Number.NaN : (y[i >> 1] as number),
   );
   return { x: lrs, y: losses };
 }

@@ -78,7 +78,7 @@ export function button(
         element.querySelector(".lrf-icon")?.remove();
         if (iconName) element.prepend(icon(iconName));
       }
-      if (!label) put(element, "aria-label", about);
+      put(element, "aria-label", label ? null : about);
       return made.block(why);
     },
     block(now) {

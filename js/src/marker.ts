@@ -6,7 +6,7 @@
  * messages, because traits coalesce while the kernel is busy: only the last value matters.
  */
 
-import { isModified, make, stop, whenResized } from "./dom.ts";
+import { isModified, make, stop } from "./dom.ts";
 import { type Kind, labelOf, pickAt, shortNumber, valueText } from "./format.ts";
 import {
   type Axis,
@@ -279,7 +279,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
   function onAxis(): void {
     const axis = source.axis();
     const margins = ["top", "right", "bottom", "left"].map((side) => source.margin(side) || 0);
-    const now = JSON.stringify([axis, source.ticks(), margins, ticks.clientWidth]);
+    const now = JSON.stringify([axis, source.ticks(), margins]);
     if (now === shownTicks) return;
     shownTicks = now;
     for (const [i, side] of ["top", "right", "bottom", "left"].entries()) {
@@ -303,21 +303,25 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     draw();
   }
 
-  handle.addEventListener("pointerdown", onPointerDown, { signal });
-  handle.addEventListener("pointermove", onPointerMove, { signal });
-  handle.addEventListener("pointerup", onPointerUp, { signal });
-  handle.addEventListener("pointercancel", onPointerLost, { signal });
-  handle.addEventListener("lostpointercapture", onPointerLost, { signal });
-  handle.addEventListener("contextmenu", onContextMenu, { signal });
-  handle.addEventListener("keydown", onKeyDown, { signal });
-  handle.addEventListener("keyup", onKeyUp, { signal });
-  handle.addEventListener("blur", onBlur, { signal });
+  const listeners = {
+    pointerdown: onPointerDown,
+    pointermove: onPointerMove,
+    pointerup: onPointerUp,
+    pointercancel: onPointerLost,
+    lostpointercapture: onPointerLost,
+    contextmenu: onContextMenu,
+    keydown: onKeyDown,
+    keyup: onKeyUp,
+    blur: onBlur,
+  };
+  for (const [type, listener] of Object.entries(listeners)) {
+    handle.addEventListener(type, listener as EventListener, { signal });
+  }
   window.addEventListener("keydown", onAnyKeyDown, { signal, capture: true });
   listen(model, changes(...DRAWN_TRAITS, ...source.drawn), onModelChange, signal);
   listen(model, changes(...source.ticked), onAxis, signal);
   draw();
   onAxis();
-  whenResized(ticks, signal, onAxis);
 
   return {
     dead(now) {

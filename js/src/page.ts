@@ -112,6 +112,10 @@ export function renderPage(model: Model, el: HTMLElement): () => void {
     marker.dead(kernel !== "live");
     showKernel(findRoot(), kernel);
     replay.offer(kernel === "static");
+    // On a saved page only what needs no kernel can be used: replaying, copying, reading.
+    for (const part of el.querySelectorAll(".lrf-candidates, .lrf-legend")) {
+      part.toggleAttribute("inert", kernel !== "live");
+    }
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   adopt();

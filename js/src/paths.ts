@@ -41,8 +41,8 @@ function walk(line: Line, way: Walk): void {
   const { least, most } = way;
   let before: readonly [number, number] | null = null;
   for (let i = 0; i < line.x.length; i++) {
-    const x = way.x(line.x[i] ?? Number.NaN);
-    const y = way.y(line.y[i] ?? Number.NaN);
+    const x = way.x(line.x[i] as number);
+    const y = way.y(line.y[i] as number);
     if (!Number.isFinite(x) || !Number.isFinite(y)) {
       if (before !== null) way.gap();
       before = null;
@@ -89,8 +89,8 @@ export function dotsPath(line: Line, x: Scale, y: Scale): string {
   const [least, most] = room(y);
   let path = "";
   for (let i = 0; i < line.x.length; i++) {
-    const x_px = x.at(line.x[i] ?? Number.NaN);
-    const y_px = Math.min(Math.max(y.at(line.y[i] ?? Number.NaN), least), most);
+    const x_px = x.at(line.x[i] as number);
+    const y_px = Math.min(Math.max(y.at(line.y[i] as number), least), most);
     if (Number.isFinite(x_px) && Number.isFinite(y_px)) path += `M${short(x_px)} ${short(y_px)}Z`;
   }
   return path;

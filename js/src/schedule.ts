@@ -10,16 +10,17 @@ export interface Planned {
   readonly lr: number | null;
 }
 
-const WIDTH = 56;
-const TOP = 5;
-const BOTTOM = 23;
+const AXES = "M2 2V25H58";
+const CONSTANT = "M2 5H58";
+/** Half a cosine, nearly, as schedules that decay have it. */
+const DECAY = "M2 5C22 5 38 23 58 23";
 
 export function drawSchedule(box: Element, { decays, steps, lr }: Planned): void {
   box.querySelector(".lrf-schedule")?.remove();
-  const size = { width: String(WIDTH + 4), height: "28", "aria-hidden": "true" };
+  const size = { width: "60", height: "28", "aria-hidden": "true" };
   const drawing = svg("svg", { class: "lrf-schedule", ...size });
-  svg("path", { class: "lrf-schedule-axes", d: `M2 2V${BOTTOM + 2}H${WIDTH + 2}` }, drawing);
-  const d = decays ? decay() : `M2 ${TOP}H${WIDTH + 2}`;
+  svg("path", { class: "lrf-schedule-axes", d: AXES }, drawing);
+  const d = decays ? DECAY : CONSTANT;
   const line = svg("path", { class: "lrf-schedule-line", d }, drawing);
   if (steps === null) line.setAttribute("stroke-dasharray", "3 3");
   box.prepend(drawing);
@@ -27,13 +28,4 @@ export function drawSchedule(box: Element, { decays, steps, lr }: Planned): void
   const rate = lr === null ? "" : ` ${decays ? "from" : "at"} ${formatLr(lr)}`;
   const length = steps === null ? "training steps unknown" : `${steps.toLocaleString("en")} steps`;
   say(words, `${length}, ${decays ? "decays" : "constant"}${rate}`);
-}
-
-/** Half a cosine, as schedules that decay have it. */
-function decay(): string {
-  const points = Array.from({ length: 15 }, (_, i) => {
-    const height = (1 + Math.cos((Math.PI * i) / 14)) / 2;
-    return `${2 + (WIDTH * i) / 14} ${(BOTTOM - (BOTTOM - TOP) * height).toFixed(1)}`;
-  });
-  return `M${points.join("L")}`;
 }

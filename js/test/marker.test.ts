@@ -611,7 +611,6 @@ describe("the candidates on the axis", () => {
       tick,
       name: tick.textContent,
       log10: 8 * Number(tick.style.getPropertyValue("--lrf-at")) - 7,
-      level: tick.style.getPropertyValue("--lrf-level"),
     }));
 
   test("stand where they are, with their names, from low to high", () => {
@@ -629,11 +628,6 @@ describe("the candidates on the axis", () => {
     expect(ticksOf(view)[0]?.log10).toBeCloseTo(-6, 9); // an eighth of the way
     model.fromKernel({ ticks: {} });
     expect(ticksOf(view)).toEqual([]);
-  });
-
-  test("names that are close together are not written over each other", () => {
-    const view = show(new FakeModel({ ticks: { a: 1e-3, b: 1.1e-3, c: 1.2e-3, d: 1 } }));
-    expect(ticksOf(view).map(({ level }) => level)).toEqual(["0", "1", "2", "0"]);
   });
 
   test("a name is text, whatever it holds", () => {

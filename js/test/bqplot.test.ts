@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import { findBqplot } from "../src/bqplot.ts";
+import { pictureOf } from "../src/scene.ts";
+import { bytes, FakeFinder, READY } from "./fake.ts";
+
+const PARTS = [
+  ...["figure", "x", "y", "unit", "x_axis", "y_axis", "band", "repeats"],
+  ...["solid", "dashed", "dash_dotted", "dots", "line"],
+];
+const IDS = Object.fromEntries(PARTS.map((part) => [part, `id-${part}`]));
+
+function bqplot() {
+  const told: [string, Record<string, unknown>][] = [];
+  const get_model = async (id: string) => ({
+    set_state: (state: Record<string, unknown>) => told.push([id.slice(3), state]),
+  });
+  const model = new FakeFinder({
+    figure: IDS,
+    chart: {
+      ...{ ...READY.chart, y: [0, 3] },
+      dots: { x: bytes(1e-3, 1e-2), y: bytes(2, 1) },
+      line: { x: bytes(1e-3, 1e-2), y: bytes(2, 1) },
+    },
+    runs: [0, 1, 2].map((key) => ({
+      ...{ key, name: "", style: key, shown: key > 0, current: false, latest: false },
+      line: { x: bytes(1e-3, 1e-2), y: bytes(2, 1) },
+    })),
+  });
+  model.widget_manager = { get_model };
+  const last = (part: string) => told.filter(([name]) => name === part).at(-1)?.[1];
+  return { model, told, last };
+}
+
+test("bqplot's models get axes, lines and dots", async () => {
+  const { model, last } = bqplot();
+  const driver = await findBqplot(model, IDS);
+  driver?.draw(pictureOf(model, null), 700);
+  expect(last("x")).toEqual({ min: 1e-7, max: 10 });
+  expect(last("y_axis")).toMatchObject({ visible: true });
+  expect(last("line")).toEqual({ x: Float64Array.of(1e-3, 1e-2), y: Float64Array.of(2, 1) });
+  expect(last("dots")).toEqual({
+    ...{ x: Float64Array.of(1e-3, 1e-3, 1e-2), y: Float64Array.of(2, Number.NaN, 1) },
+  });
+  expect(last("solid")).toMatchObject({ x: [], y: [] }); // hidden
+  expect(last("dashed")).toMatchObject({ x: [Float64Array.of(1e-3, 1e-2)], colors: ["#009e73"] });
+  expect(last("dash_dotted")).toMatchObject({ colors: ["#cc79a7"] });
+});
+
+test("what has not changed is not set again", async () => {
+  const { model, told } = bqplot();
+  const driver = await findBqplot(model, IDS);
+  driver?.draw(pictureOf(model, null), 700);
+  const before = told.length;
+  driver?.draw(pictureOf(model, null), 700);
+  expect(told).toHaveLength(before);
+  const chart = model.get("chart") as Record<string, unknown>;
+  model.kernel({ chart: { ...chart, dots: { x: bytes(1e-3), y: bytes(2) } } });
+  driver?.draw(pictureOf(model, null), 700);
+  expect(told.slice(before).map(([part]) => part)).toEqual(["dots"]);
+});
+
+test("a model that cannot be had means that the page draws", async () => {
+  const { model } = bqplot();
+  model.widget_manager = { get_model: () => Promise.reject(new Error("not found")) };
+  expect(await findBqplot(model, IDS)).toBeNull();
+  model.widget_manager = { get_model: () => undefined };
+  expect(await findBqplot(model, IDS)).toBeNull();
+  delete model.widget_manager;
+  expect(await findBqplot(model, IDS)).toBeNull();
+});
