@@ -43,7 +43,7 @@ class JupyterDisplay:
                 except ImportError:
                     return self._page
                 self._page.show(figure=self._figure.ids)
-                self._missing = ipywidgets.HTML(_late(MISSING))
+                self._missing = ipywidgets.HTML(_late(MISSING)).add_class("lrf-missing")
                 self._box = ipywidgets.Box([self._page, self._figure.widget, self._missing])
                 self._box.add_class("lrf-finder")
             return self._box

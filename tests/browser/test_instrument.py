@@ -60,7 +60,7 @@ def test_the_set_up_of_the_next_run_is_edited_in_place(lab: Host) -> None:
     finder.root.get_by_role("textbox", name="to").fill("1e-9")
     finder.root.get_by_role("textbox", name="to").press("Enter")
     finder.start.click()
-    expect(finder.status).to_contain_text("start_lr must be below end_lr")
+    expect(finder.status).to_contain_text("'from' must be below 'to'")
     lab.screenshot("set-up-refused", finder.root)
 
 
@@ -124,7 +124,7 @@ def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
     lines = finder.root.locator(".lrf-figure path.line")
     before = lines.count()
     lab.screenshot("side-by-side", finder.root)
-    finder.root.get_by_label("show").first.uncheck()
+    finder.root.get_by_role("checkbox", name="show").first.uncheck()
     expect(lines).to_have_count(before - 1)
     finder.root.get_by_title(re.compile("Remove .* from the chart")).last.click()
     expect(names).to_have_count(3)

@@ -1,0 +1,98 @@
+"""Without a bqplot view the page draws the chart itself: live, and where bqplot would draw it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from finder import SLOW, Finder
+from host import Host
+from playwright.sync_api import expect
+from test_instrument import SHOWN
+
+OWN = ".lrf-own"
+# Where the points of a path are on the page, in pixels.
+PLACES = """(path) => {
+  const to = path.getScreenCTM();
+  const frame = path.closest(".lrf-finder").getBoundingClientRect();
+  return [...path.getAttribute("d").matchAll(/(-?[\\d.e-]+)[ ,](-?[\\d.e-]+)/g)].map(([, x, y]) => [
+    to.a * Number(x) + to.c * Number(y) + to.e - frame.x,
+    to.b * Number(x) + to.d * Number(y) + to.f - frame.y,
+  ]);
+}"""
+
+
+@pytest.fixture
+def tolerant(lab: Host) -> Iterator[Host]:
+    """JupyterLab, whose browser has reason to complain."""
+    yield lab
+    lab.page.wait_for_timeout(200)
+    lab.console_errors.clear()
+
+
+def block_bqplot(host: Host) -> None:
+    host.page.route(re.compile(r"/extensions/bqplot/"), lambda route: route.abort())
+
+
+def drawn(finder: Finder) -> dict[str, list[list[float]]]:
+    """Dots and smoothed line of the current run, in pixels from the finder's corner."""
+    paths = finder.root.locator(".lrf-figure path.line")
+    dots = next(p for p in paths.all() if (p.get_attribute("d") or "").rstrip().endswith("Z"))
+    return {"dots": dots.evaluate(PLACES), "line": paths.last.evaluate(PLACES)}
+
+
+def test_points_and_line_are_where_bqplot_draws_them(tolerant: Host) -> None:
+    lab = tolerant
+    lab.open(SHOWN).run_all()
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    expect(finder.root.locator(OWN)).to_have_count(0)
+    before = drawn(finder)
+    ticks = {tick: finder.tick_x(tick) for tick in ("1e-6", "1e-2", "1e+0")}
+    block_bqplot(lab)
+    lab.reload()
+    finder = Finder(lab)
+    expect(finder.root.locator(OWN)).to_be_visible()
+    now = drawn(finder)
+    for name in ("dots", "line"):
+        assert len(now[name]) == len(before[name]) > 20
+        for (x, y), (was_x, was_y) in zip(now[name], before[name], strict=True):
+            assert abs(x - was_x) <= 2
+            assert abs(y - was_y) <= 2
+    for tick, x in ticks.items():
+        assert abs(finder.tick_x(tick) - x) <= 1
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_chart_grows_and_the_marker_is_on_its_axis(tolerant: Host, dark: bool) -> None:
+    lab = tolerant
+    block_bqplot(lab)
+    lab.open([SLOW, "lr = 1e-3\nfinder = slow_model()\nfinder"]).run_all()
+    lab.theme(dark=dark)
+    finder = Finder(lab)
+    expect(finder.root.locator(OWN)).to_be_visible()
+    finder.start.click()
+    finder.wait_for_dots(4)
+    drawn = finder.dots()
+    finder.wait_for_dots(drawn + 6)
+    assert finder.gap("1e-3") <= 1.0
+    finder.drag_to(finder.tick_x("1e-2"))
+    expect(finder.root.locator("code")).to_have_text(re.compile(r"lr = (9\.\d\de-03|1\.0\de-02)"))
+    finder.stop.click()
+    finder.wait_until_ended()
+    expect(lab.page.get_by_text("(pip install ipywidgets bqplot anywidget)")).to_be_hidden()
+    lab.screenshot(f"own-chart-{'dark' if dark else 'light'}", finder.root)
+    lab.theme(dark=False)
+
+
+def test_a_finder_inside_another_box_draws_its_own_chart(lab: Host) -> None:
+    lab.open([*SHOWN, "import ipywidgets\nipywidgets.VBox([finder])"]).run_all()
+    inner = Finder(lab, 1)
+    expect(inner.root.locator(OWN)).to_be_visible()
+    inner.start.click()
+    inner.wait_until_ended()
+    assert inner.dots() == Finder(lab).dots() > 20  # the same finder, above, with bqplot
+    inner.handle.press("Home")
+    assert inner.gap("1e-7") <= 1.0
