@@ -4,9 +4,11 @@ import { button, hide, make, put, say } from "./dom.ts";
 import { copy } from "./downloads.ts";
 import { formatLr } from "./format.ts";
 import type { Marker } from "./marker.ts";
-import { fields, number, text } from "./model.ts";
+import { changes, fields, listen, number, text } from "./model.ts";
 import { field, type Page, typedBox } from "./parts.ts";
 import { blockedBy } from "./state.ts";
+
+const SHOW_EVERY_MS = 40;
 
 export interface PickRow {
   /** Show where the marker is. */
@@ -70,7 +72,19 @@ export function addPick(page: Page, root: Element, marker: () => Marker): PickRo
     put(input, "title", why || null);
   });
   page.when(["status", "received"], () => box.reset());
-  const at = (lr: number) => box.show(Number.isFinite(lr) ? formatLr(lr) : "");
-  page.when(["position"], () => at(number(model.get("position"))));
+  // Not at once: a drag must not wait for the layout of the box.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let lr = number(model.get("position"));
+  const show = () => {
+    timer = undefined;
+    box.show(Number.isFinite(lr) ? formatLr(lr) : "");
+  };
+  const at = (now: number) => {
+    lr = now;
+    timer ??= setTimeout(show, SHOW_EVERY_MS);
+  };
+  show();
+  page.signal.addEventListener("abort", () => clearTimeout(timer));
+  listen(model, changes("position"), () => at(number(model.get("position"))), page.signal);
   return { at };
 }

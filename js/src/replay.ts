@@ -21,7 +21,7 @@ export function addReplay(page: Page, bar: Element, changed: () => void): Replay
   const slider = make("input", "", box);
   slider.type = "range";
   slider.min = "1";
-  slider.setAttribute("aria-label", "points shown");
+  slider.setAttribute("aria-label", "points drawn");
   const where = make("span", "lrf-pace", box);
   let frame = 0;
   let from = 0;

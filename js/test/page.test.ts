@@ -197,6 +197,7 @@ describe("boxes", () => {
     type("learning rate", "0.00316");
     expect(box("learning rate").value).toBe("0.00316");
     model.kernel({ position: 3.16e-3 });
+    vi.advanceTimersByTime(100);
     expect(box("learning rate").value).toBe("3.16e-03");
   });
 
