@@ -78,7 +78,8 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   const band = svg("rect", { class: "lrf-band", height: String(tall_px) }, area);
   const drawn = new Map<string, Drawn>();
   let scene: Scene | null = null;
-  let axesBefore = "";
+  let acrossBefore = "";
+  let upBefore = "";
   let root_px = 0;
 
   function draw(now: Scene): void {
@@ -88,16 +89,20 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
     const { x, y } = now;
     const xScale = scaleOf(x.low, x.high, x.log, 0, width_px);
     const yScale = scaleOf(y?.low ?? 0, y?.high ?? 1, y?.log ?? false, tall_px, 0);
-    const axes = [width_px, x.low, x.high, x.log, y?.low, y?.high, y?.log].join();
-    if (axes !== axesBefore) drawAxes(now, xScale, yScale, width_px);
-    axesBefore = axes;
+    const across = [width_px, x.low, x.high, x.log].join();
+    const up = [width_px, y?.low, y?.high, y?.log].join();
+    if (across !== acrossBefore) drawXAxis(now, xScale, width_px);
+    if (up !== upBefore) drawYAxis(now, yScale, width_px);
+    acrossBefore = across;
+    upBefore = up;
+    const axes = across + up;
     const [low = 0, high = 0] = now.band?.map((lr) => clamp(xScale.at(lr), width_px)) ?? [];
     put(band, "x", String(low));
     put(band, "width", String(Math.max(0, high - low)));
     drawStrokes(now.strokes, xScale, yScale, axes);
   }
 
-  function drawAxes(now: Scene, x: Scale, y: Scale, width_px: number): void {
+  function drawXAxis(now: Scene, x: Scale, width_px: number): void {
     const wide_px = width_px + 2 * SIDE_PX;
     put(xName, "x", String(left + width_px / 2));
     put(area, "width", String(wide_px));
@@ -108,6 +113,9 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
       svg("line", { y1: String(-tall_px), y2: "5" }, box);
       svg("text", { y: "19", "text-anchor": "middle" }, box).textContent = now.x.format(tick);
     }
+  }
+
+  function drawYAxis(now: Scene, y: Scale, width_px: number): void {
     yAxis.replaceChildren(svg("path", { class: "domain", d: `M0 0V${tall_px}` }));
     if (now.y === null) return;
     for (const tick of now.y.ticks(tall_px)) {

@@ -16,6 +16,25 @@ export function isDisconnected(el: HTMLElement): boolean {
   return el.classList.contains("jupyter-widgets-disconnected");
 }
 
+/**
+ * Whether each change that a page saves runs cells again, as in marimo: there, only a pick is saved.
+ */
+export function isReactive(el: Element): boolean {
+  const root = el.getRootNode();
+  return root instanceof ShadowRoot && root.host.localName.startsWith("marimo");
+}
+
+/** Tell the kernel that a page is there; false if there is none to tell. */
+export function greet(model: Model): boolean {
+  if (typeof model.send !== "function") return false;
+  try {
+    model.send({ hello: 1 });
+    return true;
+  } catch {
+    return false; // MyST's does so
+  }
+}
+
 export function watchKernel(
   model: Model,
   isLive: boolean,

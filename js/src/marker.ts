@@ -17,6 +17,7 @@ import {
   lrAt,
   position,
 } from "./geometry.ts";
+import { isReactive } from "./kernel.ts";
 import { changes, commitNumber, isPending, listen, type Model, number } from "./model.ts";
 import { drawTicks } from "./ticks.ts";
 
@@ -143,8 +144,14 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     model.save_changes();
   }
 
-  function sendSoon(): void {
-    timer ??= setTimeout(send, Math.max(0, lastSent_ms + SEND_EVERY_MS - performance.now()));
+  /** Send what is not a pick, unless the host would run cells again for it. */
+  function tell(): void {
+    timer = undefined;
+    if (!isReactive(handle)) send();
+  }
+
+  function tellSoon(): void {
+    timer ??= setTimeout(tell, Math.max(0, lastSent_ms + SEND_EVERY_MS - performance.now()));
   }
 
   function begin(by: Gesture["by"], pointerId: number, start_px: number, offset_px: number) {
@@ -159,7 +166,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     current.lr = lr;
     write({ [source.place]: lr, moving_from: current.before });
     draw();
-    sendSoon();
+    tellSoon();
   }
 
   function commit(lr: number): void {
@@ -179,7 +186,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     gesture = null;
     if (moved) {
       write({ [source.place]: before, moving_from: null });
-      send();
+      tell();
     }
     draw();
   }
@@ -299,7 +306,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     if (clicked === null || isPending(model)) return;
     write({ [source.place]: clicked, kind: "candidate" });
     clicked = null;
-    send();
+    tell();
     draw();
   }
 

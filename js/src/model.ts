@@ -11,6 +11,27 @@ export interface Model {
   widget_manager?: { get_model?(id: string): Promise<unknown> | undefined };
 }
 
+/** The same model, where what a host does not have (MyST's raises errors) does nothing. */
+export function tolerant(model: Model): Model {
+  function attempt<T>(act: () => T): T | undefined {
+    try {
+      return act();
+    } catch {
+      return undefined;
+    }
+  }
+  const widget_manager = attempt(() => model.widget_manager);
+  return {
+    get: (name) => model.get(name),
+    set: (name, value) => model.set(name, value),
+    on: (name, callback) => model.on(name, callback),
+    off: (name, callback) => attempt(() => model.off(name, callback)),
+    save_changes: () => attempt(() => model.save_changes()),
+    send: (content) => attempt(() => model.send?.(content)),
+    ...(widget_manager && { widget_manager }),
+  };
+}
+
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Two arrays of the same length. */
@@ -67,6 +88,9 @@ export function numbers(value: unknown): Float64Array {
 
 function decode(value: object): Float64Array {
   if (value instanceof ArrayBuffer) return decode(new DataView(value));
+  if (value instanceof Uint8Array) {
+    return decode(new DataView(value.buffer, value.byteOffset, value.byteLength)); // Colab's
+  }
   if (value instanceof DataView) {
     const length = value.byteLength >> 3;
     return Float64Array.from({ length }, (_, i) => value.getFloat64(8 * i, true));

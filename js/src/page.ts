@@ -4,10 +4,10 @@ import { addCandidates } from "./candidates.ts";
 import { MARGIN } from "./chart.ts";
 import { guardKeys, make } from "./dom.ts";
 import { answerIfClicked } from "./downloads.ts";
-import { isDisconnected, type Kernel, showKernel, watchKernel } from "./kernel.ts";
+import { greet, isDisconnected, type Kernel, showKernel, watchKernel } from "./kernel.ts";
 import { addLegend } from "./legend.ts";
 import { addMarker, type Marker } from "./marker.ts";
-import { changes, listen, type Model } from "./model.ts";
+import { changes, listen, type Model, tolerant } from "./model.ts";
 import type { Page } from "./parts.ts";
 import { addPick } from "./pick.ts";
 import { addReplay } from "./replay.ts";
@@ -22,7 +22,8 @@ import { addTrials } from "./trials.ts";
 
 const ADOPT_EVERY_MS = 20;
 
-export function renderPage(model: Model, el: HTMLElement): () => void {
+export function renderPage(given: Model, el: HTMLElement): () => void {
+  const model = tolerant(given);
   const controller = new AbortController();
   const { signal } = controller;
   const findRoot = () => el.parentElement?.closest<HTMLElement>(".lrf-finder") ?? el;
@@ -104,7 +105,7 @@ export function renderPage(model: Model, el: HTMLElement): () => void {
   const replay = addReplay(page, bar, draw);
   when(["chart", "repeats", "runs", "reading"], draw);
 
-  const isLive = !isDisconnected(el) && typeof model.send === "function";
+  const isLive = greet(given) && !isDisconnected(el);
   guardKeys(el, signal);
   answerIfClicked(model, findRoot, signal);
   watchKernel(model, isLive, signal, (now) => {
@@ -119,7 +120,6 @@ export function renderPage(model: Model, el: HTMLElement): () => void {
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   adopt();
-  page.send({ hello: 1 });
 
   /** Be the finder's box, unless there is one around, which may come after this has returned. */
   function adopt(): void {
