@@ -23,7 +23,7 @@ from .lines import ShownRun
 from .number import format_lr
 from .page import Page
 from .run_settings import RunSettings
-from .sentences import sentences, traceback_text
+from .sentences import for_a_hand, sentences, traceback_text
 from .trials import TrialPlan, shown_trials
 
 _BYTES_S = 60_000  # sent at most, while a run grows: the longer its curve, the rarer a redraw
@@ -137,7 +137,9 @@ class View:
         if (run, suggestion) != self._suggested:
             self._suggested = (run, suggestion)
             self._show_suggestion(curve, suggestion)
-        evidence = None if suggestion is None else f"{suggestion.reason} {self._way_on}".strip()
+        evidence = None
+        if suggestion is not None:
+            evidence = f"{for_a_hand(suggestion.reason)} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
         self.page.show(
