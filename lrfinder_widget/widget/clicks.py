@@ -142,10 +142,8 @@ class Clicks:
                 self._finder.compare(*self._presenter.view.trial_plan.values())
 
     def _take(self) -> None:
-        comparison = self._session.comparison
-        winner = None if comparison is None else comparison.winner
-        if isinstance(winner, float):  # those of several groups are not one number
-            self._presenter.picker.pick(winner)
+        if (lr := self._page.trials.get("take")) is not None:
+            self._presenter.picker.pick(lr)
 
     # -- boxes ------------------------------------------------------------------------------------
 
