@@ -49,7 +49,8 @@ class Trial:
     @property
     def result(self) -> float:
         """The mean loss over the last fifth of the steps; nan for a trial that did not complete."""
-        return float(tail(self.losses).mean()) if self.completed else float("nan")
+        with np.errstate(over="ignore"):  # losses so large rank last
+            return float(tail(self.losses).mean()) if self.completed else float("nan")
 
     @property
     def judged(self) -> Array | None:

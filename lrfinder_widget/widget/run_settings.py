@@ -104,7 +104,7 @@ class RunSettings:
                 repeats=parse_number("repeats", values["repeats"], int, at_most=100),
             )
         except ValueError as error:  # in the words of the page
-            names = r"\b(start_lr|end_lr|num_iter|repeats)\b"
+            names = r"(?<!')\b(start_lr|end_lr|num_iter|repeats)\b"
             text = re.sub(names, lambda found: _LABELS[found[0]], str(error))
             raise ValueError(text) from None
 

@@ -38,10 +38,22 @@ def sentences(
     text = _state_sentences(test, curve, done, total, device)
     if evidence is None or test.state is State.FAILED:
         return text
-    return f"{text} {evidence.replace(NO_LENGTH, _NO_LENGTH)}"
+    return f"{text} {evidence}"
 
 
-_NO_LENGTH = ": enter the training steps in Set up for a sharper one"  # instead of an argument
+def for_a_hand(reason: str) -> str:
+    """Name the boxes of the page where the reason of a suggestion names arguments."""
+    for argument, box in _BOXES.items():
+        reason = reason.replace(argument, box)
+    return reason
+
+
+_BOXES = {
+    NO_LENGTH: ": enter the training steps in Set up for a sharper one",
+    "repeats=3": "3 repeats",
+    "start_lr": "'from'",
+    "end_lr": "'to'",
+}
 
 
 def _state_sentences(

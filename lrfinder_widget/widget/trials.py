@@ -19,7 +19,7 @@ from lrfinder_widget.training.trials import Trials
 
 from .drawing import LARGEST, Line, loss_limits, packed, thin_out
 from .lines import START
-from .number import format_lr, parse_number
+from .number import format_lr, parse_number, positive
 from .run_settings import RunSettings
 from .sentences import after_failure, restored_sentence
 
@@ -86,6 +86,8 @@ class TrialPlan:
             raise ValueError(
                 f"enter at least one learning rate and at most {MAX_TRIALS}; got {len(lrs)}."
             )
+        if not all(map(positive, lrs)) or len(set(lrs)) < len(lrs):
+            raise ValueError(f"enter positive learning rates, each once; got {typed!r}.")
         steps = parse_number("steps", self._settings.values["trial_steps"], int, at_most=1_000_000)
         is_ladder = self._offered_ladder is not None and typed == self._offered
         return ("ladder" if is_ladder else lrs), steps

@@ -24,7 +24,7 @@ from .lines import ShownRun
 from .number import format_lr
 from .page import Page
 from .run_settings import RunSettings
-from .sentences import ONLY_DURING_CELLS, sentences, traceback_text
+from .sentences import ONLY_DURING_CELLS, for_a_hand, sentences, traceback_text
 from .trials import TrialPlan, shown_trials
 
 _BYTES_S = 60_000  # sent at most, while a run grows: the longer its curve, the rarer a redraw
@@ -138,7 +138,9 @@ class View:
         if (run, suggestion) != self._suggested:
             self._suggested = (run, suggestion)
             self._show_suggestion(curve, suggestion)
-        evidence = None if suggestion is None else f"{suggestion.reason} {self._way_on}".strip()
+        evidence = None
+        if suggestion is not None:
+            evidence = f"{for_a_hand(suggestion.reason)} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
         text = sentences(test, latest, done, self._plan.steps, self._device, evidence)

@@ -1,10 +1,10 @@
-"""The settings of the next run, changed in place."""
+"""The boxes: the next run, the training that is planned, and how the chart looks."""
 
 from __future__ import annotations
 
-import html
 import itertools
 import json
+import math
 import re
 from typing import Any
 
@@ -18,10 +18,17 @@ from widget_support import (
     WAIT_S,
     Gate,
     Script,
+    behind,
     candidate,
+    click,
     drag,
+    fill,
     finished,
+    go_to,
     marker,
+    page_sends,
+    points,
+    problem,
     status,
 )
 
@@ -29,45 +36,52 @@ from lrfinder_widget import LossCurve, LRFinder, State
 from lrfinder_widget.curve import suggest
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.widget.run_settings import RunSettings
 
 
 def test_the_set_up_starts_as_the_code_says_and_changes_the_next_run(make: Any) -> None:
     finder = make(lambda batch: 1.0, start_lr=1.23456789e-5, end_lr=0.5, num_iter=12, namespace={})
-    setup, view = finder._presenter.view.setup, finder._presenter.view
-    assert setup.plan() == SweepPlan(
-        start_lr=1.23456789e-5,
-        end_lr=0.5,
-        num_iter=12,
-        mode="exp",
-        repeats=1,
+    assert finder.settings == {
+        "start_lr": "1.23456789e-05",
+        "end_lr": "0.5",
+        "num_iter": "12",
+        "mode": "exp",
+        "repeats": "1",
+        "train_steps": "",
+        "schedule": "constant",
+        "zoom": False,
+        "log_loss": False,
+        "smoothing": 10,
+        "trial_lrs": "",
+        "trial_steps": "200",
+    }
+    assert finder._presenter.view.settings.plan() == SweepPlan(
+        start_lr=1.23456789e-5, end_lr=0.5, num_iter=12, mode="exp", repeats=1
     )
     first = finished(finder).curve
-    figure = view.chart.figure
-    setup.start_lr.value, setup.num_iter.value, setup.repeats.value = "1e-3", "7", "2"
-    setup.mode.value = "linear"
+    fill(finder, start_lr="1e-3", num_iter="7", repeats="2", mode="linear")
     second = finished(finder).curve
     assert second.lrs.tolist() == np.linspace(1e-3, 0.5, 7).tolist()
     assert len(second.repeats) == 2
     assert finder.curves[0] == first
-    assert view.chart.figure is not figure
-    assert view._stage.children == (view.chart.figure, view.marker)
-    assert (view.marker.low, view.marker.high, view.marker.scale) == (1e-3, 0.5, "linear")
-    view.looks.zoom.value = False
-    assert (view.marker.low, view.marker.high) == (1.23456789e-5, 0.5)
-    assert view.controls.progress.max == 14
+    assert (finder.chart["x"], finder.chart["x_log"]) == ([1e-3, 0.5], False)
+    fill(finder, zoom=False)
+    assert finder.chart["x"] == [1.23456789e-5, 0.5]
+    assert finder.chart["total"] == 14
+    assert len(finder.repeats) == 2
 
 
 @pytest.mark.parametrize(
     ("box", "typed", "message"),
     [
         ("start_lr", "small", "'from' must be a number; got 'small'"),
-        ("start_lr", "nan", "start_lr must be a positive, finite number"),
-        ("end_lr", "1e-9", "start_lr must be below end_lr"),
+        ("start_lr", "nan", "'from' must be a positive, finite number"),
+        ("end_lr", "1e-9", "'from' must be below 'to'"),
         ("end_lr", "<b>1</b>", "'to' must be a number"),
-        ("num_iter", "1", "num_iter must be a whole number, at least 2"),
+        ("num_iter", "1", "'points' must be a whole number, at least 2"),
         ("num_iter", "10.5", "'points' must be a whole number"),
         ("num_iter", "999999999999", "'points' must be at most 1,000,000"),
-        ("repeats", "0", "repeats must be a whole number, at least 1"),
+        ("repeats", "0", "'repeats' must be a whole number, at least 1"),
         ("repeats", "1000", "'repeats' must be at most 100"),
     ],
 )
@@ -76,37 +90,96 @@ def test_a_set_up_that_cannot_work_is_told_and_nothing_begins(
 ) -> None:
     finder = finished(make(namespace={}))
     curve = finder.curve
-    getattr(finder._presenter.view.setup, box).value = typed
+    fill(finder, **{box: typed})
     with pytest.raises(ValueError, match=message):
         finder.start()
     assert (finder.state, finder.curve, len(finder.curves)) == (State.FINISHED, curve, 1)
-    finder._presenter.view.controls.start.click()
-    assert html.escape(message) in status(finder)
+    click(finder, "start")
+    assert message in problem(finder)
+    assert finder.settings[box] == typed  # as it was typed, to be corrected
 
 
-def test_the_set_up_is_folded_and_cannot_be_changed_during_a_run(make: Any, gate: Gate) -> None:
-    finder = make(gate, namespace={})
-    setup = finder._presenter.view.setup
-    assert setup.row.layout.display == "none"
-    setup.toggle.value = True
-    assert setup.row.layout.display == "flex"
-    finder.start()
-    assert all(box.disabled for box in setup._inputs)
-    assert not finder._presenter.view.looks.log_loss.disabled
+def test_the_set_up_cannot_be_changed_during_a_run_but_the_looks_can(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).start()
+    before = finder.settings
+    assert "settings" in finder.blocked
+    fill(finder, start_lr="1e-6", end_lr="2", num_iter="7", repeats="2", mode="linear")
+    assert finder.settings == before
+    fill(finder, log_loss=True, num_iter="7", trial_steps="50")
+    assert finder.settings == before | {"log_loss": True, "trial_steps": "50"}
     gate.let_all()
     finder.wait(WAIT_S)
-    assert not any(box.disabled for box in setup._inputs)
+    assert "settings" not in finder.blocked
+    fill(finder, num_iter="7")
+    assert finder.settings["num_iter"] == "7"
+
+
+def test_the_boxes_of_the_trials_cannot_be_changed_during_them(make: Any, gate: Gate) -> None:
+    finder = make(gate, namespace={}).compare([1e-3], steps=10)
+    before = finder.settings
+    assert "trial_settings" in finder.blocked
+    fill(finder, trial_lrs="1", trial_steps="50")
+    assert finder.settings == before
+    fill(finder, num_iter="7")
+    assert finder.settings == before | {"num_iter": "7"}
+    gate.let_all()
+    finder.wait(WAIT_S)
+    fill(finder, trial_steps="50")
+    assert finder.settings["trial_steps"] == "50"
+
+
+GOOD: list[tuple[str, list[Any]]] = [
+    *((name, ["", "1e-3", "no number", "x" * 500]) for name in ("start_lr", "trial_lrs")),
+    ("mode", ["exp", "linear"]),
+    ("schedule", ["constant", "decay"]),
+    *((name, [True, False]) for name in ("zoom", "log_loss")),
+    ("smoothing", [0, 50, 12.5]),
+]
+BAD: list[tuple[str, list[Any]]] = [
+    *((name, [None, 1, 1e-3, True, [], {}, "x" * 501]) for name in ("end_lr", "train_steps")),
+    *((name, ["", "EXP", None, 0, True, [], ["exp"], {}]) for name in ("mode", "schedule")),
+    *((name, [1, 0, None, "true", "", []]) for name in ("zoom", "log_loss")),
+    ("smoothing", [-1, 51, math.nan, math.inf, "10", None, True, [], 10**400]),
+    *((name, ["", "1", 1, True]) for name in ("no_such_box", "values", "", "__class__")),
+]
+
+
+def of_code() -> RunSettings:
+    return RunSettings(SweepPlan(1e-5, 1.0, 60, "exp", 1), Budget(), 30)
+
+
+@pytest.mark.parametrize(("name", "values"), GOOD)
+def test_a_box_takes_what_it_can_hold(name: str, values: list[Any]) -> None:
+    settings = of_code()
+    for value in values:
+        assert settings.accepts(name, value)
+        settings.set(**{name: value})
+        assert settings.values[name] == value
+
+
+@pytest.mark.parametrize(("name", "values"), BAD)
+def test_a_box_takes_nothing_else(name: str, values: list[Any]) -> None:
+    settings = of_code()
+    assert [value for value in values if settings.accepts(name, value)] == []
+
+
+def test_every_box_has_a_value_that_is_text_a_choice_a_tick_or_a_number() -> None:
+    for name, value in of_code().values.items():
+        assert of_code().accepts(name, value)
+
+
+def test_one_bad_box_does_not_take_the_good_ones_with_it(make: Any) -> None:
+    finder = make(namespace={})
+    before = finder.settings
+    fill(finder, num_iter="7", mode="sqrt", zoom="yes", smoothing=1000, repeats=3, other="x")
+    assert finder.settings == before | {"num_iter": "7"}
 
 
 # -- the training that a candidate is for --------------------------------------------------------
 
 
 def type_steps(finder: LRFinder, text: str) -> None:
-    finder._presenter.view.setup.train_steps.set_state({"value": text})  # as from the page
-
-
-def choose(finder: LRFinder, index: int) -> None:
-    finder._presenter.view.setup.schedule.set_state({"index": index})
+    fill(finder, train_steps=text)
 
 
 def test_the_training_starts_as_the_code_says(make: Any) -> None:
@@ -114,8 +187,7 @@ def test_the_training_starts_as_the_code_says(make: Any) -> None:
         (make(namespace={}), ("", "constant")),
         (make(namespace={}, train_steps=700, schedule="decay"), ("700", "decay")),
     ):
-        setup = finder._presenter.view.setup
-        assert (setup.train_steps.value, setup.schedule.value) == contents
+        assert (finder.settings["train_steps"], finder.settings["schedule"]) == contents
     assert finished(finder).curve.budget == Budget("sgd", 700, "decay")
     assert "for 700 steps with a decaying" in status(finder)
 
@@ -124,8 +196,7 @@ def test_without_a_length_the_sentence_points_at_the_box_and_not_at_the_argument
     make: Any,
 ) -> None:
     finder = finished(make(namespace={}))
-    box = finder._presenter.view.setup.train_steps.description
-    assert f"enter the {box} in Set up for a sharper one" in status(finder)
+    assert "enter the training steps in Set up for a sharper one" in status(finder)
     assert "train_steps" not in status(finder)
     assert "give train_steps for a sharper one" in finder.suggestion.reason
     type_steps(finder, "700")
@@ -139,16 +210,14 @@ def test_a_change_reads_the_curve_again_without_a_run_and_moves_the_marker(make:
     assert finder.suggestion == curve.suggest(train_steps=20_000)
     assert finder.suggestion.lr < curve.suggestion.lr
     assert marker(finder) == (candidate(finder), "candidate")
-    assert finder._presenter.view.chart._band.x.tolist() == [
-        finder.suggestion.low,
-        finder.suggestion.high,
-    ]
+    assert finder.reading["band"] == [finder.suggestion.low, finder.suggestion.high]
+    assert finder.planned["steps"] == 20_000
     assert "for 20,000 steps at a constant" in status(finder)
-    choose(finder, 1)
+    fill(finder, schedule="decay")
     assert finder.suggestion == curve.suggest(train_steps=20_000, schedule="decay")
     assert marker(finder) == (candidate(finder), "candidate")
-    type_steps(finder, "")
-    choose(finder, 0)
+    assert finder.planned["schedule"] == "decay"
+    fill(finder, train_steps="", schedule="constant")
     assert finder.suggestion == curve.suggestion
     assert finder.curve == curve
     assert marker(finder) == (candidate(finder), "candidate")
@@ -163,7 +232,7 @@ def test_a_marker_that_somebody_has_moved_stays(make: Any, how: str) -> None:
     elif how == "pick":
         finder.pick(0.02)
     else:
-        finder._presenter.view.controls.candidates["steepest"].click()
+        go_to(finder, "steepest")
     before = marker(finder)
     type_steps(finder, "20000")
     assert marker(finder) == before
@@ -200,7 +269,8 @@ def test_a_length_whose_candidate_is_below_the_range_leaves_none_on_the_chart(
     type_steps(finder, "3000")
     assert finder.suggestion.lr is None
     assert marker(finder) == (before[0], "start")
-    assert "lower start_lr" in status(finder)
+    assert "lower 'from'" in status(finder)
+    assert "lower start_lr" in finder.suggestion.reason
 
 
 @pytest.mark.parametrize(
@@ -208,8 +278,8 @@ def test_a_length_whose_candidate_is_below_the_range_leaves_none_on_the_chart(
     [
         ("long", "'training steps' must be a whole number; got 'long'"),
         ("2.5", "'training steps' must be a whole number; got '2.5'"),
-        ("0", "train_steps must be a whole number, at least 1; got 0"),
-        ("-3", "train_steps must be a whole number, at least 1; got -3"),
+        ("0", "'training steps' must be at least 1; got '0'"),
+        ("-3", "'training steps' must be at least 1; got '-3'"),
         ("99999999999", "'training steps' must be at most 1,000,000,000"),
         ("(3 epochs) <b>", "'training steps' must be a whole number; got '(3 epochs) <b>'"),
     ],
@@ -220,22 +290,22 @@ def test_a_length_that_is_none_is_told_and_changes_nothing(
     finder = finished(make(namespace={}, train_steps=3_000))
     before = finder.suggestion, marker(finder)
     type_steps(finder, typed)
-    assert html.escape(message) in status(finder)
+    assert message in problem(finder)
     assert (finder.suggestion, marker(finder)) == before
     with pytest.raises(ValueError, match=re.escape(message)):
         finder.start()
     assert len(finder.curves) == 1
     type_steps(finder, "4000")
-    assert html.escape(message) not in status(finder)
+    assert problem(finder) == ""
     assert "for 4,000 steps" in status(finder)
 
 
-def test_a_page_without_a_choice_is_told(make: Any) -> None:
-    finder = finished(make(namespace={}))
-    before = finder.suggestion
-    finder._presenter.view.setup.schedule.set_state({"index": None})
-    assert html.escape('schedule must be "constant" or "decay"; got None') in status(finder)
-    assert finder.suggestion == before
+@pytest.mark.parametrize("value", [None, "cosine", 1, ""])
+def test_a_schedule_that_is_none_changes_nothing(make: Any, value: Any) -> None:
+    finder = finished(make(namespace={}, train_steps=700))
+    before = finder.suggestion, finder.settings
+    fill(finder, schedule=value)
+    assert (finder.suggestion, finder.settings) == before
 
 
 @pytest.mark.parametrize("batches", [30, None])
@@ -244,34 +314,84 @@ def test_epochs_are_offered_where_the_batches_have_a_length(batches: int | None)
     given = [0] * batches if batches else itertools.repeat(0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     finder = LRFinder(model, optimizer, given, step=Script(DESCENT), namespace={})
-    offered = finder._presenter.view.setup.train_steps.options
     if batches is None:
-        assert offered == ()
+        assert finder.offers == []
     else:
-        assert offered == ("30 (1 epoch)", "90 (3 epochs)", "300 (10 epochs)", "900 (30 epochs)")
-        for text in offered:
-            type_steps(finder, text)
-            assert finder._session.budget.train_steps == int(text.split()[0])
+        labels = ["1 epoch", "3 epochs", "10 epochs", "30 epochs"]
+        assert finder.offers == list(zip(["30", "90", "300", "900"], labels, strict=True))
+        for value, label in finder.offers:
+            for typed in (value, f"{value} ({label})"):
+                type_steps(finder, typed)
+                assert finder._session.budget.train_steps == int(value)
     finder.close()
 
 
 def test_a_closed_finder_hears_no_change(make: Any) -> None:
     finder = finished(make(namespace={}))
-    box, before = finder._presenter.view.setup.train_steps, finder.suggestion
+    before = finder.suggestion, finder.settings
     finder.close()
-    box.value = "300"
-    assert finder.suggestion == before
+    type_steps(finder, "300")
+    assert (finder.suggestion, finder.settings) == before
 
 
 def test_narrow_sets_the_range_around_the_fall(make: Any) -> None:
     finder = make([*DESCENT, *RISE], namespace={})
-    setup = finder._presenter.view.setup
-    assert setup.narrow.disabled
+    assert "narrow" in finder.blocked
     fall = finished(finder).curve.suggest("minimum")
-    assert not setup.narrow.disabled
-    setup.narrow.click()
-    plan = setup.plan()
+    assert "narrow" not in finder.blocked
+    click(finder, "narrow")
+    plan = finder._presenter.view.settings.plan()
+    assert finder.settings["start_lr"] == f"{fall.low / 10:.1e}"
     assert plan.start_lr == pytest.approx(fall.low / 10, rel=0.05)
     assert plan.end_lr == pytest.approx(fall.high * 10, rel=0.05)
     assert finished(finder).curve.lrs[0] == plan.start_lr
-    assert setup.narrow.disabled  # that curve is refused
+    assert "narrow" in finder.blocked  # that curve is refused
+
+
+# -- how the chart looks --------------------------------------------------------------------------
+
+
+def test_the_axis_holds_every_run_until_it_is_zoomed(make: Any) -> None:
+    finder = make([*DESCENT[:40], math.nan], namespace={})
+    fill(finder, zoom=True)
+    lrs = finished(finder).curve.lrs
+    assert finder.chart["x"] == [1e-5, lrs[-1]]
+    assert lrs[-1] < 0.1  # as far as it came
+    fill(finder, zoom=False)
+    finder.add(LossCurve([1e-8, 1e-7, 1e-6], [3.0, 2.0, 1.0]))
+    assert finder.chart["x"] == [1e-8, 1.0]
+    fill(finder, zoom=True)
+    assert finder.chart["x"] == [1e-5, lrs[-1]]
+    page_sends(finder, {"run": finder.runs[1]["key"], "do": "choose"})
+    assert finder.chart["x"] == [1e-8, 1e-6]
+
+
+def test_a_range_within_the_last_one_is_zoomed_to(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    fill(finder, start_lr="1e-4", end_lr="0.1")
+    finished(finder)
+    assert finder.settings["zoom"] is True
+    assert finder.chart["x"] == [1e-4, 0.1]
+
+
+def test_the_smoothing_is_changed_without_a_run_and_changes_no_candidate(make: Any) -> None:
+    finder = finished(finished(make([*DESCENT, *RISE], namespace={})))
+    reading = finder.reading
+    for percent, share in ((0, 0.0), (40, 0.4), (10, 0.1)):
+        fill(finder, smoothing=percent)
+        assert points(finder.chart["line"])[1] == finder.curve.smooth(share).tolist()
+        behind_it = points(finder.runs[0]["line"])[1]
+        assert behind_it == finder.curves[0].smooth(share).tolist()
+        assert finder.reading == reading
+    assert finder.curve.smooth(0.0).tolist() == finder.curve.losses.tolist()
+
+
+def test_the_loss_axis_can_be_logarithmic_and_linear_again(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    finished(finder)
+    for log_loss in (True, False):
+        fill(finder, log_loss=log_loss)
+        assert finder.chart["y_log"] is log_loss
+        assert points(finder.chart["line"])[1] == finder.curve.smooth().tolist()
+        assert finder.reading["band"] == [finder.suggestion.low, finder.suggestion.high]
+        assert len(behind(finder)) == 1

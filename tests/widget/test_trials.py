@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 import threading
@@ -11,11 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from widget_support import RISE, WAIT_S, Gate, finished, in_thread, status
+from widget_support import (
+    RISE,
+    WAIT_S,
+    Gate,
+    Points,
+    click,
+    fill,
+    finished,
+    in_thread,
+    points,
+    problem,
+    status,
+)
 
 from lrfinder_widget import LRFinder, State
 from lrfinder_widget.training.ladder import ladder
-from lrfinder_widget.widget.lines import line_style
+from lrfinder_widget.widget.lines import START, stroke
 from lrfinder_widget.widget.trials import MAX_TRIALS, _smoothed
 
 
@@ -35,27 +46,47 @@ def with_trials(make: Any, **options: Any) -> LRFinder:
     return finders[0]
 
 
+def lines(finder: LRFinder) -> dict[str, Points]:
+    return {one["name"]: points(one["line"]) for one in finder.trials["lines"]}
+
+
+def dots(finder: LRFinder) -> dict[str, Points]:
+    """The held-out losses of those that have some."""
+    shown = {one["name"]: points(one["held_out"]) for one in finder.trials["lines"]}
+    return {name: xy for name, xy in shown.items() if xy[0]}
+
+
+def observed(finder: LRFinder) -> list[str]:
+    """Every text that is shown of the trials from now on."""
+    told: list[str] = []
+    finder.observe(lambda change: told.append(change["new"]["text"]), "trials")
+    return told
+
+
 def test_trial_runs_rank_and_one_click_takes_the_winner(make: Any) -> None:
     namespace: dict[str, Any] = {}
     finder = with_trials(make, namespace=namespace)
-    view = finder._presenter.view.trials
     assert finder.comparison is None
-    view.lrs.value, view.steps.value = "1e-3, 1e-2, 0.1", "20"
-    view.try_button.click()
+    assert finder.trials == {}
+    fill(finder, trial_lrs="1e-3, 1e-2, 0.1", trial_steps="20")
+    click(finder, "try")
     finder.wait(WAIT_S)
     assert finder.comparison is not None
     assert finder.comparison.winner == 1e-2
-    assert "1.00e-02 has the lowest loss" in view.text.value
-    assert [len(line.x) for line in view.figure.marks] == [20, 20, 20]
-    assert view.take.description == "Use 1.00e-02"
+    shown = finder.trials
+    assert (shown["state"], shown["steps"], shown["take"]) == ("finished", 20, 1e-2)
+    assert "1.00e-02 has the lowest loss" in shown["text"]
+    assert [name for name in lines(finder)] == ["1.00e-03", "1.00e-02", "1.00e-01"]
+    assert {len(x) for x, _ in lines(finder).values()} == {20}
+    assert [one["style"] for one in shown["lines"]] == [0, 1, 2]
     assert namespace == {}
-    view.take.click()
+    click(finder, "take")
     assert namespace == {"lr": 0.01}
 
 
 def test_trial_runs_by_code_default_to_what_the_curve_suggests(make: Any) -> None:
     finder = finished(make(namespace={}))
-    assert finder._presenter.view.trials.lrs.value == ", ".join(
+    assert finder.settings["trial_lrs"] == ", ".join(
         f"{lr:.2e}" for lr in finder.curve.trial_candidates()
     )
     assert finder.compare(steps=12).wait(WAIT_S) is finder
@@ -63,16 +94,25 @@ def test_trial_runs_by_code_default_to_what_the_curve_suggests(make: Any) -> Non
     assert finder.comparison.lrs == finder.curve.trial_candidates()
 
 
+def test_what_was_typed_is_not_replaced_by_what_the_next_curve_suggests(make: Any) -> None:
+    finder = finished(make(namespace={}))
+    offered = finder.settings["trial_lrs"]
+    fill(finder, trial_lrs="0.5")
+    finished(finder)
+    assert finder.settings["trial_lrs"] == "0.5"
+    fill(finder, trial_lrs="")
+    finished(finder)
+    assert finder.settings["trial_lrs"] == offered
+
+
 def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make: Any) -> None:
     finder = finished(make(RISE, namespace={}))
     assert finder.suggestion.lr is None
-    view = finder._presenter.view.trials
     rungs = ladder(finder._session.task.model, finder._session.task.optimizer)
-    assert view.lrs.value == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
-    assert "Try compares a ladder of learning rates" in html.unescape(status(finder))
-    told: list[str] = []
-    view.text.observe(lambda change: told.append(html.unescape(change["new"])), "value")
-    view.seconds_per_step = 10.0
+    assert finder.settings["trial_lrs"] == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
+    assert "Try compares a ladder of learning rates" in status(finder)
+    told = observed(finder)
+    finder._presenter.view.trial_plan.seconds_per_step = 10.0
     finder.compare(steps=50).wait(WAIT_S)
     assert finder.comparison is not None
     assert finder.comparison.lrs[:3] == list(rungs.lrs)
@@ -88,36 +128,34 @@ def test_a_ladder_that_went_on_is_drawn_whole(make: Any) -> None:
     finder.compare("ladder", steps=10).wait(WAIT_S)
     assert finder.comparison is not None
     assert finder.comparison.lrs == [1e-3, 1e-2, 0.1, 1.0, 0.316, 0.0316]
-    view = finder._presenter.view.trials
-    assert [len(mark.x) for mark in view.figure.marks] == [10] * 6
-    assert all(f"{lr:.2e}" in view.legend.value for lr in finder.comparison.lrs)
-    assert view._steps.tick_values.tolist() == [0, 2, 4, 6, 8, 10]
-    assert view.take.description == f"Use {finder.comparison.winner:.2e}"
+    assert {len(x) for x, _ in lines(finder).values()} == {10}
+    assert list(lines(finder)) == [f"{lr:.2e}" for lr in finder.comparison.lrs]
+    assert finder.trials["steps"] == 10
+    assert finder.trials["take"] == finder.comparison.winner
 
 
 def test_each_of_the_most_trials_has_a_line_of_its_own() -> None:
-    looks = {(line_style(i)["colors"][0], line_style(i)["line_style"]) for i in range(MAX_TRIALS)}
-    assert len(looks) == MAX_TRIALS
+    looks = {re.sub(r'stroke-width="[^"]*"', "", stroke(i)) for i in range(START, MAX_TRIALS)}
+    assert len(looks) == MAX_TRIALS + 1
 
 
 @pytest.mark.parametrize("pace", [None, 0.02])
 def test_steps_and_seconds_are_shown_before_it_begins(make: Any, pace: float | None) -> None:
     finder = make(gate := Gate(RISE), namespace={})
-    view = finder._presenter.view.trials
-    assert view.cost.value == ""
+    assert finder.trial_cost == ""
     finder.start()
     gate.let_all()
     finder.wait(WAIT_S)
-    assert re.fullmatch(r"at most 1,600 steps, about \d+ s", view.cost.value)
-    view.seconds_per_step = pace
-    view.steps.value = "100"
-    assert view.cost.value == "at most 800 steps" + (", about 16 s" if pace else "")
-    view.steps.value = "5000"
-    assert view.cost.value.startswith("at most 2,000 steps")
-    view.lrs.value = "1e-3, 1e-2"
-    assert view.cost.value.startswith("10,000 steps")
-    view.steps.value = "many"
-    assert view.cost.value == ""
+    assert re.fullmatch(r"at most 1,600 steps, about \d+ s", finder.trial_cost)
+    finder._presenter.view.trial_plan.seconds_per_step = pace
+    fill(finder, trial_steps="100")
+    assert finder.trial_cost == "at most 800 steps" + (", about 16 s" if pace else "")
+    fill(finder, trial_steps="5000")
+    assert finder.trial_cost.startswith("at most 2,000 steps")
+    fill(finder, trial_lrs="1e-3, 1e-2")
+    assert finder.trial_cost.startswith("10,000 steps")
+    fill(finder, trial_steps="many")
+    assert finder.trial_cost == ""
 
 
 def test_before_any_test_there_is_the_ladder(make: Any) -> None:
@@ -130,13 +168,12 @@ def test_a_click_on_the_ladder_that_was_offered_runs_it_but_not_on_what_was_type
     make: Any,
 ) -> None:
     finder = finished(make(RISE, namespace={}))
-    view = finder._presenter.view.trials
-    view.steps.value = "10"
-    view.try_button.click()
+    fill(finder, trial_steps="10")
+    click(finder, "try")
     finder.wait(WAIT_S)
     assert finder.comparison.scheduled
-    view.lrs.value = view.lrs.value.replace(",", " ,")
-    view.try_button.click()
+    fill(finder, trial_lrs=finder.settings["trial_lrs"].replace(",", " ,"))
+    click(finder, "try")
     finder.wait(WAIT_S)
     assert not finder.comparison.scheduled
 
@@ -157,17 +194,18 @@ def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate
     gate.let_all()
     assert finish() is other
     assert finder._session.trial_test.state is State.STOPPED
-    assert "Stopped" in finder._presenter.view.trials.text.value
+    assert finder.trials["state"] == "stopped"
+    assert "Stopped" in finder.trials["text"]
     assert finder.state is State.READY
 
 
 def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={})
-    finder._presenter.view.trials.lrs.value = "1e-3, 1e-2"
-    finder._presenter.view.trials.try_button.click()
+    fill(finder, trial_lrs="1e-3, 1e-2")
+    click(finder, "try")
     gate.wait_until_asked()
-    assert finder._presenter.view.trials.try_button.description == "Stop"
-    finder._presenter.view.trials.try_button.click()
+    assert finder.trials["state"] == "running"  # the page's button stops them now
+    click(finder, "try")
     gate.let()
     finder._session.trial_test.join(WAIT_S)
     assert finder._session.trial_test.state is State.STOPPED
@@ -182,7 +220,8 @@ def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) ->
     [
         ("", "20", "at least one learning rate"),
         ("fast", "20", "must be numbers separated by commas; got 'fast'"),
-        ("1e-3, -1", "20", "positive learning rates"),
+        ("1e-3, -1", "20", "positive learning rates, each once; got '1e-3, -1'"),
+        ("1e-3, nan", "20", "positive learning rates"),
         ("1e-3, 1e-3", "20", "each once"),
         (", ".join(map(str, range(1, 20))), "20", "at most 12; got 19"),
         ("1e-3", "few", "'steps' must be a whole number; got 'few'"),
@@ -192,9 +231,9 @@ def test_trial_runs_can_be_stopped_and_close_ends_them(make: Any, gate: Gate) ->
 )
 def test_a_trial_that_cannot_work_is_told(make: Any, lrs: str, steps: str, message: str) -> None:
     finder = make(namespace={})
-    finder._presenter.view.trials.lrs.value, finder._presenter.view.trials.steps.value = lrs, steps
-    finder._presenter.view.trials.try_button.click()
-    assert html.escape(message) in status(finder)
+    fill(finder, trial_lrs=lrs, trial_steps=steps)
+    click(finder, "try")
+    assert message in problem(finder)
     assert finder.comparison is None
 
 
@@ -206,8 +245,9 @@ def test_a_failing_trial_is_told_as_text(make: Any) -> None:
     finder.compare([1e-3], steps=10)
     with pytest.raises(ValueError, match="boom"):
         finder.wait(WAIT_S)
-    assert "&lt;b&gt;boom" in finder._presenter.view.trials.text.value
-    assert finder._presenter.view.trials.take.layout.display == "none"
+    assert "The trial runs failed; everything has been restored." in finder.trials["text"]
+    assert "ValueError: <b>boom</b>" in finder.trials["text"]
+    assert (finder.trials["state"], finder.trials["take"]) == ("failed", None)
 
 
 def test_a_line_grows_and_never_moves() -> None:
@@ -235,32 +275,30 @@ def judged(make: Any, losses: dict[float, float], start: float) -> LRFinder:
 
 def test_held_out_losses_are_dots_and_numbers_and_decide(make: Any) -> None:
     finder = judged(make, {1e-3: 0.5, 1e-2: 0.7}, start=1.0)
-    view = finder._presenter.view.trials
     assert finder.comparison is not None
     assert finder.comparison.winner == 1e-3  # by its training loss, it is the worse one
-    dots = [mark for mark in view.figure.marks if mark.marker == "circle"]
-    lines = [mark for mark in view.figure.marks if mark.marker != "circle"]
-    assert [line.x.tolist() for line in dots] == [[0, 5, 10, 20]] * 2
-    assert dots[0].y.tolist() == pytest.approx([1.0, 0.7, 0.6, 0.5])
-    assert [line.colors for line in dots] == [line.colors for line in lines]
-    low, high = view._y.min, view._y.max
+    assert [x for x, _ in dots(finder).values()] == [[0, 5, 10, 20]] * 2
+    name = "1.00e-03: 0.5 held out"
+    assert dots(finder)[name][1] == pytest.approx([1.0, 0.7, 0.6, 0.5])
+    low, high = finder.trials["y"]
     assert low < 0.5
     assert high > 1.0
-    assert "1.00e-03: 0.5 held out" in view.legend.value
-    assert "1.00e-03 has the lowest loss on the held-out batches, 0.5 (1 at" in view.text.value
-    assert view.take.description == "Use 1.00e-03"
+    assert name in lines(finder)
+    assert "1.00e-03 has the lowest loss on the held-out batches, 0.5 (1 at" in (
+        finder.trials["text"]
+    )
+    assert finder.trials["take"] == 1e-3
     finder.compare([1e-2], steps=20).wait(WAIT_S)  # and without, as before
-    assert [len(mark.x) for mark in view.figure.marks if mark.marker == "circle"] == [0, 0]
-    assert "held" not in view.legend.value + view.text.value
+    assert dots(finder) == {}
+    assert "held" not in "".join([*lines(finder), finder.trials["text"]])
 
 
 def test_what_is_of_no_use_cannot_be_taken(make: Any) -> None:
     finder = judged(make, {1e-3: 1.5, 1e-2: 0.999}, start=1.0)
-    view = finder._presenter.view.trials
-    assert view.text.value.startswith(
-        '<div role="status" style="line-height: 1.5">Training on does not help: after 20'
-    )
-    assert view.take.layout.display == "none"
+    assert finder.trials["text"].startswith("Training on does not help: after 20")
+    assert finder.trials["take"] is None
+    click(finder, "take")  # a page that has not heard of it yet
+    assert finder.lr is None
     assert finder.comparison is not None
     assert finder.comparison.suggest().lr is None
 
@@ -268,35 +306,50 @@ def test_what_is_of_no_use_cannot_be_taken(make: Any) -> None:
 def test_rates_of_groups_are_shown_but_are_not_one_number_to_take(make: Any) -> None:
     finder = make(lambda batch: 1.0, namespace={})
     finder.compare([(1e-3,), 1e-2], steps=10).wait(WAIT_S)
-    view = finder._presenter.view.trials
-    assert "(1.00e-03)" in view.legend.value
+    assert "(1.00e-03)" in lines(finder)
     assert finder.comparison.winner == (1e-3,)
-    assert view.take.layout.display == "none"
-    view.take.click()
+    assert finder.trials["take"] is None
+    click(finder, "take")
     assert finder.lr is None
 
 
 def test_a_held_out_loss_that_is_not_finite_breaks_no_axis(make: Any) -> None:
     finder = judged(make, {1e-3: math.nan, 1e-2: math.inf, 1e-1: 0.5}, start=1.0)
-    view = finder._presenter.view.trials
-    assert np.isfinite([view._y.min, view._y.max]).all()
-    assert all(np.isfinite(mark.y).all() for mark in view.figure.marks)
+    assert np.isfinite(finder.trials["y"]).all()
+    for x, y in [*lines(finder).values(), *dots(finder).values()]:
+        assert np.isfinite([*x, *y]).all()
     assert finder.comparison is not None
     assert finder.comparison.winner == 1e-1
 
 
+@pytest.mark.parametrize("loss", [math.nan, math.inf, 1e308, -1e308, 0.0])
+def test_no_loss_of_a_trial_is_too_odd_to_be_shown(make: Any, loss: float) -> None:
+    finder = make(lambda batch: loss, namespace={})
+    finder.compare([1e-3, 1e-2], steps=10).wait(WAIT_S)
+    for _, y in lines(finder).values():
+        assert np.isfinite(y).all()
+    if finder.trials["y"] is not None:
+        low, high = finder.trials["y"]
+        assert -math.inf < low < high < math.inf
+
+
+def test_a_long_trial_is_drawn_in_few_points_and_to_its_end(make: Any) -> None:
+    finder = with_trials(make, namespace={})
+    finder.compare([1e-2], steps=3000).wait(WAIT_S)
+    x, _ = lines(finder)["1.00e-02"]
+    assert len(x) <= 200
+    assert (x[0], x[-1]) == (0, 2999)
+
+
 def test_the_time_left_is_told_after_the_first_trial(make: Any, gate: Gate) -> None:
     finder = make(gate, namespace={}).compare([1e-3, 1e-2], steps=10)
-    told: list[str] = []
-    view = finder._presenter.view.trials
     gate.wait_until_asked()
-    view.text.observe(lambda change: told.append(change["new"]), "value")
-    assert "10 steps each, 20 in all" in view.text.value
-    assert "s left" not in view.text.value
+    assert "10 steps each, 20 in all" in finder.trials["text"]
+    assert "s left" not in finder.trials["text"]
     gate.let(10)
     gate.wait_until_asked(10)
-    finder._presenter.show_trials(finder._session.trial_test)
-    assert "10 steps done, about 0 s left." in view.text.value
+    finder._presenter.redraw()
+    assert "10 steps done, about 0 s left." in finder.trials["text"]
     gate.let_all()
     finder.wait(WAIT_S)
 
@@ -309,6 +362,6 @@ def test_an_evaluation_that_fails_is_told_as_text(make: Any) -> None:
     finder.compare([1e-3], steps=10, held_out=[0], evaluate=evaluate)
     with pytest.raises(ValueError, match="boom"):
         finder.wait(WAIT_S)
-    assert "&lt;b&gt;boom" in finder._presenter.view.trials.text.value
+    assert "ValueError: <b>boom</b>" in finder.trials["text"]
     with pytest.raises(ValueError, match="held_out needs evaluate"):
         finder.compare([1e-3], steps=10, held_out=[0])
