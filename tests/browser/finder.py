@@ -46,6 +46,7 @@ class Finder:
         self.number = self.root.get_by_role("textbox", name="learning rate")
         self.handle = self.root.get_by_role("slider", name="learning rate")
         self.status = self.root.get_by_role("status")
+        self.picked = self.root.locator("code")
 
     def wait_until_ended(self) -> None:
         # Not the Start button: it is still there in the first moment after the click.

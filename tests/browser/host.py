@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from server import Server
 
@@ -198,11 +198,15 @@ class Host:
 
     def _note_message(self, message) -> None:
         if message.type == "error":
-            self.console_errors.append(f"{message.text} ({message.location['url']})")
+            self.console_errors.append(as_plain(message))
 
     def _note_exception(self, error) -> None:
         if not KNOWN.search(error.stack):
             self.console_errors.append(error.stack)
+
+
+def as_plain(message: ConsoleMessage) -> str:
+    return f"{message.text} ({message.location['url']})"
 
 
 def as_text(outputs: list[dict]) -> str:

@@ -1,8 +1,9 @@
-"""A Jupyter server of the tests' own: free port, no token, no file of the user's touched.
+"""Servers of the tests' own: free port, no token, no file of the user's touched.
 
-What it is can be chosen by environment variables, as `tests/hosts.py` does: ``HOST_PYTHON``, the
+What they are can be chosen by environment variables, as `tests/hosts.py` does: ``HOST_PYTHON``, the
 Python of another environment, whose server and kernels are used; ``HOST_BASE_URL``, a prefix of all
-addresses, as behind JupyterHub; ``HOST_SUBSHELLS``, JupyterLab's setting ``commsOverSubshells``.
+addresses, as behind JupyterHub; ``HOST_SUBSHELLS``, JupyterLab's setting ``commsOverSubshells``;
+``HOST_CLASSIC``, for a notebook server before version 7.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -63,26 +64,35 @@ def serve(
         }
         page_config.with_name("default_setting_overrides.json").write_text(json.dumps(settled))
     base_url = os.environ.get("HOST_BASE_URL", "/")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        *(os.environ.get("HOST_PYTHON", sys.executable), "-m", application),
-        *("--no-browser", "--expose-app-in-browser"),
-        *(["--allow-root"] if chromium.is_root() else []),
-        "--IdentityProvider.token=",
-        f"--LabApp.user_settings_dir={settings}",
-        f"--LabApp.workspaces_dir={home / 'workspaces'}",
-        f"--JupyterNotebookApp.user_settings_dir={settings}",
-        f"--JupyterNotebookApp.workspaces_dir={home / 'workspaces'}",
-        f"--ServerApp.base_url={base_url}",
-        "--ServerApp.disable_check_xsrf=True",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
-        f"--ServerApp.root_dir={root}",
-    ]
-    environment = os.environ | {
+    port = free_port()
+    command = [*(host_python(), "-m", application, "--no-browser")]
+    if chromium.is_root():
+        command.append("--allow-root")
+    if os.environ.get("HOST_CLASSIC"):
+        command += [
+            "--NotebookApp.token=",
+            "--NotebookApp.disable_check_xsrf=True",
+            "--NotebookApp.ip=127.0.0.1",
+            f"--NotebookApp.port={port}",
+            "--NotebookApp.port_retries=0",
+            f"--NotebookApp.notebook_dir={root}",
+        ]
+    else:
+        command += [
+            "--expose-app-in-browser",
+            "--IdentityProvider.token=",
+            f"--LabApp.user_settings_dir={settings}",
+            f"--LabApp.workspaces_dir={home / 'workspaces'}",
+            f"--JupyterNotebookApp.user_settings_dir={settings}",
+            f"--JupyterNotebookApp.workspaces_dir={home / 'workspaces'}",
+            f"--ServerApp.base_url={base_url}",
+            "--ServerApp.disable_check_xsrf=True",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={root}",
+        ]
+    environment = {
         "IPYTHONDIR": str(home / "ipython"),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
@@ -90,14 +100,38 @@ def serve(
         **(variables or {}),
     }
     server = Server(f"http://127.0.0.1:{port}{base_url.rstrip('/')}", root, settings)
+    with running(command, f"{server.url}/api", home, environment):
+        yield server
+
+
+def host_python() -> str:
+    return os.environ.get("HOST_PYTHON", sys.executable)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], answers: str, home: Path, variables: Mapping[str, str]
+) -> Iterator[None]:
+    """Run a server in ``home`` until the block is left; it is up once the address answers."""
     log = home / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command,
+            cwd=home,
+            env=os.environ | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         try:
-            wait_until_up(server, process, log)
-            yield server
+            wait_until_up(answers, process, log)
+            yield
         finally:
             process.terminate()
             try:
@@ -107,11 +141,11 @@ def serve(
                 process.wait()
 
 
-def wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None:
+def wait_until_up(address: str, process: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            server._request("GET", "/api").close()
+            urlopen(address, timeout=START_S).close()
             return
         time.sleep(0.1)
-    raise RuntimeError(f"The Jupyter server did not start:\n{log.read_text()[-4000:]}")
+    raise RuntimeError(f"The server did not start:\n{log.read_text()[-4000:]}")
