@@ -26,6 +26,6 @@ export function drawSchedule(box: Element, { decays, steps, lr }: Planned): void
   box.prepend(drawing);
   const words = box.querySelector(".lrf-plan-words") ?? make("span", "lrf-plan-words", box);
   const rate = lr === null ? "" : ` ${decays ? "from" : "at"} ${formatLr(lr)}`;
-  const length = steps === null ? "training steps unknown" : `${steps.toLocaleString("en")} steps`;
-  say(words, `${length}, ${decays ? "decays" : "constant"}${rate}`);
+  const length = steps === null ? "length unknown" : `${steps.toLocaleString("en")} steps`;
+  say(words, `your training: ${decays ? "decays" : "constant"}${rate}, ${length}`);
 }
