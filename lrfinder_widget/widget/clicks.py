@@ -174,7 +174,9 @@ class Clicks:
     def _change_run(self, key: object, message: dict[Any, Any]) -> None:
         legend = self._presenter.view.legend
         with self._presenter.view.lock:
-            run = legend.find(key) if isinstance(key, int) else None
+            run = None
+            if isinstance(key, int) and not isinstance(key, bool):
+                run = legend.find(key)
             if run is None:
                 return
             if isinstance(shown := message.get("shown"), bool):

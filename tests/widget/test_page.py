@@ -311,9 +311,11 @@ def test_a_download_goes_to_the_page_as_text(make: Any, monkeypatch: pytest.Monk
 
 
 def test_the_module_of_the_marker_is_that_of_the_finder() -> None:
-    assert LRMarker.class_traits()["_esm"].default_value == LRFinder.class_traits()[
-        "_esm"
-    ].default_value
-    assert LRMarker.class_traits()["_css"].default_value == LRFinder.class_traits()[
-        "_css"
-    ].default_value
+    assert (
+        LRMarker.class_traits()["_esm"].default_value
+        == LRFinder.class_traits()["_esm"].default_value
+    )
+    assert (
+        LRMarker.class_traits()["_css"].default_value
+        == LRFinder.class_traits()["_css"].default_value
+    )
