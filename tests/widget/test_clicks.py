@@ -83,7 +83,7 @@ def test_what_a_click_runs_into_is_shown_not_raised(make: Any) -> None:
 
 BUTTONS = ("start", "pause", "apply", "narrow", "try", "take")
 NOT_A_NAME: list[Any] = [None, 1, True, "", "Start", "stop", "close", ["start"], {"start": 1}]
-NO_TEXT: list[Any] = [None, 0.1, True, [], ["0.1"], {}, "0" * 198 + "0.1", b"0.1"]
+NO_TEXT: list[Any] = ["\ud83d", None, 0.1, True, [], ["0.1"], {}, "0" * 198 + "0.1", b"0.1"]
 NO_BOXES: list[Any] = [None, 1, "num_iter", [], [["num_iter", "7"]], {}, {"num_iter": 7}]
 NO_BOXES += [{"num_iter": "7" * 501}, {1: "7"}, {"no such box": "7"}, {"zoom": "true"}]
 MALFORMED: list[Any] = [
@@ -106,7 +106,7 @@ MALFORMED: list[Any] = [
     *({"save": value} for value in [None, 1, "", "exe", "SVG", "../svg", ["svg"], {}, "svg" * 99]),
     *({"run": value, "do": "remove"} for value in [None, -1, 99, 0.5, "0", [], {}, 10**400]),
     *({"run": 0, "shown": value} for value in [None, 0, 1, "false", []]),
-    *({"run": 0, "name": value} for value in [None, 1, [], {"x": 1}]),
+    *({"run": 0, "name": value} for value in [None, 1, [], {"x": 1}, "\ud83d", "x" * 10**6]),
     *({"run": 0, "do": value} for value in [None, 1, "Remove", "close", [], ["remove"]]),
     *({"run": 0}, {"run": True, "do": "remove"}, {"run": False, "do": "remove"}),
 ]
@@ -124,7 +124,7 @@ def finder(make: Any) -> Iterator[LRFinder]:
     return finder
 
 
-@pytest.mark.parametrize("message", MALFORMED, ids=repr)
+@pytest.mark.parametrize("message", MALFORMED, ids=lambda message: repr(message)[:60])
 def test_what_is_no_message_does_nothing(
     finder: LRFinder, message: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,15 @@ def test_a_pick_is_brought_inside_the_axis_of_the_chart(finder: LRFinder) -> Non
     assert finder.lr == low
 
 
+def by_trait(wire: Wire) -> dict[str, list[Any]]:
+    """All values that each trait was sent with."""
+    sent: dict[str, list[Any]] = {}
+    for update in wire.updates:
+        for name, value in update.items():
+            sent.setdefault(name, []).append(value)
+    return sent
+
+
 @pytest.mark.parametrize("moment", ["while it is read", "while it is checked"])
 def test_nothing_is_lost_when_another_thread_assigns_while_a_message_is_handled(
     make: Any, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -166,10 +175,7 @@ def test_nothing_is_lost_when_another_thread_assigns_while_a_message_is_handled(
 
         assert in_thread(message)() is None
         assert len(assigned) >= before + 2
-        sent: dict[str, list[Any]] = {}
-        for update in wire.updates:
-            for name, value in update.items():
-                sent.setdefault(name, []).append(value)
+        sent = by_trait(wire)
         expected = assigned[before:]
         assert [chart["n"] for chart in sent["chart"]] == expected
         assert sent["trial_cost"] == [f"{n} steps" for n in expected]

@@ -76,7 +76,7 @@ def test_trial_runs_rank_and_one_click_takes_the_winner(make: Any) -> None:
     shown = finder.trials
     assert (shown["state"], shown["steps"], shown["take"]) == ("finished", 20, 1e-2)
     assert "1.00e-02 has the lowest loss" in shown["text"]
-    assert [name for name in lines(finder)] == ["1.00e-03", "1.00e-02", "1.00e-01"]
+    assert list(lines(finder)) == ["1.00e-03", "1.00e-02", "1.00e-01"]
     assert {len(x) for x, _ in lines(finder).values()} == {20}
     assert [one["style"] for one in shown["lines"]] == [0, 1, 2]
     assert namespace == {}
