@@ -11,13 +11,14 @@ from lrfinder_widget.background.state import State
 
 from .page import Page
 from .presenter import Presenter
-from .run_settings import OF_THE_RUN, OF_THE_TRAINING, OF_TRIALS
+from .run_settings import OF_THE_RUN, OF_THE_TRAINING, OF_TRIALS, is_text
 from .session import Session
 
 logger = logging.getLogger(__name__)
 
 _DOUBLE_CLICK_S = 0.5  # the second click of a double click on Start does not stop the run
 _LONGEST = 200  # characters of what is typed
+_LONGEST_NAME = 100_000  # it is cut
 _FILE = "lr-range-test"
 _KINDS = {
     "svg": "image/svg+xml",
@@ -148,8 +149,8 @@ class Clicks:
     # -- boxes ------------------------------------------------------------------------------------
 
     def _type(self, typed: object, _message: object) -> None:
-        if isinstance(typed, str) and len(typed) <= _LONGEST:
-            self._presenter.picker.read_number(typed)
+        if is_text(typed, _LONGEST):
+            self._presenter.picker.read_number(str(typed))
 
     def _set(self, values: object, _message: object) -> None:
         view, blocked = self._presenter.view, self._presenter.blocked
@@ -174,12 +175,14 @@ class Clicks:
     def _change_run(self, key: object, message: dict[Any, Any]) -> None:
         legend = self._presenter.view.legend
         with self._presenter.view.lock:
-            run = legend.find(key) if isinstance(key, int) else None
+            run = None
+            if isinstance(key, int) and not isinstance(key, bool):
+                run = legend.find(key)
             if run is None:
                 return
             if isinstance(shown := message.get("shown"), bool):
                 run.shown = shown
-            elif isinstance(name := message.get("name"), str):
+            elif is_text(name := message.get("name"), _LONGEST_NAME):
                 legend.rename(run, name)
             elif message.get("do") == "choose" and "choose" not in self._presenter.blocked:
                 legend.current = run

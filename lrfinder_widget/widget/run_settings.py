@@ -75,7 +75,7 @@ class RunSettings:
             return isinstance(value, bool)
         if name == "smoothing":
             return is_number(value) and 0 <= value <= _MAX_SMOOTHING  # type: ignore[operator]
-        return name in self.values and isinstance(value, str) and len(value) <= _LONGEST
+        return name in self.values and is_text(value, _LONGEST)
 
     def set_range(self, start_lr: float, end_lr: float) -> None:
         """Write a range into the boxes, to two significant digits."""
@@ -123,6 +123,13 @@ class RunSettings:
             if steps < 1:
                 raise ValueError(f"'training steps' must be at least 1; got {typed!r}.")
         return Budget(train_steps=steps, schedule=self.values["schedule"])
+
+
+def is_text(value: object, longest: int) -> bool:
+    """Return whether a value of the page is a text that can be sent back to it."""
+    # Half of a surrogate pair cannot: a model that holds one can never be sent again.
+    is_short = isinstance(value, str) and len(value) <= longest
+    return is_short and not re.search("[\ud800-\udfff]", str(value))
 
 
 def _offer(epochs: int, epoch_steps: int) -> tuple[str, str]:

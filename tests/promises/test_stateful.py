@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support import linear, picture, sgd_momentum
+from widget_support import click, page_sends, page_writes, points
 
 from lrfinder_widget import LossCurve, LRFinder, RangeTest, State
 from lrfinder_widget.background import range_test as run_module
@@ -256,7 +257,7 @@ class LRFinderMachine(Machine):
         if self.closed or self.state in ACTIVE:
             return self._refused(self.finder.start)
         if self.by_click:
-            self.finder._presenter.view.controls.start.click()
+            click(self.finder, "start")
         else:
             assert self.finder.start() is self.finder
         self.gate.wait_until_asked()
@@ -329,16 +330,16 @@ class LRFinderMachine(Machine):
     @precondition(lambda self: not self.closed)
     @rule(lr=st.floats(1e-4, 1.0), n=st.integers(1, 10**6))
     def commit(self, lr: float, n: int) -> None:
-        held = self.finder._presenter.view.marker.commit
-        self.finder._presenter.view.marker.set_state({"lr": lr, "commit": {"lr": lr, "n": n}})
+        held = self.finder.commit
+        page_writes(self.finder, position=lr, commit={"lr": lr, "n": n})
         if held != {"lr": lr, "n": n}:
             self.pick_ = self.held = float(f"{lr:.2e}")
 
     @precondition(lambda self: not self.closed)
     @rule(lr=st.floats(1e-4, 1.0))
     def move(self, lr: float) -> None:
-        self.finder._presenter.view.marker.set_state({"lr": lr, "moving_from": lr})
-        self.finder._presenter.view.marker.set_state({"moving_from": None})
+        page_writes(self.finder, position=lr, moving_from=lr)
+        page_writes(self.finder, moving_from=None)
 
     @precondition(lambda self: not self.closed)
     @rule(value=st.one_of(st.floats(1e-4, 1.0), st.sampled_from([None, -1.0, 2])))
@@ -366,6 +367,40 @@ class LRFinderMachine(Machine):
         self.added += 1
         return None
 
+    @rule(
+        boxes=st.dictionaries(
+            st.sampled_from(["zoom", "log_loss", "smoothing", "mode", "schedule", "trial_lrs"]),
+            st.sampled_from([True, False, 0, 20, "exp", "decay", "constant", "1e-3", None]),
+        )
+    )
+    def set_boxes(self, boxes: dict[str, Any]) -> None:
+        page_sends(self.finder, {"set": {**boxes, "mode": "exp"}})
+
+    @precondition(lambda self: not self.closed)
+    @rule(row=st.integers(0, 20), what=st.sampled_from(["choose", "hide", "show", "rename"]))
+    def change_a_run(self, row: int, what: str) -> None:
+        finder = self.finder
+        if row >= len(finder.runs):
+            return
+        before = finder.runs[row]
+        changes = {"hide": {"shown": False}, "show": {"shown": True}, "rename": {"name": "x"}}
+        page_sends(finder, {"run": before["key"], **changes.get(what, {"do": what})})
+        after = next(run for run in finder.runs if run["key"] == before["key"])
+        if what == "choose":
+            assert after["current"] == (before["current"] or self.state not in ACTIVE)
+        elif what == "rename":
+            assert after["name"] == "x"
+        else:
+            assert after["shown"] == (what == "show")
+
+    @rule(name=st.sampled_from(["pause", "apply", "narrow", "try", "take"]))
+    def click_what_is_blocked(self, name: str) -> None:
+        """What is not blocked has rules of its own, or trains."""
+        if self.closed or name in self.finder.blocked:
+            why = self.finder.blocked.get(name)
+            click(self.finder, name)
+            assert self.closed or self.finder.status["problem"] == why
+
     @invariant()
     def it_is_what_the_model_says(self) -> None:
         if not hasattr(self, "finder"):
@@ -382,7 +417,25 @@ class LRFinderMachine(Machine):
         if not self.closed:
             kept = sum(n > 0 for n in self.points[:-1]) + self.added
             assert len(finder._presenter.view.legend.kept) == min(12, kept)
-            assert finder._presenter.view.marker.lr > 0
+            assert finder.position > 0
+            finder._presenter.redraw()
+            self._the_page_shows_it()
+
+    def _the_page_shows_it(self) -> None:
+        finder, active = self.finder, self.state in ACTIVE
+        assert finder.status["state"] == self.state.value
+        assert finder.chart["n"] == (self.points[-1] if self.points else 0)
+        shown = finder.chart if not finder.runs or finder.runs[-1]["current"] else None
+        if shown is not None and self.points and not self.added:
+            assert len(points(shown["dots"])[0]) == self.points[-1]
+        busy = {"try", "take", "apply", "choose", "settings"}
+        assert busy <= set(finder.blocked) if active else "settings" not in finder.blocked
+        assert ("pause" in finder.blocked) == (not active)
+        assert ("apply" in finder.blocked) == (active or self.pick_ is None)
+        assert "start" not in finder.blocked
+        assert (finder.picked["code"] == "") == (self.pick_ is None)
+        current = [run for run in finder.runs if run["current"]]
+        assert len(current) == 1 or not finder.runs or not self.points
 
     @invariant()
     def between_runs_training_is_what_it_was(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from support import linear, picture, sgd_momentum
+from widget_support import click, fill, number_of_widgets, page_sends, page_writes, type_in
 
 from lrfinder_widget import LRFinder, State
 from lrfinder_widget.background.range_test import RangeTest
@@ -39,19 +40,28 @@ class Watch:
 
 
 def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) -> list[Any]:
-    view = finder._presenter.view
-    marker, controls, setup = view.marker, view.controls, view.setup
-
-    def from_page(widget: Any, **state: Any) -> None:
+    def from_page(**state: Any) -> None:
         with PAGE:
-            widget.set_state(state)
+            page_writes(finder, **state)
 
     def drag() -> None:
         lr = 10 ** dice.uniform(-5, 0)
-        from_page(marker, lr=lr, moving_from=marker.lr)
+        from_page(position=lr, moving_from=finder.position)
         if dice.random() < 0.5:
             n = dice.randrange(10**12)
-            from_page(marker, lr=lr, moving_from=None, commit={"lr": lr, "n": n})
+            from_page(position=lr, moving_from=None, commit={"lr": lr, "n": n})
+
+    def use() -> None:
+        lr, n = finder.position, dice.randrange(10**12)
+        from_page(commit={"lr": lr, "n": n})
+
+    def go_to_a_candidate() -> None:
+        if found := list(finder.reading["candidates"].values()):
+            from_page(position=dice.choice(found), kind="candidate")
+
+    def change_a_run(**what: Any) -> None:
+        if runs := finder.runs:
+            page_sends(finder, {"run": dice.choice(runs)["key"], **what})
 
     def cell() -> None:
         namespace["lr"] = dice.choice([10 ** dice.uniform(-5, 0), None, 3])
@@ -72,29 +82,30 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         drag,
         drag,
         cell,
-        controls.start.click,
-        controls.pause.click,
-        controls.use.click,
-        controls.apply.click,
-        view.trials.try_button.click,
-        view.trials.take.click,
-        setup.narrow.click,
-        lambda: from_page(controls.number, value=dice.choice(typed)),
-        lambda: from_page(setup.num_iter, value=dice.choice(["20", "30", "1", "x"])),
-        lambda: from_page(setup.repeats, value=dice.choice(["1", "2", "0"])),
-        lambda: from_page(setup.mode, index=dice.randrange(2)),
-        lambda: from_page(view.looks.log_loss, value=dice.random() < 0.5),
-        lambda: from_page(view.looks.zoom, value=dice.random() < 0.5),
-        lambda: from_page(view.looks.smoothing, value=dice.choice([0, 10, 45])),
-        lambda: dice.choice(list(controls.candidates.values())).click(),
+        lambda: click(finder, "start"),
+        lambda: click(finder, "pause"),
+        use,
+        lambda: click(finder, "apply"),
+        lambda: click(finder, "try"),
+        lambda: click(finder, "take"),
+        lambda: click(finder, "narrow"),
+        lambda: type_in(finder, dice.choice(typed)),
+        lambda: fill(finder, num_iter=dice.choice(["20", "30", "1", "x"])),
+        lambda: fill(finder, repeats=dice.choice(["1", "2", "0"])),
+        lambda: fill(finder, mode=dice.choice(["exp", "linear"])),
+        lambda: fill(finder, log_loss=dice.random() < 0.5),
+        lambda: fill(finder, zoom=dice.random() < 0.5),
+        lambda: fill(finder, smoothing=dice.choice([0, 10, 45])),
+        lambda: fill(finder, train_steps=dice.choice(["", "300", "x"]), schedule="decay"),
+        go_to_a_candidate,
         lambda: finder.add(finder.curve),
-        lambda: [row.children[4].click() for row in view.legend.box.children[:1]],
-        lambda: [row.children[3].click() for row in view.legend.box.children[-2:]],
-        lambda: dice.choice(list(view.saving.buttons.values())).click(),
-        lambda: [
-            from_page(row.children[1], value=dice.random() < 0.5)
-            for row in view.legend.box.children[-1:]
-        ],
+        lambda: change_a_run(do="remove"),
+        lambda: change_a_run(do="choose"),
+        lambda: change_a_run(name="x"),
+        lambda: change_a_run(shown=dice.random() < 0.5),
+        lambda: page_sends(finder, {"save": dice.choice(["svg", "png", "csv", "json"])}),
+        lambda: page_sends(finder, {"hello": 1}),
+        finder._repr_mimebundle_,
         lambda: (finder.curves, finder.suggestion, finder.comparison, repr(finder), finder.code),
         finder.snapshot,
         lambda: finder.wait(0.01),
@@ -110,7 +121,7 @@ def hammer(act: Callable[[], Any]) -> None:
 
 def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrfinder_widget.widget.clicks._DOUBLE_CLICK_S", 0.0)
-    watch, interval = Watch(monkeypatch), sys.getswitchinterval()
+    watch, interval, widgets = Watch(monkeypatch), sys.getswitchinterval(), number_of_widgets()
     model = linear()
     optimizer = sgd_momentum(model)
     namespace: dict[str, Any] = {"lr": 1e-3}
@@ -151,14 +162,19 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     # The last pick wins everywhere.
     namespace["lr"] = 1.0
     finder.pick(0.0123)
-    marker = finder._presenter.view.marker
-    assert (finder.lr, namespace["lr"], marker.lr) == (0.0123, 0.0123, 0.0123)
-    assert marker.kind == "pick"
+    assert (finder.lr, namespace["lr"], finder.position) == (0.0123, 0.0123, 0.0123)
+    assert finder.kind == "pick"
+    # And the page shows what is.
+    shown = finder.get_state()
+    finder._presenter.redraw()
+    assert finder.get_state() == shown
+    assert finder.status["state"] == finder.state.value
     optimizer.param_groups[0]["lr"] = lr  # what Apply did was asked for
     assert picture(model, optimizer) == before
     assert sys.getswitchinterval() == interval
     finder.close()
     finder.close()
+    assert number_of_widgets() == widgets
     alive = [thread.name for thread in threading.enumerate() if thread.name == "LR range test"]
     assert alive == []
 

@@ -3,22 +3,16 @@
 import json
 import math
 import threading
-from types import SimpleNamespace
 
+import ipywidgets
 import numpy as np
 import pytest
 import traitlets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrfinder_widget import LossCurve
-from lrfinder_widget.background.range_test import RangeTest
-from lrfinder_widget.curve.budget import Budget
-from lrfinder_widget.curve.plan import SweepPlan
-from lrfinder_widget.training.ladder import Ladder
-from lrfinder_widget.widget import marker as marker_module
-from lrfinder_widget.widget.marker import LRMarker
-from lrfinder_widget.widget.view import View
+from lrfinder_widget import LRMarker
+from lrfinder_widget.widget import draggable
 
 
 class FakePage:
@@ -300,83 +294,6 @@ def test_the_page_cannot_change_the_curve(marker, page):
     assert (marker.curve_losses.tolist(), marker.lr) == ([1.0], 0.5)
 
 
-class Finder:
-    """A view and the run that it shows."""
-
-    def __init__(self, points):
-        self.lrs = np.geomspace(1e-6, 1.0, points)
-        self.losses = 2.0 + np.linspace(-1, 1, points) ** 2
-        self.view = View(
-            SweepPlan(*self.lrs[[0, -1]], len(self.lrs)),
-            Budget(),
-            epoch_steps=None,
-            device=None,
-            name=None,
-            lr=1e-3,
-            about=str,
-            contents=str,
-            redraw=lambda: None,
-            ladder=lambda: Ladder((1e-3,), "what is known"),
-        )
-        self.test = RangeTest(zip(self.lrs, self.losses, strict=True))
-
-    def show(self, points):
-        curve = LossCurve(self.lrs[:points], self.losses[:points])
-        self.view.show(self.test, curve, [curve], None, None)
-        return curve
-
-    @property
-    def read(self):
-        return self.view.marker.curve_lrs, self.view.marker.curve_losses
-
-
-def test_the_marker_is_given_the_smoothed_curve_at_the_end():
-    finder = Finder(100)
-    finder.test.start().wait(20)
-    curve = finder.show(100)
-    np.testing.assert_array_equal(finder.read, [curve.lrs, curve.smooth()])
-
-
-def test_the_marker_is_given_few_points_of_a_long_curve_and_both_its_ends():
-    finder = Finder(50_000)
-    finder.test.start().wait(20)
-    curve = finder.show(50_000)
-    lrs, losses = finder.read
-    assert len(lrs) == len(losses) <= 400
-    assert (lrs[0], lrs[-1]) == (curve.lrs[0], curve.lrs[-1])
-    between = np.interp(np.log(curve.lrs), np.log(lrs), losses)
-    np.testing.assert_allclose(between, curve.smooth(), atol=2e-3)
-
-
-def test_while_a_run_goes_on_the_marker_is_given_its_curve_once_a_second(monkeypatch):
-    now = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr("lrfinder_widget.widget.view.time", clock)
-    go_on = threading.Event()
-    finder = Finder(100)
-    finder.test = RangeTest(pair for pair in [(1.0, 1.0)] if go_on.wait(20))
-    finder.test.start()
-    seen = []
-    for points in range(20, 60):
-        finder.show(points)
-        now[0] += 0.125
-        seen.append(len(finder.read[0]))
-    assert sorted(set(seen)) == [20, 28, 36, 44, 52]
-    go_on.set()
-    finder.test.wait(20)
-    finder.show(59)
-    assert len(finder.read[0]) == 59
-
-
-def test_a_new_run_takes_the_earlier_curve_away_at_once():
-    finder = Finder(100)
-    finder.test.start().wait(20)
-    finder.show(100)
-    finder.test = RangeTest([])
-    finder.show(0)
-    assert [len(part) for part in finder.read] == [0, 0]
-
-
 def test_what_belongs_together_goes_in_one_message(marker, page):
     with marker.hold_sync():
         marker.low, marker.high, marker.lr, marker.kind = 1e-4, 2.0, 0.5, "candidate"
@@ -402,13 +319,11 @@ def test_the_page_is_sent_its_code_and_style(marker):
     assert ".lrf-handle" in state["_css"]
 
 
-def test_the_bundle_is_small():
-    assert (marker_module.STATIC / "marker.js").stat().st_size < 15_000
-
-
 def test_without_the_bundle_the_module_imports_and_a_marker_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(marker_module, "STATIC", tmp_path)
-    assert marker_module._asset("marker.js") == ""
+    monkeypatch.setattr(draggable, "STATIC", tmp_path)
+    assert draggable._asset("finder.js") == ""
     monkeypatch.setattr(LRMarker, "_esm", "")
-    with pytest.raises(FileNotFoundError, match=r"npm run build"):
+    before = len(ipywidgets.widgets.widget._instances)
+    with pytest.raises(FileNotFoundError, match=r"finder\.js is missing.*npm run build"):
         LRMarker()
+    assert len(ipywidgets.widgets.widget._instances) == before

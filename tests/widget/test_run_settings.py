@@ -136,7 +136,10 @@ GOOD: list[tuple[str, list[Any]]] = [
     ("smoothing", [0, 50, 12.5]),
 ]
 BAD: list[tuple[str, list[Any]]] = [
-    *((name, [None, 1, 1e-3, True, [], {}, "x" * 501]) for name in ("end_lr", "train_steps")),
+    *(
+        (name, [None, 1, 1e-3, True, [], {}, "x" * 501, "\ud800"])
+        for name in ("end_lr", "train_steps")
+    ),
     *((name, ["", "EXP", None, 0, True, [], ["exp"], {}]) for name in ("mode", "schedule")),
     *((name, [1, 0, None, "true", "", []]) for name in ("zoom", "log_loss")),
     ("smoothing", [-1, 51, math.nan, math.inf, "10", None, True, [], 10**400]),

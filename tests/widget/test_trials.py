@@ -284,8 +284,8 @@ def test_held_out_losses_are_dots_and_numbers_and_decide(make: Any) -> None:
     assert low < 0.5
     assert high > 1.0
     assert name in lines(finder)
-    assert "1.00e-03 has the lowest loss on the held-out batches, 0.5 (1 at" in (
-        finder.trials["text"]
+    assert (
+        "1.00e-03 has the lowest loss on the held-out batches, 0.5 (1 at" in (finder.trials["text"])
     )
     assert finder.trials["take"] == 1e-3
     finder.compare([1e-2], steps=20).wait(WAIT_S)  # and without, as before
