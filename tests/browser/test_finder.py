@@ -226,7 +226,7 @@ def test_a_page_reloaded_in_mid_run_goes_on_drawing(host: Host) -> None:
 
 @pytest.mark.parametrize("missing", ["bqplot", "anywidget"])
 def test_a_host_without_a_part_is_told_what_to_install(host: Host, missing: str) -> None:
-    host.page.route(re.compile(rf"/extensions/{missing}/"), lambda route: route.abort())
+    host.page.route(re.compile(rf"extensions/{missing}/"), lambda route: route.abort())
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
     hint = host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")
     expect(hint).to_be_visible()
