@@ -20,6 +20,26 @@ PLACE = ROOT / ".hosts"
 NOTEBOOKS = "tests/browser/test_notebooks.py"
 
 
+# What only Notebook 7 and newer can do, or what the helpers of the tests do only there.
+NOT_IN_CLASSIC = tuple(
+    f"tests/browser/test_{name}"
+    for name in (
+        "access.py",
+        "busy.py",
+        "hidden.py",
+        "instrument.py",
+        "marimo.py",
+        "notebooks.py",
+        "smoke.py",
+        "static.py",
+        "voila.py",
+        "finder.py::test_it_looks_well",
+        # It sends no ids of cells.
+        "finder.py::test_a_cell_run_again_takes_over",
+    )
+)
+
+
 class Combination(NamedTuple):
     packages: tuple[str, ...] = ()
     """Where they are none, it is the environment of the tests."""
@@ -27,6 +47,9 @@ class Combination(NamedTuple):
     """For `tests/browser/server.py`."""
     left_out: tuple[str, ...] = ()
     """Tests that cannot run there."""
+    extra: str = "[demo]"
+    pinned: bool = True
+    """Whether the other packages are those of the tests."""
 
 
 COMBINATIONS = {
@@ -37,6 +60,24 @@ COMBINATIONS = {
     "kernel-7.3": Combination(("notebook", "voila", "ipykernel==7.3.0"), left_out=(NOTEBOOKS,)),
     "no-subshells": Combination(settings=(("HOST_SUBSHELLS", "disabled"),)),
     "subshell-each": Combination(settings=(("HOST_SUBSHELLS", "perComm"),)),
+    # The packages of Colab, as of August 2026, in a notebook that takes them.
+    "colab": Combination(
+        (
+            "anywidget==0.9.21",
+            "bqplot==0.12.47",
+            "ipykernel==6.17.1",
+            "ipython==7.34.0",
+            "ipywidgets==7.7.1",
+            "jupyter_client==7.4.9",
+            "notebook==6.5.7",
+            "scikit-learn",
+            "traitlets==5.7.1",
+        ),
+        settings=(("HOST_CLASSIC", "1"),),
+        left_out=NOT_IN_CLASSIC,
+        extra="",
+        pinned=False,
+    ),
     "prefix": Combination(settings=(("HOST_BASE_URL", "/user/x/"),)),
 }
 
@@ -52,10 +93,14 @@ def python_of(name: str, combination: Combination) -> Path:
         free = {re.split("[=<>]", package)[0] for package in combination.packages}
         pinned = (ROOT / "tests" / "constraints.txt").read_text().splitlines()
         constraints = home / "constraints.txt"
-        kept = [line for line in pinned if line.split("==")[0].lower() not in free]
+        free |= set() if combination.pinned else {line.split("==")[0].lower() for line in pinned}
+        kept = [line for line in pinned if line.split("==")[0].lower() not in free - {"torch"}]
         constraints.write_text("\n".join(kept))
         install = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints]
-        subprocess.run([*install, *combination.packages, "--editable", f"{ROOT}[demo]"], check=True)
+        subprocess.run(
+            [*install, *combination.packages, "--editable", f"{ROOT}{combination.extra}"],
+            check=True,
+        )
     return python
 
 

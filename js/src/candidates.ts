@@ -2,10 +2,10 @@
 
 import { type Button, button, hide, make, put } from "./dom.ts";
 import { formatLr } from "./format.ts";
-import type { Marker } from "./marker.ts";
 import { fields, maybe, text } from "./model.ts";
 import type { Page } from "./parts.ts";
 import { drawSchedule } from "./schedule.ts";
+import type { Marker } from "./source.ts";
 import { readingOf } from "./state.ts";
 
 export function addCandidates(

@@ -1,9 +1,9 @@
 /** The widgets' front end: the whole finder, or the marker alone. */
 
 import { renderAlone } from "./alone.ts";
-import { putBack } from "./marker.ts";
 import type { Model } from "./model.ts";
 import { renderPage } from "./page.ts";
+import { putBack } from "./source.ts";
 
 function isFinder(model: Model): boolean {
   return model.get("chart") !== undefined;

@@ -19,33 +19,8 @@ import {
 } from "./geometry.ts";
 import { isReactive } from "./kernel.ts";
 import { changes, commitNumber, isPending, listen, type Model, number } from "./model.ts";
+import type { Marker, Source } from "./source.ts";
 import { drawTicks } from "./ticks.ts";
-
-/** Where a marker's axis, curve and ticks come from. */
-export interface Source {
-  /** The trait that says where it stands. */
-  readonly place: "lr" | "position";
-  /** The traits that it is drawn from, and those that its ticks are drawn from. */
-  readonly drawn: readonly string[];
-  readonly ticked: readonly string[];
-  axis(): Axis;
-  kind(): Kind;
-  curve(): Curve;
-  ticks(): unknown;
-  margin(side: string): number;
-  /** Told each place at which the marker is drawn. */
-  shown?(lr: number): void;
-}
-
-export interface Marker {
-  /** Whether it has no kernel, and cannot be moved. */
-  dead(isDead: boolean): void;
-  /** Pick where it stands. */
-  pick(): void;
-  /** Move it to a candidate. */
-  place(lr: number): void;
-  remove(): void;
-}
 
 /** A drag or key press in progress; while there is one, the kernel does not move the marker. */
 interface Gesture {
@@ -64,15 +39,6 @@ const DRAWN_TRAITS = ["variable", "disabled", "kind", "moving_from", "commit", "
 const SEND_EVERY_MS = 40;
 /** A hand trembles when it clicks: a smaller movement is not a drag. */
 const CLICK_SLOP_PX = 3;
-
-/** Put the marker back if a page was closed in the middle of a drag and could not do so itself. */
-export function putBack(model: Model, place: Source["place"]): void {
-  const from = model.get("moving_from");
-  if (typeof from !== "number") return;
-  model.set(place, from);
-  model.set("moving_from", null);
-  model.save_changes();
-}
 
 export function addMarker(model: Model, el: HTMLElement, source: Source): Marker {
   const controller = new AbortController();

@@ -3,9 +3,9 @@
 import { button, hide, make, put, say } from "./dom.ts";
 import { copy } from "./downloads.ts";
 import { formatLr } from "./format.ts";
-import type { Marker } from "./marker.ts";
 import { changes, fields, listen, number, text } from "./model.ts";
 import { field, type Page, typedBox } from "./parts.ts";
+import type { Marker } from "./source.ts";
 import { blockedBy } from "./state.ts";
 
 const SHOW_EVERY_MS = 40;

@@ -138,8 +138,7 @@ class Presenter:
         if self._is_seen() and self.view.is_due(test):
             self._show(test)
 
-    def _is_seen(self) -> bool:
-        """Return whether the page would draw what this thread sends."""
+    def _is_seen(self) -> bool:  # whether the page would draw what this thread sends
         return not self._only_during_cells or threading.current_thread() is threading.main_thread()
 
     def _show(self, test: RangeTest) -> None:

@@ -1,5 +1,7 @@
 """JupyterLab and Notebook 7, for real: `lab`, `notebook7`, or `host` for a test that runs in both.
 
+With ``HOST_CLASSIC`` it is Notebook 6 instead, `classic`.
+
 In Notebook 7 that is one of the slow tests, so that `make test` keeps its budget, unless the main
 path needs it: `in_each_host` says so.
 No browser, no pass: these tests fail where Chromium is missing, they are not skipped.
@@ -9,7 +11,8 @@ from collections.abc import Iterator
 
 import chromium
 import pytest
-from host import Host, watched
+from classic_host import ClassicHost
+from host import NAMES, Host, watched
 from playwright.sync_api import Page
 from server import Server, serve
 
@@ -35,7 +38,7 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def notebook_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve("notebook", tmp_path_factory.mktemp("notebook7")) as server:
         yield server
 
@@ -46,10 +49,15 @@ def lab(page: Page, lab_server: Server) -> Iterator[Host]:
 
 
 @pytest.fixture
-def notebook7(page: Page, notebook7_server: Server) -> Iterator[Host]:
-    yield from watched(Host("notebook7", page, notebook7_server))
+def notebook7(page: Page, notebook_server: Server) -> Iterator[Host]:
+    yield from watched(Host("notebook7", page, notebook_server))
 
 
-@pytest.fixture(params=["lab", pytest.param("notebook7", marks=pytest.mark.slow)])
+@pytest.fixture
+def classic(page: Page, notebook_server: Server) -> Iterator[Host]:
+    yield from watched(ClassicHost("classic", page, notebook_server))
+
+
+@pytest.fixture(params=[NAMES[0], *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES[1:])])
 def host(request: pytest.FixtureRequest) -> Host:
     return request.getfixturevalue(request.param)

@@ -225,7 +225,7 @@ def test_a_page_reloaded_in_mid_run_goes_on_drawing(host: Host) -> None:
 
 
 def test_a_host_without_anywidget_is_told_what_to_install(host: Host) -> None:
-    host.page.route(re.compile(r"/extensions/anywidget/"), lambda route: route.abort())
+    host.page.route(re.compile(r"extensions/anywidget/"), lambda route: route.abort())
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
     hint = host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")
     expect(hint).to_be_visible()

@@ -23,11 +23,11 @@ def shown(finder: LRFinder) -> Any:
     return box
 
 
-def test_before_a_display_a_finder_is_two_models(make: Any) -> None:
+def test_before_a_display_a_finder_is_one_model(make: Any) -> None:
     before = number_of_widgets()
     finder = finished(make(namespace={}))
     finder.pick()
-    assert number_of_widgets() - before == 2  # with its layout
+    assert number_of_widgets() - before == 1
     assert finder.figure == {}
 
 
@@ -80,7 +80,7 @@ def test_without_a_display_a_change_of_scales_makes_no_figure(make: Any) -> None
     before = number_of_widgets()
     finder = finished(make(namespace={}))
     fill(finder, log_loss=True)
-    assert (number_of_widgets() - before, finder.figure) == (2, {})
+    assert (number_of_widgets() - before, finder.figure) == (1, {})
     shown(finder)
     assert finder._presenter.view.display._figure.kind == (True, True)
 
@@ -126,7 +126,7 @@ def test_without_bqplot_the_page_is_displayed_alone(
     finder = finished(make(namespace={}))
     bundle, _ = finder._repr_mimebundle_()
     assert bundle[VIEW]["model_id"] == finder.model_id
-    assert (finder.figure, number_of_widgets() - before) == ({}, 2)
+    assert (finder.figure, number_of_widgets() - before) == ({}, 1)
     fill(finder, log_loss=True)
     assert finder.chart["y_log"] is True
     finder.close()

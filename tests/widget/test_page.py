@@ -55,7 +55,7 @@ TRAIT = traitlets.TraitType
 
 
 def test_the_traits_are_those_that_the_page_knows() -> None:
-    assert own(LRFinder) == own(Page) == OF_THE_KERNEL | OF_BOTH | {"_esm", "_css"}
+    assert own(LRFinder) == own(Page) == OF_THE_KERNEL | OF_BOTH | {"_esm", "_css", "layout"}
 
 
 @pytest.mark.parametrize("name", sorted(OF_THE_KERNEL | {"_esm", "_css", "layout", "tooltip"}))
@@ -297,13 +297,13 @@ def test_what_stays_the_same_costs_no_message(make: Any, monkeypatch: pytest.Mon
     assert wire.updates == []
 
 
-def test_a_finder_opens_one_comm_and_its_layout_and_sends_little_more(
+def test_a_finder_opens_one_comm_whole_and_sends_nothing_more(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wire = Wire()
     monkeypatch.setattr(comm, "create_comm", wire.connect)
     finder = make(namespace={})
-    assert len(wire.opened) == 2
+    assert len(wire.opened) == 1
     module = len(finder._esm) + len(finder._css)
     assert wire.bytes - 1.1 * module < 12_000
 

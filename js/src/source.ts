@@ -1,0 +1,40 @@
+/** What a marker is made from, and what can be done with it. */
+
+import type { Kind } from "./format.ts";
+import type { Axis, Curve } from "./geometry.ts";
+import type { Model } from "./model.ts";
+
+/** Where a marker's axis, curve and ticks come from. */
+export interface Source {
+  /** The trait that says where it stands. */
+  readonly place: "lr" | "position";
+  /** The traits that it is drawn from, and those that its ticks are drawn from. */
+  readonly drawn: readonly string[];
+  readonly ticked: readonly string[];
+  axis(): Axis;
+  kind(): Kind;
+  curve(): Curve;
+  ticks(): unknown;
+  margin(side: string): number;
+  /** Told each place at which the marker is drawn. */
+  shown?(lr: number): void;
+}
+
+export interface Marker {
+  /** Whether it has no kernel, and cannot be moved. */
+  dead(isDead: boolean): void;
+  /** Pick where it stands. */
+  pick(): void;
+  /** Move it to a candidate. */
+  place(lr: number): void;
+  remove(): void;
+}
+
+/** Put the marker back if a page was closed in the middle of a drag and could not do so itself. */
+export function putBack(model: Model, place: Source["place"]): void {
+  const from = model.get("moving_from");
+  if (typeof from !== "number") return;
+  model.set(place, from);
+  model.set("moving_from", null);
+  model.save_changes();
+}
