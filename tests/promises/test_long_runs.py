@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support import linear
+from widget_support import points
 
 from lrfinder_widget import LRFinder, RangeTest, State
 from lrfinder_widget.background import range_test as run
@@ -98,7 +99,8 @@ def test_a_hundred_thousand_points_on_the_chart(monkeypatch: pytest.MonkeyPatch)
     print(f"{len(sent) / seconds:.1f} messages and {size / seconds / 1000:.0f} kB a second")
     assert len(sent) <= 12 * seconds
     assert size <= 64_000 * seconds
-    for mark in (finder._presenter.view.chart._raw, finder._presenter.view.chart._smooth):
-        assert len(mark.x) <= 1000
-        assert (mark.x[0], mark.x[-1]) == (LADDER[0], LADDER[-1])
+    for name in ("dots", "line"):
+        lrs, _ = points(finder.chart[name])
+        assert len(lrs) <= 1000
+        assert (lrs[0], lrs[-1]) == (LADDER[0], LADDER[-1])
     finder.close()

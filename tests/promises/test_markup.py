@@ -82,17 +82,21 @@ def check(document: str, *own: str) -> None:
 
 
 def test_in_no_widget_that_shows_html(finder: LRFinder) -> None:
-    shown = [w for w in everything(finder) if isinstance(w, ipywidgets.HTML)]
-    assert any("onerror" in one.value for one in shown)  # it is told, as text
-    for one in shown:
+    """The page makes no markup of any trait; ipywidgets would of these."""
+    told = [finder.status["text"], finder.trials["text"], finder.picked["about"]]
+    told += [run["name"] for run in finder.runs]
+    assert all(MARKUP in text for text in [*told[:2], told[-1]])  # it is told, as text
+    found = everything(shown(finder))
+    markup = [w for w in found if isinstance(w, ipywidgets.HTML)]
+    assert markup
+    for one in markup:
         check(one.value)
-    allowed = [getattr(w, "description_allow_html", False) for w in everything(finder)]
-    assert not any(allowed)
+    assert not any(getattr(w, "description_allow_html", False) for w in found)
 
 
-def everything(finder: LRFinder) -> list[Any]:
+def everything(widget: Any) -> list[Any]:
     found: dict[str, Any] = {}
-    waiting: list[Any] = [finder]
+    waiting: list[Any] = [widget]
     while waiting:
         one = waiting.pop()
         if one.model_id not in found:
@@ -101,8 +105,14 @@ def everything(finder: LRFinder) -> list[Any]:
     return list(found.values())
 
 
+def shown(finder: LRFinder) -> Any:
+    """The box of the finder that is displayed."""
+    finder._repr_mimebundle_()
+    return finder._presenter.view.display.box()
+
+
 def test_in_no_part_of_what_a_display_saves(finder: LRFinder) -> None:
-    bundle = finder._repr_mimebundle_()
+    bundle, _ = finder._repr_mimebundle_()
     assert len(finder.curve) > 0
     check(bundle["image/svg+xml"], "svg", "polyline")
     check(bundle["text/html"], "img")
@@ -111,16 +121,17 @@ def test_in_no_part_of_what_a_display_saves(finder: LRFinder) -> None:
 
 def test_in_no_page_that_is_made_of_a_saved_notebook(finder: LRFinder) -> None:
     state = {
-        "state": embed.dependency_state([finder], drop_defaults=False),
+        "state": embed.dependency_state([shown(finder)], drop_defaults=False),
         "version_major": 2,
         "version_minor": 0,
     }
+    bundle, _ = finder._repr_mimebundle_()
     notebook = nbformat.v4.new_notebook(
         metadata={"widgets": {STATE: state}},
         cells=[
             nbformat.v4.new_code_cell(
                 "finder",
-                outputs=[nbformat.v4.new_output("display_data", data=finder._repr_mimebundle_())],
+                outputs=[nbformat.v4.new_output("display_data", data=bundle)],
             )
         ],
     )
@@ -134,8 +145,11 @@ def test_in_no_page_that_is_made_of_a_saved_notebook(finder: LRFinder) -> None:
 
 def test_in_no_page_that_embeds_the_widgets(finder: LRFinder, tmp_path: Any) -> None:
     path = tmp_path / "page.html"
-    embed.embed_minimal_html(str(path), views=[finder], state=embed.dependency_state([finder]))
-    check(path.read_text(), "script")
+    box = shown(finder)
+    embed.embed_minimal_html(str(path), views=[box], state=embed.dependency_state([box]))
+    text = path.read_text()
+    check(text, "script")
+    assert "onerror" in text  # it is in the state, as text
 
 
 def test_in_no_table_and_no_figure(finder: LRFinder) -> None:
