@@ -7,16 +7,8 @@
  */
 
 import { isModified, make, stop } from "./dom.ts";
-import { type Kind, labelOf, pickAt, shortNumber, valueText } from "./format.ts";
-import {
-  type Axis,
-  type Curve,
-  fractionOf,
-  lossAt,
-  lrAfterKey,
-  lrAt,
-  position,
-} from "./geometry.ts";
+import { labelOf, pickAt, shortNumber, valueText } from "./format.ts";
+import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
 import { isReactive } from "./kernel.ts";
 import { changes, commitNumber, isPending, listen, type Model, number } from "./model.ts";
 import type { Marker, Source } from "./source.ts";
