@@ -113,7 +113,11 @@ class Host:
 
     def append_and_run(self, source: str) -> str:
         """Ask the kernel: run ``source`` in a new last cell, return what it shows."""
-        return self.run_cell(self.page.evaluate(self.APPEND, source))
+        return self.run_cell(self.append(source))
+
+    def append(self, source: str) -> int:
+        """Add a last cell, return its index."""
+        return self.page.evaluate(self.APPEND, source)
 
     def wait_until_kernel_says(self, source: str, expected: str) -> None:
         """Ask again until the answer is right: a widget's message may be handled after the cell."""
