@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.plan import SweepPlan
@@ -125,11 +125,12 @@ class RunSettings:
         return Budget(train_steps=steps, schedule=self.values["schedule"])
 
 
-def is_text(value: object, longest: int) -> bool:
+def is_text(value: object, longest: int) -> TypeGuard[str]:
     """Return whether a value of the page is a text that can be sent back to it."""
     # Half of a surrogate pair cannot: a model that holds one can never be sent again.
-    is_short = isinstance(value, str) and len(value) <= longest
-    return is_short and not re.search("[\ud800-\udfff]", str(value))
+    if not isinstance(value, str) or len(value) > longest:
+        return False
+    return re.search("[\ud800-\udfff]", value) is None
 
 
 def _offer(epochs: int, epoch_steps: int) -> tuple[str, str]:
