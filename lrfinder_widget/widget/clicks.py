@@ -150,7 +150,7 @@ class Clicks:
 
     def _type(self, typed: object, _message: object) -> None:
         if is_text(typed, _LONGEST):
-            self._presenter.picker.read_number(str(typed))
+            self._presenter.picker.read_number(typed)
 
     def _set(self, values: object, _message: object) -> None:
         view, blocked = self._presenter.view, self._presenter.blocked

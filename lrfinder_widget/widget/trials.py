@@ -138,8 +138,7 @@ def shown_trials(
     return {
         "state": run.state.value,
         "steps": trials.steps,
-        "text": f"{_sentences(run, trials, comparison, pace)}{about}",
-        "unrestored": list(run.unrestored),
+        "text": " ".join([_sentences(run, trials, comparison, pace) + about, *run.unrestored]),
         "y": y,
         "lines": [
             {
