@@ -276,7 +276,7 @@ def test_the_keys_of_the_traits_are_those_of_the_contract(finder: LRFinder) -> N
         "settings": "start_lr end_lr num_iter mode repeats train_steps schedule zoom log_loss "
         "smoothing trial_lrs trial_steps",
         "planned": "steps schedule lr",
-        "trials": "state steps text unrestored y lines take",
+        "trials": "state steps text y lines take",
         "figure": "figure x y unit x_axis y_axis band repeats solid dashed dash_dotted dots line",
     }
     for name, expected in keys.items():
