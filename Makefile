@@ -17,11 +17,13 @@ test: MARKS := -m "not slow"
 test test-all: lint
 	cd js && npm test
 	.venv/bin/python tests/chromium.py
+	.venv/bin/python tests/html_manager.py
 	.venv/bin/pytest -n $(JOBS) $(MARKS)
 
 test-all: hosts works-with
 hosts: .venv/test
 	.venv/bin/python tests/chromium.py
+	.venv/bin/python tests/html_manager.py
 	.venv/bin/python tests/hosts.py
 
 works-with: .venv/test

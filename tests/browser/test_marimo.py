@@ -70,6 +70,7 @@ def test_from_start_to_a_dragged_learning_rate_that_runs_what_reads_it(opened: O
         finder.number.press("Enter")
         expect(finder.picked).to_contain_text(f"{float(tick):.2e}")
         assert finder.gap(tick) <= 1.0
+        says(host, "ask", f"{float(tick)} {float(tick)}")
     finder.drag_to(finder.tick_x("1e-3") + 9)
     expect(finder.picked).to_contain_text(re.compile(r"^(9\.\d\de-04|1\.\d\de-03)"))
     picked = number(finder)
@@ -79,20 +80,24 @@ def test_from_start_to_a_dragged_learning_rate_that_runs_what_reads_it(opened: O
     host.screenshot("picked", finder.root)
 
 
-def test_a_wrapped_finder_runs_what_reads_its_value(opened: Open) -> None:
+def test_a_wrapped_finder_runs_what_reads_its_value_once_per_pick(opened: Open) -> None:
     host = opened(
         CELLS
         | {
+            "made": "runs = []",
             "make": "finder = mo.ui.anywidget(slow_model())\nfinder",
-            "ask": "print(finder.value['lr'])",
+            "ask": "runs.append(finder.value['lr'])\nprint(runs)",
         }
     )
     host.run_all()
     finder = Finder(host)
-    says(host, "ask", "None")
-    finder.drag_to(finder.tick_x("1e-3") + 9)
-    expect(finder.picked).to_contain_text("LR range test")
-    says(host, "ask", str(number(finder)))
+    says(host, "ask", "[None]")
+    picks = [None]
+    for tick in ("1e-3", "1e-5"):
+        finder.drag_to(finder.tick_x(tick) + 9, steps=20)
+        expect(finder.picked).to_contain_text(f"{float(tick):.2e}"[-4:])
+        picks.append(number(finder))
+        says(host, "ask", str(picks))
 
 
 def test_a_cell_that_starts_a_run_goes_on_while_others_run(opened: Open) -> None:
