@@ -130,6 +130,7 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
     }
     const isRoot = findRoot() === el;
     el.classList.toggle("lrf-finder", isRoot);
+    if (!isRoot) el.querySelector(":scope > .lrf-gone-note")?.remove();
     if (kernel !== "live") showKernel(findRoot(), kernel);
   }
 

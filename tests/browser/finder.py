@@ -43,7 +43,7 @@ class Finder:
         self.pause = self.root.get_by_role("button", name="Pause")
         self.resume = self.root.get_by_role("button", name="Resume")
         self.use = self.root.get_by_role("button", name=re.compile(r"\bUse$"))
-        self.number = self.root.get_by_role("textbox", name="learning rate")
+        self.number = self.root.get_by_role("textbox", name="learning rate", exact=True)
         self.handle = self.root.get_by_role("slider", name="learning rate")
         self.status = self.root.get_by_role("status")
         self.picked = self.root.locator("code")

@@ -23,7 +23,7 @@ print("computed")"""
 
 SEEN = """lr, seen = 1e-3, []
 finder = slow_model(num_iter=5000)
-finder._presenter.view.marker.on_commit(lambda lr: seen.append(float(f"{lr:.2e}")))
+finder.on_commit(lambda lr: seen.append(float(f"{lr:.2e}")))
 finder.start()"""
 
 # When the points that are drawn changed, and how many they were then.

@@ -145,7 +145,7 @@ def test_another_run_is_chosen_zoomed_to_and_smoothed(lab: Host, dark: bool) -> 
     axis = finder.root.locator(".lrf-figure g.axis").first
     expect(axis).to_contain_text("1e-9")  # holds both
     expect(axis).to_contain_text("1e+1")
-    own = finder.status.inner_text()
+    own = finder.status.text_content()
     finder.root.get_by_role("button", name="Set up").click()
     finder.root.get_by_label("zoom to the run").check()
     expect(axis).not_to_contain_text("1e-9")
