@@ -166,7 +166,7 @@ class SweepRun:
         # these restore wherever it comes.
         try:
             snapshot.set_gradients_aside()
-            with self._in_thread_state():
+            with self._thread_state.at_hand():
                 self._batches.open()
             if self._opened is not None:
                 self._opened.set()
@@ -211,10 +211,6 @@ class SweepRun:
                     del snapshot  # a kept traceback must not keep a copy of the model
                     self.baseline.forget()  # nor the batches
                     synchronize(devices)  # so that whatever is queued next finds all put back
-
-    def _in_thread_state(self) -> Any:
-        state = self._thread_state
-        return nullcontext() if state.is_current() else state.applied()
 
     def _judged(self, points: Points) -> Points:
         """Yield the points until one of them ends the run."""
@@ -335,6 +331,6 @@ class SweepRun:
         loss_of = forward_only(self.task.model, step)
         for lr, batches in zip(self._lrs, self.baseline.batches(step.accumulate), strict=False):
             self._guard.owner = threading.get_ident()  # the thread that requests the next loss
-            with self._in_thread_state():
+            with self._thread_state.at_hand():
                 loss = as_loss(loss_of(batches))
             yield lr, loss

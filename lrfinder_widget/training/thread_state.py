@@ -7,7 +7,7 @@ starts as well, but a new thread has neither. Gradients are always enabled, as t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import get_ident
 from typing import Any
 
@@ -39,6 +39,11 @@ class ThreadState:
         # A type of device that exists only once has no current device.
         self._module = module if hasattr(module, "current_device") else None
 
+    def at_hand(self) -> AbstractContextManager[None]:
+        """Apply it inside the block if the calling thread, which may be a new one, needs it."""
+        torch.get_num_threads()  # a new thread takes what was set only once it is asked for it
+        return nullcontext() if self.is_current() else self.applied()
+
     def is_current(self) -> bool:
         """Return whether the calling thread already has this state, as it usually does.
 
@@ -69,7 +74,6 @@ class ThreadState:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Apply this state to the calling thread, inside the block."""
-        torch.get_num_threads()  # a new thread takes what was set only once it is asked for it
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())

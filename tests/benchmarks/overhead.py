@@ -254,7 +254,12 @@ def bare_in_a_thread(task: Task, steps: int, stamps: Stamps | None) -> Run:
 
     def run_in_a_thread() -> float:
         taken: list[float] = []  # by a clock in the thread: starting it is no part of training
-        thread = threading.Thread(target=lambda: taken.append(run()))
+
+        def work() -> None:
+            torch.get_num_threads()  # takes what was set, as `LRFinder` does
+            taken.append(run())
+
+        thread = threading.Thread(target=work)
         thread.start()
         thread.join()
         return taken[0]

@@ -508,7 +508,8 @@ def test_a_run_waits_for_the_devices_of_its_model_and_for_the_current_one(
     assert task.devices() == {CPU, current}
 
 
-def test_a_run_in_the_background_has_the_threads_that_were_set() -> None:
+@pytest.mark.parametrize("with_widget", [False, True])
+def test_a_run_in_the_background_has_the_threads_that_were_set(with_widget: bool) -> None:
     (library,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")
     openmp = ctypes.CDLL(str(library))
     seen = []
@@ -522,7 +523,11 @@ def test_a_run_in_the_background_has_the_threads_that_were_set() -> None:
     try:
         model = linear()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        LRFinder(model, optimizer, [0], step=step, stop=None, num_iter=2).start().wait(20)
+        arguments = {"step": step, "stop": None, "num_iter": 2}
+        if with_widget:
+            LRFinder(model, optimizer, [0], **arguments).start().wait(20)
+        else:
+            RangeTest(sweep(model, optimizer, [0], **arguments)).start().wait(20)
     finally:
         torch.set_num_threads(usual)
     assert set(seen) == {usual + 1}
