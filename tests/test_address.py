@@ -22,6 +22,7 @@ CITED = (
     "https://anywidget.dev",
     "https://arxiv.org/abs/",
     "https://bqplot.github.io/bqplot/",
+    "https://github.com/googlecolab/colabtools/issues/",
     "https://github.com/jupyter/notebook/issues/",
     "https://keepachangelog.com/",
     "https://mlverse.github.io/luz/",

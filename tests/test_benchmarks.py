@@ -227,6 +227,14 @@ def test_picking_is_timed_at_each_length() -> None:
     assert [cells[1].split()[1] for cells in table(printed)] == ["ms", "ms"]
 
 
+def test_footprint_counts_what_a_finder_weighs() -> None:
+    rows = {name: float(value) for name, value in table(run("footprint.py", "--rounds", "3"))}
+    assert rows["models of a finder"] == 1
+    assert rows["models to display"] <= rows["models after two runs"] <= 30
+    assert rows["models left after close()"] == 0
+    assert rows["kB to display, without the code"] < 46
+
+
 @pytest.mark.slow
 def test_start_says_times_and_sizes() -> None:
     printed = run("start.py", "--rounds", "1", "--no-wheel")

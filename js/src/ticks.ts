@@ -20,6 +20,7 @@ export function drawTicks(
     .map(([name, lr]) => {
       const tick = make("div", "lrf-tick");
       tick.style.setProperty("--lrf-at", String(fractionOf(lr, axis)));
+      tick.dataset["rule"] = name;
       make("span", "", tick, name);
       tick.addEventListener("click", () => onClick(lr));
       return tick;

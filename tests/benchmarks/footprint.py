@@ -121,6 +121,7 @@ def measured(rounds: int) -> dict[str, float]:
         before = set(living)
         Channel.sent.clear()
         made, one = cost(lambda: finder(100))
+        counts["models of a finder"] = len(set(living) - before)
         shown, _ = cost(one._repr_mimebundle_)
         counts["models to display"] = len(set(living) - before)
         counts["messages to display"] = len(Channel.sent)

@@ -61,6 +61,11 @@ SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 COMMAND = "([name, options]) => void window.jupyterapp.commands.execute(name, options)"
 
 NAMES = ["classic"] if os.environ.get("HOST_CLASSIC") else ["lab", "notebook7"]
+# Dark is one of the slow tests where light has said nearly all.
+LIGHT_AND_DARK = [
+    pytest.param(False, id="light"),
+    pytest.param(True, id="dark", marks=pytest.mark.slow),
+]
 in_each_host = pytest.mark.parametrize("host", NAMES, indirect=True)
 
 

@@ -240,8 +240,15 @@ def test_the_hint_on_what_to_install_goes_away_when_all_is_there(host: Host) -> 
     expect(host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")).to_be_hidden()
 
 
-@pytest.mark.parametrize("width", [480, 1500])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("dark", "width"),
+    [
+        pytest.param(False, 1500, id="light-1500"),
+        pytest.param(True, 480, id="dark-480"),
+        pytest.param(False, 480, id="light-480", marks=pytest.mark.slow),
+        pytest.param(True, 1500, id="dark-1500", marks=pytest.mark.slow),
+    ],
+)
 def test_it_looks_well(lab: Host, dark: bool, width: int) -> None:
     """Pictures for a person to look at; what a machine can see is that nothing is cut off."""
     lab.open(QUICKSTART).run_all()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from finder import Finder, middle
-from host import Host, in_each_host
+from host import LIGHT_AND_DARK, Host, in_each_host
 from playwright.sync_api import expect
 
 # A task of a few seconds: a fall that can be read, and data that cost nothing.
@@ -88,7 +88,7 @@ def test_the_length_of_the_training_is_entered_and_the_marker_follows(lab: Host)
     assert lab.append_and_run(said) == "True"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", LIGHT_AND_DARK)
 def test_trial_runs_rank_and_one_click_takes_the_winner(lab: Host, dark: bool) -> None:
     lab.open(SHOWN).run_all()
     lab.theme(dark=dark)
@@ -131,7 +131,7 @@ def test_runs_side_by_side_are_named_hidden_and_removed(lab: Host) -> None:
     expect(lines).to_have_count(before - 2)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", LIGHT_AND_DARK)
 def test_another_run_is_chosen_zoomed_to_and_smoothed(lab: Host, dark: bool) -> None:
     lab.open(SHOWN).run_all()
     lab.theme(dark=dark)
@@ -173,10 +173,14 @@ def test_a_tick_on_the_axis_is_clicked(lab: Host) -> None:
     finder.start.click()
     finder.wait_until_ended()
     finder.handle.press("Home")  # out of the way
-    for tick in finder.root.locator(".lrf-tick").all():
-        rule = tick.inner_text()
+    ticks = finder.root.locator(".lrf-tick").all()
+    for tick in ticks:
+        rule = tick.text_content()
         number = finder.root.get_by_role("button", name=re.compile(f"^{rule}")).inner_text()
-        tick.locator("span").click()
+        if tick is ticks[0]:
+            tick.locator("span").click()
+        else:  # one that is close may lie over it; then there are the buttons
+            tick.dispatch_event("click")
         said = re.compile(f"^{re.escape(number.split()[-1])}, candidate")
         expect(finder.handle).to_have_attribute("aria-valuetext", said)
         assert abs(middle(tick) - 8 - finder.x()) < 1.5  # its left edge

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from finder import SLOW, Finder
+from host import LIGHT_AND_DARK
 from marimo_host import MarimoHost, serve_marimo
 from playwright.sync_api import Browser, Page, expect
 
@@ -154,6 +155,7 @@ def test_a_cell_run_again_takes_over(opened: Open) -> None:
     Finder(host).wait_until_ended()
 
 
+@pytest.mark.slow
 def test_two_visitors_of_an_app_have_finders_of_their_own(opened: Open, browser: Browser) -> None:
     host = opened(
         CELLS | {"make": "finder = slow_model(0.02, 400)\nfinder.start()", "ask": ""}, "run"
@@ -174,7 +176,7 @@ def test_two_visitors_of_an_app_have_finders_of_their_own(opened: Open, browser:
     finder.wait_until_ended()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", LIGHT_AND_DARK)
 def test_it_looks_well(opened: Open, dark: bool) -> None:
     """Pictures for a person to look at; what a machine can see is that nothing is cut off."""
     host = opened(CELLS | {"make": "slow_model(0.002, 100)", "ask": ""}, "run", dark=dark)

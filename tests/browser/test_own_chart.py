@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from finder import SLOW, Finder
-from host import Host
+from host import LIGHT_AND_DARK, Host
 from playwright.sync_api import expect
 from test_instrument import SHOWN
 
@@ -65,7 +65,7 @@ def test_points_and_line_are_where_bqplot_draws_them(tolerant: Host) -> None:
         assert abs(finder.tick_x(tick) - x) <= 1
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", LIGHT_AND_DARK)
 def test_the_chart_grows_and_the_marker_is_on_its_axis(tolerant: Host, dark: bool) -> None:
     lab = tolerant
     block_bqplot(lab)
