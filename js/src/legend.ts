@@ -64,7 +64,8 @@ function makeRow(page: Page, key: number): Row {
       const style = run.current ? null : run.style;
       if (style !== shownStyle) {
         shownStyle = style;
-        sample.replaceChildren(swatch(style, sample));
+        sample.replaceChildren();
+        swatch(style, sample);
       }
       shown.checked = run.shown || run.current;
       put(shown, "aria-disabled", run.current ? "true" : null);

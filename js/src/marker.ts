@@ -104,6 +104,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
 
   /** Send what is not a pick, unless the host would run cells again for it. */
   function tell(): void {
+    clearTimeout(timer);
     timer = undefined;
     if (!isReactive(handle)) send();
   }
@@ -301,7 +302,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     remove() {
       // It may be removed in the middle of a gesture, for example when its cell runs again.
       cancel();
-      if (timer !== undefined) send();
+      if (timer !== undefined) tell();
       controller.abort();
       plot.remove();
       el.classList.remove("lrf-marker");

@@ -61,11 +61,7 @@ export function addTrials(page: Page, root: Element, open: () => void): HTMLElem
     run.show(active ? "Stop" : "Run", active ? "stop" : "play").block(blockedBy(model, "try"));
     const winner = trials?.take ?? null;
     hide(take.element, winner === null);
-    take.show(
-      winner === null ? "" : `Use ${formatLr(winner)}`,
-      "check",
-      "Pick the learning rate with the lowest loss",
-    );
+    take.show(winner === null ? "" : `Use ${formatLr(winner)}`, "check", "Pick this learning rate");
     take.block(blockedBy(model, "take"));
     for (const part of [box, legend, said]) hide(part, trials === null);
     if (trials !== null) {

@@ -17,11 +17,14 @@ Points: TypeAlias = Generator[tuple[float, float], None, Reason]
 Items: TypeAlias = Generator[Item, None, Reason]
 
 
+NOT_RESTORED = "Not everything has been restored."
+
+
 def unrestored_text(unrestored: Sequence[str]) -> str:
     """Say what could not be put back after a run, or that all is as it was."""
     if not unrestored:
         return "Everything has been restored."
-    return " ".join(["Not everything has been restored.", *unrestored])
+    return " ".join([NOT_RESTORED, *unrestored])
 
 
 class Recorder:

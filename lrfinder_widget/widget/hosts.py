@@ -6,6 +6,7 @@ They are looked up rather than imported: who runs in one has imported it.
 from __future__ import annotations
 
 import sys
+import threading
 
 
 def draws_only_during_cells() -> bool:
@@ -14,6 +15,11 @@ def draws_only_during_cells() -> bool:
     Colab's does so: https://github.com/googlecolab/colabtools/issues/3373.
     """
     return "google.colab" in sys.modules
+
+
+def draws_from_this_thread() -> bool:
+    """Return whether the page shows at once what the calling thread sends."""
+    return not draws_only_during_cells() or threading.current_thread() is threading.main_thread()
 
 
 def in_marimo() -> bool:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from lrfinder_widget.curve.loss_curve import LossCurve
 
-CURRENT = "var(--jp-brand-color1, #1976d2)"
-# The palette of Okabe and Ito, made for colour blindness; the blue close to CURRENT comes last.
+# As in js/src/lines.ts. The palette of Okabe and Ito, made for colour blindness; the blue close to
+# that of the current run comes last.
 _COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2")
 _DASHES = {"solid": "", "dashed": "8 4", "dash_dotted": "8 3 2 3", "dotted": "2 6"}
 _STYLES = ("solid", "dashed", "dash_dotted")
@@ -33,9 +33,7 @@ def _look(i: int) -> tuple[str, str]:
     return _COLOURS[i % len(_COLOURS)], _STYLES[(i + again) % len(_STYLES)]
 
 
-def stroke(i: int | None) -> str:
-    """Return colour and dashes of the i-th line as SVG attributes; `None` is the current run."""
-    if i is None:
-        return f'stroke="{CURRENT}" stroke-width="3.5"'
+def stroke(i: int) -> str:
+    """Return colour and dashes of the i-th line as SVG attributes."""
     colour, dashes = _look(i)
     return f'stroke="{colour}" stroke-width="2.5" stroke-dasharray="{_DASHES[dashes]}"'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
 from .code import ScheduleKind, check_kind, pick_line, schedule_lines
-from .hosts import draws_only_during_cells
+from .hosts import draws_from_this_thread, draws_only_during_cells
 from .page import Page
 from .picker import Picker
 from .picture import Picture
@@ -64,7 +63,6 @@ class Presenter:
         self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
         self._page = page
-        self._only_during_cells = draws_only_during_cells()
         self.view = View(
             page,
             plan,
@@ -135,11 +133,8 @@ class Presenter:
 
     def show(self, test: RangeTest) -> None:
         """Show the current state of a test that goes on, if the page is due for it."""
-        if self._is_seen() and self.view.is_due(test):
+        if draws_from_this_thread() and self.view.is_due(test):
             self._show(test)
-
-    def _is_seen(self) -> bool:  # whether the page would draw what this thread sends
-        return not self._only_during_cells or threading.current_thread() is threading.main_thread()
 
     def _show(self, test: RangeTest) -> None:
         with self._lock:
@@ -156,7 +151,7 @@ class Presenter:
 
     def show_trials(self, run: RangeTest) -> None:
         """Show the current state of trial runs that go on, if the page is due for it."""
-        if self._is_seen() and self.view.is_due(run):
+        if draws_from_this_thread() and self.view.is_due(run):
             self._show_trials(run)
 
     def _show_trials(self, run: RangeTest) -> None:
@@ -188,12 +183,12 @@ class Presenter:
 
     def _after_cell(self, *_: Any) -> None:
         self.picker.follow()
-        if self._only_during_cells:
+        if draws_only_during_cells():
             self.redraw()
 
     def draw_until_ended(self, timeout: float | None) -> None:
         """Where the page draws only during a cell, hold the cell and draw from its thread."""
-        if not self._only_during_cells:
+        if not draws_only_during_cells():
             return
         deadline = None if timeout is None else time.monotonic() + timeout
         run = self._session.latest

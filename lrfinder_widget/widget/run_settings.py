@@ -22,7 +22,6 @@ OF_THE_RUN = ("start_lr", "end_lr", "num_iter", "mode", "repeats")
 """Those of the next run, which cannot be edited during one."""
 OF_TRIALS = ("trial_lrs", "trial_steps")
 OF_THE_TRAINING = ("train_steps", "schedule")
-OF_THE_LOOKS = ("zoom", "log_loss", "smoothing")
 
 
 class RunSettings:

@@ -8,7 +8,7 @@ from types import FrameType
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
-from lrfinder_widget.curve.points import unrestored_text
+from lrfinder_widget.curve.points import NOT_RESTORED, unrestored_text
 from lrfinder_widget.curve.suggest import NO_LENGTH
 
 from .number import format_lr
@@ -18,7 +18,6 @@ MISSING = (
     "the notebook server runs. Install them there (pip install ipywidgets bqplot anywidget), then "
     "reload the page."
 )
-
 
 ONLY_DURING_CELLS = (
     "This notebook draws a run only while a cell runs: finder.start().wait() in a cell shows it "
@@ -91,16 +90,13 @@ def _state_sentences(
 
 def restored_sentence(run: RangeTest) -> str:
     """Say whether everything was put back after a run."""
-    return unrestored_text(()) if not run.unrestored else "Not everything has been restored."
+    return NOT_RESTORED if run.unrestored else unrestored_text(())
 
 
 def after_failure(run: RangeTest) -> str:
     """Say whether a failed run was restored, then its exception's type, message and notes."""
-    restored = ". Not everything has been restored." if run.unrestored else _RESTORED
+    restored = f". {NOT_RESTORED}" if run.unrestored else "; everything has been restored."
     return f"{restored} {''.join(traceback.format_exception_only(run.exception)).strip()}"
-
-
-_RESTORED = "; everything has been restored."
 
 
 def traceback_text(exception: BaseException | None) -> str:

@@ -88,7 +88,7 @@ def measured(rounds: int) -> dict[str, float]:
     from torch import nn
 
     sys.path.insert(0, str(Path(__file__).parent))
-    from overhead import RANGE, momentum, tiny_mlp, train
+    from overhead import RANGE, tiny_mlp, train
 
     comm.create_comm = Channel
     from lrfinder_widget import LRFinder
@@ -115,7 +115,6 @@ def measured(rounds: int) -> dict[str, float]:
     living = ipywidgets.widgets.widget._instances
     finder(20).start().wait()._repr_mimebundle_()  # what is imported late
     bare(20)
-    assert momentum is task.optimizer
     times: dict[str, list[float]] = {}
     counts: dict[str, float] = {}
     for _ in range(rounds):

@@ -84,6 +84,8 @@ class Host:
         self.server = server
         self.console_errors: list[str] = []
         """What the browser complained of. A test that means to provoke it clears the list."""
+        self.tolerated: re.Pattern[str] | None = None
+        """What a test expects the browser to complain of, at times of its own."""
         page.on("console", self._note_message)
         page.on("pageerror", self._note_exception)
         page.on("dialog", lambda dialog: dialog.accept())  # "leave without saving?"
@@ -215,12 +217,16 @@ class Host:
         return name
 
     def _note_message(self, message) -> None:
-        if message.type == "error" and not self.KNOWN.search(message.text):
-            self.console_errors.append(as_plain(message))
+        if message.type == "error":
+            self._note(as_plain(message))
 
     def _note_exception(self, error) -> None:
-        if not self.KNOWN.search(error.stack):
-            self.console_errors.append(error.stack)
+        self._note(error.stack)
+
+    def _note(self, complaint: str) -> None:
+        expected = [self.KNOWN, *([] if self.tolerated is None else [self.tolerated])]
+        if not any(one.search(complaint) for one in expected):
+            self.console_errors.append(complaint)
 
 
 def as_plain(message: ConsoleMessage) -> str:
