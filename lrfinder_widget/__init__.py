@@ -5,6 +5,8 @@ from .background.state import State
 from .curve.comparison import Comparison
 from .curve.loss_curve import LossCurve
 from .curve.suggest import Suggestion
+from .remote.follow import follow
+from .remote.publish import publish
 from .training.compare import compare
 from .training.step import training_step
 from .training.sweep import range_test, sweep
@@ -22,6 +24,8 @@ __all__ = [
     "State",
     "Suggestion",
     "compare",
+    "follow",
+    "publish",
     "range_test",
     "sweep",
     "training_step",

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item, unrestored_text
 
 Attempt: TypeAlias = Generator[Item, None, Reason | None]
@@ -67,12 +68,17 @@ class RunPoints(Generator[Any, None, Any]):
 class SweepPoints(RunPoints):
     """The points of a sweep; a baseline requested before the first point follows the last.
 
-    `budget` is what the candidates of its curve are for.
+    `budget` is what the candidates of its curve are for; `summary`, `device` and, if it is known,
+    `plan` say what is run.
     """
+
+    plan: SweepPlan | None = None
 
     def __init__(self, run: Any, budget: Budget) -> None:
         super().__init__(run.items(), run.unrestored)
         self.budget = budget
+        self.summary: str = run.task.summary
+        self.device = None if run.task.device is None else str(run.task.device)
         self._run = weakref.ref(run)  # its items hold it until they end, and the model with it
 
     def ask_for_baseline(self) -> None:

@@ -136,6 +136,7 @@ def sweep(
         device=device,
     )
     points = SweepRun(task, plan.lrs, stop=task.stop, warns=2).points()
+    points.plan = plan
     return cast(Points, points)  # a single run has nothing between its points
 
 

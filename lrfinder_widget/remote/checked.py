@@ -1,0 +1,84 @@
+"""Points of a source that nobody vouches for: none reaches a curve that could not be read."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Generator, Iterable
+from typing import Any, TypeGuard, get_args
+
+from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.points import Item
+
+MOST = 1_000_000
+"""Items of one run."""
+
+_ENDS = tuple(reason for reason in get_args(Reason) if reason != "failed")
+
+
+def check_points(points: object) -> None:
+    """Raise a TypeError if points cannot be iterated over."""
+    if not hasattr(points, "__iter__"):
+        kind = type(points).__name__
+        raise TypeError(f"points must be an iterable of pairs (lr, loss), as a sweep; got {kind}.")
+
+
+def is_reason(value: object) -> TypeGuard[Reason]:
+    """Return whether a value is the reason of an end other than a failure."""
+    return isinstance(value, str) and value in _ENDS
+
+
+def checked(points: Iterable[Any]) -> Generator[Item | None, None, Reason]:
+    """Yield the items of a source, each checked; return the reason of the end.
+
+    A generator is closed, however it is left.
+
+    Raises
+    ------
+    ValueError
+        If an item is none, if its learning rate is not positive, finite and larger than the one
+        before, or if there are too many.
+    """
+    items = iter(points)
+    last, count = 0.0, 0
+    try:
+        while True:
+            try:
+                item = next(items)
+            except StopIteration as end:
+                return end.value if is_reason(end.value) else "completed"
+            if item is None:  # nothing new
+                yield None
+                continue
+            if is_reason(item):  # of a repeat
+                last = 0.0
+            elif isinstance(item, float):  # of the baseline
+                if not (last and math.isfinite(item)):
+                    raise _no_point(item)
+            else:
+                item = _pair(item)
+                if not last < item[0] < math.inf:
+                    raise ValueError(
+                        "the learning rates must be positive and finite, each larger than the one "
+                        f"before; got {item[0]} after {last}."
+                    )
+                last = item[0]
+            count += 1
+            if count > MOST:
+                raise ValueError(f"there are more than {MOST:,} points.")
+            yield item
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+
+
+def _pair(item: Any) -> tuple[float, float]:
+    try:
+        lr, loss = item
+        return float(lr), float(loss)
+    except (TypeError, ValueError, OverflowError):
+        raise _no_point(item) from None
+
+
+def _no_point(item: object) -> ValueError:
+    return ValueError(f"the points must be pairs (lr, loss) of numbers; got {reprlib.repr(item)}.")
