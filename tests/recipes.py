@@ -37,7 +37,7 @@ def watch() -> None:
 
 
 def state(finder: Any) -> list[Any]:
-    task = finder._session.task
+    task = finder._session.source.task
     others = [
         support.picture(thing, task.optimizer)
         if isinstance(thing, nn.Module)
@@ -52,7 +52,7 @@ def check(recipe: str, names: Names) -> None:
     finder = names["finder"]
     assert finder.at_end == finder.at_start
     assert state(finder) == finder.at_start
-    curve, task = finder.curve, finder._session.task
+    curve, task = finder.curve, finder._session.source.task
     assert len(curve) > 40
     assert curve.reason in ("diverged", "completed", "non-finite")
     base = [group["lr"] for group in task.optimizer.param_groups]
@@ -80,7 +80,7 @@ def own_step(names: Names, batches: Any) -> Tensor:
 
 
 def textbook(names: Names, batches: Any, clip: float | None = None) -> Tensor:
-    task = names["finder"]._session.task
+    task = names["finder"]._session.source.task
     x, y = next(batches)
     task.optimizer.zero_grad()
     loss = names["criterion"](task.model(x), y)
@@ -137,7 +137,7 @@ def lbfgs(names: Names, batches: Any) -> Tensor:
 
 
 def transformers(names: Names, batches: Any) -> Tensor:
-    task = names["finder"]._session.task
+    task = names["finder"]._session.source.task
     task.optimizer.zero_grad()
     loss = task.model(**next(batches)).loss
     loss.backward()

@@ -32,16 +32,15 @@ Listener = Callable[["RangeTest"], object]
 
 
 class RangeTest:
-    """Run an iterator of ``(lr, loss)`` in a background thread, once.
-
-    It is not what `range_test` returns: that function blocks, and returns a `LossCurve`.
+    """Run an iterator of ``(lr, loss)`` in a background thread, once; `range_test` blocks instead.
 
     Parameters
     ----------
-    points : iterable of (float, float)
+    points : iterable of (float, float) or None
         Usually a `sweep`. A generator is closed when the run is stopped; the value it returns is
         the reason of its end. Between two repeats it yields the reason of the earlier one. A
-        baseline that it can be asked for follows each repeat's points.
+        baseline that it can be asked for follows each repeat's points. One that has to wait for its
+        next point yields None now and then, so that the run can be paused or stopped meanwhile.
 
     Examples
     --------
@@ -50,7 +49,7 @@ class RangeTest:
     (<State.FINISHED: 'finished'>, 'completed', [2.0, 1.0])
     """
 
-    def __init__(self, points: Iterable[Item]) -> None:
+    def __init__(self, points: Iterable[Item | None]) -> None:
         self._points = points
         # Guards everything below; never held while calling other code. Acquired directly: its
         # condition's `with` is Python code, slow, and an interrupt in it could leave it locked.
@@ -314,8 +313,9 @@ class RangeTest:
                 item = next(points)
             except StopIteration as end:
                 return end.value or "completed"
-            with self._lock:
-                self._recorder.take(item)
+            if item is not None:
+                with self._lock:
+                    self._recorder.take(item)
             now = time.monotonic()
             if now - last >= REFRESH_S * (RARELY if self._recorder.size > MANY else 1):
                 last = now

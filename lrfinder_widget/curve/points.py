@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Generator, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from .budget import Budget
 from .loss_curve import LossCurve, Reason
@@ -25,6 +25,30 @@ def unrestored_text(unrestored: Sequence[str]) -> str:
     if not unrestored:
         return "Everything has been restored."
     return " ".join([NOT_RESTORED, *unrestored])
+
+
+class RunPoints(Generator[Any, None, Any]):
+    """A generator of points that tells, once it has ended, what could not be put back."""
+
+    def __init__(self, items: Generator[Any, None, Any], unrestored: list[str]) -> None:
+        self._items = items
+        self.unrestored = unrestored
+
+    def __iter__(self) -> Generator[Any, None, Any]:
+        """Return the inner generator, so that a loop over it has no overhead."""
+        return self._items
+
+    def send(self, value: None) -> Any:
+        """Continue, as with any generator."""
+        return self._items.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception in it, as with any generator."""
+        return self._items.throw(*error)
+
+    def close(self) -> None:
+        """End it, which puts everything back."""
+        self._items.close()
 
 
 class Recorder:

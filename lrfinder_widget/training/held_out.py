@@ -13,6 +13,7 @@ from torch import nn
 from lrfinder_widget.data.batches import move
 from lrfinder_widget.data.describe import describe
 from lrfinder_widget.restore.snapshot import Snapshot
+from lrfinder_widget.runs.trial_runs import Found
 
 from .baseline import eager
 from .checks import check_val_batches
@@ -21,7 +22,6 @@ from .step import TrainingStep
 from .task import TrainingTask
 
 Train: TypeAlias = Callable[[Any], Any]
-Found: TypeAlias = dict[int, NDArray[np.float64]]
 Evaluate: TypeAlias = Callable[[nn.Module, Sequence[Any]], float]
 Rates: TypeAlias = Iterable[float | Sequence[float]] | Literal["ladder"]
 """What to try: numbers, one number for each parameter group, or what is known of the optimizer."""

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import SweepPlan
-from lrfinder_widget.curve.points import Item, unrestored_text
+from lrfinder_widget.curve.points import Item, RunPoints, unrestored_text
 
 Attempt: TypeAlias = Generator[Item, None, Reason | None]
 """The items of a run, which returns `None` if it ran out of memory and is to begin again."""
@@ -39,30 +39,6 @@ def without_first(count: int, items: Attempt) -> Attempt:
         return reason
     finally:
         items.close()
-
-
-class RunPoints(Generator[Any, None, Any]):
-    """A generator of points that tells, once it has ended, what could not be put back."""
-
-    def __init__(self, items: Generator[Any, None, Any], unrestored: list[str]) -> None:
-        self._items = items
-        self.unrestored = unrestored
-
-    def __iter__(self) -> Generator[Any, None, Any]:
-        """Return the inner generator, so that a loop over it has no overhead."""
-        return self._items
-
-    def send(self, value: None) -> Any:
-        """Continue, as with any generator."""
-        return self._items.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raise an exception in it, as with any generator."""
-        return self._items.throw(*error)
-
-    def close(self) -> None:
-        """End it, which puts everything back."""
-        self._items.close()
 
 
 class SweepPoints(RunPoints):

@@ -15,7 +15,9 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
+from lrfinder_widget.runs.source import RunSource
 from lrfinder_widget.training.held_out import Evaluate, Rates
+from lrfinder_widget.training.source import TrainingSource
 from lrfinder_widget.training.task import Stop, TrainingTask
 
 from .clicks import Clicks
@@ -118,10 +120,19 @@ class LRFinder(Exports, Page):
             preserve=preserve,
             device=device,
         )
-        target = Variable(variable, namespace)
+        self._begin(TrainingSource(task), plan, planned, Variable(variable, namespace))
+
+    @classmethod
+    def _of(cls, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> LRFinder:
+        """Make a finder of what is not in this process: see `RunSource`."""
+        finder = cls.__new__(cls)
+        finder._begin(source, plan, planned, target)
+        return finder
+
+    def _begin(self, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> None:
         super().__init__()  # once nothing is refused any more: ipywidgets keeps what it has made
         self.cell = current_cell()
-        self._session = Session(task, plan, planned)
+        self._session = Session(source, plan, planned)
         self._presenter = Presenter(self, self._session, target)
         self._picker = self._presenter.picker
         Clicks(self, self, self._session, self._presenter)
@@ -195,7 +206,7 @@ class LRFinder(Exports, Page):
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that a run changes and puts back."""
-        return self._session.parameters()
+        return self._session.source.parameters()
 
     # -- steering ---------------------------------------------------------------------------------
 

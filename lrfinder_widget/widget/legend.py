@@ -28,6 +28,11 @@ class Legend:
             self._drop(self.latest)
         self.latest = self.current = self._add(self._free(name), LossCurve([], []))
 
+    def name_latest(self, name: str) -> None:
+        """Name the latest run, if what it runs was not known yet when it began."""
+        if not self.latest.name:
+            self.latest.name = self._free(name)
+
     def add(self, curve: LossCurve, name: str | None) -> None:
         """Add a curve, drawn behind the current run."""
         self._add(name or self._free("added"), curve)

@@ -10,16 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import torch
 from torch.optim import Optimizer
 
 from lrfinder_widget.background.range_test import REFRESH_S, RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
-from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.training.param_groups import apply_lr
 from lrfinder_widget.training.schedule import note_on_peak
-from lrfinder_widget.training.task import TrainingTask
 
 from . import tables
 from .code import ScheduleKind, check_kind, pick_line, schedule_lines
@@ -54,12 +51,10 @@ class Presenter:
     """
 
     def __init__(self, page: Page, session: Session, target: Variable) -> None:
-        task, plan, value = session.task, session.plan, target.read()
+        plan, value = session.plan, target.read()
         self._session = session
         self._name = target.name
-        self._summary = task.summary
-        self._optimizer = type(task.optimizer).__name__
-        self._ratios = len({float(group["lr"]) for group in task.optimizer.param_groups}) > 1
+        self._about = session.source.about  # what is shown of it
         self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
         self._page = page
@@ -67,11 +62,10 @@ class Presenter:
             page,
             plan,
             session.budget,
-            epoch_steps=task.epoch_steps,
-            device=_where(task),
+            about=self._about,
             name=(target.name or "") if target.writable else "",
             lr=math.sqrt(plan.start_lr * plan.end_lr) if value is None else value,
-            ladder=lambda: ladder(session.task.model, session.task.optimizer),
+            ladder=session.source.ladder,
         )
         self._lock, self._legend = self.view.lock, self.view.legend
         self.picker = Picker(self.view, target, self._picked, self._show_pick)
@@ -101,7 +95,7 @@ class Presenter:
             self._session.plan_training(planned)
             test = self._session.begin(plan)
             self._offered = False
-            self._legend.begin(self._summary)
+            self._legend.begin(self._session.source.about.summary)
             self.picker.begin()
         return test
 
@@ -140,14 +134,23 @@ class Presenter:
         with self._lock:
             if self._session.closed or test is not self._session.test:  # another took its place
                 return
+            self._learn()
             ended = test.state.ended  # before the curve: if it has ended, the curve is whole
             curve = self._session.curve
             suggestion = curve.suggestion if ended else None
             if suggestion is not None and not self._offered:
                 self._offered = True
                 self.picker.offer(suggestion.lr)
-            self.view.show(test, curve, test.curves, suggestion, self.picker.problem)
+            waiting = self._session.source.waiting
+            self.view.show(test, curve, test.curves, suggestion, self.picker.problem, waiting)
             self._show_rest()
+
+    def _learn(self) -> None:
+        """Show what is known of the source, if that has changed."""
+        if (about := self._session.source.about) is not self._about:
+            self._about = about
+            self._legend.name_latest(about.summary)
+            self.view.set_about(about)
 
     def show_trials(self, run: RangeTest) -> None:
         """Show the current state of trial runs that go on, if the page is due for it."""
@@ -158,7 +161,9 @@ class Presenter:
         with self._lock:
             trials = self._session.trials
             if not self._session.closed and trials is not None and run is self._session.trial_test:
-                self.view.show_trials(run, trials, self._session.budget)
+                self._learn()
+                waiting = self._session.source.waiting
+                self.view.show_trials(run, trials, self._session.budget, waiting)
                 self._show_rest()
 
     def _show_rest(self) -> None:
@@ -179,6 +184,7 @@ class Presenter:
             self._session.trial_test,
             picked=self.picker.lr is not None,
             candidate=self.view.candidate is not None,
+            cannot=self._session.source.cannot,
         )
 
     def _after_cell(self, *_: Any) -> None:
@@ -202,7 +208,7 @@ class Presenter:
             self.picker.value,
             about="" if self.picker.lr is None else self.about(),
             code=self.code or "",
-            optimizer=self._optimizer,
+            optimizer=self._about.optimizer,
             applied=self._undo is not None,
         )
 
@@ -210,7 +216,8 @@ class Presenter:
 
     def about(self) -> str:
         """Return where a pick comes from, for a comment in code."""
-        return f"LR range test, {self._summary}, {dt.date.today().isoformat()}"
+        parts = ("LR range test", self._about.summary, dt.date.today().isoformat())
+        return ", ".join(filter(None, parts))
 
     @property
     def code(self) -> str | None:
@@ -240,21 +247,23 @@ class Presenter:
         if peak is None:
             raise RuntimeError(f"the curve suggests no learning rate: {found.reason}")
         line = pick_line(name, peak, self.about())
-        return schedule_lines(kind, steps, name, line, found, ratios=self._ratios)
+        return schedule_lines(kind, steps, name, line, found, ratios=self._about.several_rates)
 
     def apply(self, optimizer: Optimizer | None, scheduler: Any) -> None:
-        """Set the pick on an optimizer, by default the task's, and on its schedule.
+        """Set the pick on an optimizer, by default the source's, and on its schedule.
 
         Raises
         ------
         RuntimeError
-            If nothing has been picked, or something is running.
+            If nothing has been picked, or something is running, or there is no optimizer.
         """
         self._session.check_idle()
         if (lr := self.picker.lr) is None:
             raise RuntimeError("nothing has been picked yet: drag the marker, or call pick().")
         with self._lock:
-            self._undo = apply_lr(lr, optimizer or self._session.task.optimizer, scheduler)
+            if (optimizer := optimizer or self._session.source.optimizer) is None:
+                raise RuntimeError(self.blocked["apply"])
+            self._undo = apply_lr(lr, optimizer, scheduler)
         if scheduler is not None:
             self.picker.problem = note = note_on_peak(lr, scheduler)
             if note is not None:
@@ -262,7 +271,7 @@ class Presenter:
         self.redraw()
 
     def apply_or_undo(self) -> None:
-        """Set the pick on the task's optimizer, or undo that."""
+        """Set the pick on the source's optimizer, or undo that."""
         self._session.check_idle()
         with self._lock:  # one click at a time, whichever thread it comes on
             undo, self._undo = self._undo, None
@@ -323,13 +332,3 @@ class Presenter:
                 with suppress(ValueError):  # all callbacks have been cleared
                     self._events.unregister("post_run_cell", self._after_cell)
                 self._events = None
-
-
-def _where(task: TrainingTask) -> str | None:
-    """Name the device, with a note if a model may have been left on the CPU by mistake."""
-    device = task.device
-    if device is None:
-        return None
-    if device.type == "cpu" and torch.accelerator.is_available():
-        return f"cpu, although a {torch.accelerator.current_accelerator()} device is available"
-    return str(device)

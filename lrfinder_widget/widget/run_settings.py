@@ -60,6 +60,10 @@ class RunSettings:
             "trial_lrs": "",
             "trial_steps": "200",
         }
+        self.offer_epochs(epoch_steps)
+
+    def offer_epochs(self, epoch_steps: int | None) -> None:
+        """Offer a few numbers of epochs, if their optimizer steps are known."""
         self.offers = [] if epoch_steps is None else [_offer(n, epoch_steps) for n in _EPOCHS]
 
     def set(self, **values: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from types import FrameType
 
 from lrfinder_widget.background.range_test import RangeTest
@@ -10,6 +11,7 @@ from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.points import NOT_RESTORED, unrestored_text
 from lrfinder_widget.curve.suggest import NO_LENGTH
+from lrfinder_widget.runs.source import About
 
 from .number import format_lr
 
@@ -30,11 +32,14 @@ def sentences(
     curve: LossCurve,
     done: int,
     total: int,
-    device: str | None,
+    about: About,
+    waiting: str,
     evidence: str | None,
 ) -> str:
     """Describe the state of the test and its result; what was not restored is told apart."""
-    text = _state_sentences(test, curve, done, total, device)
+    if waiting and not done and test.state in (State.READY, State.RUNNING) and not test.stopping:
+        return waiting
+    text = _state_sentences(test, curve, done, total, about)
     if evidence is None or test.state is State.FAILED:
         return text
     return f"{text} {evidence}"
@@ -55,26 +60,28 @@ _BOXES = {
 }
 
 
-def _state_sentences(
-    test: RangeTest, curve: LossCurve, done: int, total: int, device: str | None
-) -> str:
+def _state_sentences(test: RangeTest, curve: LossCurve, done: int, total: int, about: About) -> str:
+    where = f" on {about.device}" if about.device is not None else ""
     if test.state is State.READY:
-        where = f" on {device}" if device is not None else ""
         return (
             f"Start trains {total} steps{where}, one per learning rate, and then restores the "
             "model, the optimizer and the random state."
         )
     if test.stopping:
         return "Stopping after the current step; then everything is restored."
+    if test.state is State.RUNNING and not about.here:
+        return f"Running{where}. The notebook stays usable."
     if test.state is State.RUNNING:
         return "Running. The notebook stays usable; leave the model alone until the test has ended."
+    if test.state is State.PAUSED and not about.here:
+        return f"Paused after {done} of {total} steps."
     if test.state is State.PAUSED:
         return (
             f"Paused after {done} of {total} steps. The model is in the middle of the test; "
             "resume or stop the test before you use it."
         )
     if test.state is State.FAILED:
-        return f"Failed after {done} steps{after_failure(test)}"
+        return f"Failed after {done} steps{after_failure(test, here=about.here)}"
     at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
         "completed": f"All {total} steps done.",
@@ -85,17 +92,21 @@ def _state_sentences(
         "stopped": f"Stopped after {done} of {total} steps.",
         "no-effect": f"Ended after {done} of {total} steps.",
     }
-    return f"{ended[test.reason or 'stopped']} {restored_sentence(test)}"
+    return f"{ended[test.reason or 'stopped']} {restored_sentence(test, here=about.here)}".strip()
 
 
-def restored_sentence(run: RangeTest) -> str:
-    """Say whether everything was put back after a run."""
-    return NOT_RESTORED if run.unrestored else unrestored_text(())
+def restored_sentence(run: RangeTest, *, here: bool) -> str:
+    """Say whether everything was put back after a run; of what was not here, only what was not."""
+    if run.unrestored:
+        return NOT_RESTORED
+    return unrestored_text(()) if here else ""
 
 
-def after_failure(run: RangeTest) -> str:
+def after_failure(run: RangeTest, *, here: bool) -> str:
     """Say whether a failed run was restored, then its exception's type, message and notes."""
-    restored = f". {NOT_RESTORED}" if run.unrestored else "; everything has been restored."
+    restored = "; everything has been restored." if here else "."
+    if run.unrestored:
+        restored = f". {NOT_RESTORED}"
     return f"{restored} {''.join(traceback.format_exception_only(run.exception)).strip()}"
 
 
@@ -118,7 +129,12 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def blocked(
-    test: RangeTest, trial_run: RangeTest, *, picked: bool, candidate: bool
+    test: RangeTest,
+    trial_run: RangeTest,
+    *,
+    picked: bool,
+    candidate: bool,
+    cannot: Mapping[str, str],
 ) -> dict[str, str]:
     """Say why controls cannot be used now.
 
@@ -128,6 +144,8 @@ def blocked(
         The latest test and the latest trial runs.
     picked, candidate : bool
         Whether a learning rate has been picked; whether the curve shown has a candidate.
+    cannot : mapping of str to str
+        What cannot be done with what is trained, in the same form.
 
     Returns
     -------
@@ -152,4 +170,5 @@ def blocked(
         why |= dict.fromkeys(("start", "apply", "trial_settings"), trials)
         if trial_run.stopping:
             why["try"] = "The trial runs are stopping."
-    return why
+    stops = {"start": testing, "try": trying}  # what the buttons do then
+    return why | {name: text for name, text in cannot.items() if not stops.get(name)}

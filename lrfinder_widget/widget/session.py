@@ -7,24 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
-
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.budget import NO_BUDGET, Budget
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
-from lrfinder_widget.training.held_out import Rates
-from lrfinder_widget.training.run_points import RunPoints
-from lrfinder_widget.training.sweep_run import SweepRun
-from lrfinder_widget.training.task import TrainingTask
-from lrfinder_widget.training.trials import Trials
+from lrfinder_widget.curve.points import RunPoints
+from lrfinder_widget.runs.source import RunSource
+from lrfinder_widget.runs.trial_runs import TrialRuns
 
 from .surroundings import Surroundings
 
 _CLOSED = "this LRFinder is closed; make a new one."
-_OPENED_S = 30.0  # how long start() lets a loader start its workers before it returns anyway
+_OPENED_S = 30.0  # how long start() lets a run open its data before it returns anyway
 
 
 class Session:
@@ -32,8 +28,8 @@ class Session:
 
     Parameters
     ----------
-    task : TrainingTask
-        What to train; released when the session is closed.
+    source : RunSource
+        Where they come from; released when the session is closed.
     plan : SweepPlan
         The learning rates of the first test.
     planned : Budget
@@ -41,15 +37,15 @@ class Session:
 
     Attributes
     ----------
-    budget : Budget
-        What the candidates of the latest test are for.
+    source : RunSource
+        As given.
     test : RangeTest
         The latest test; before the first start, one in the state ``READY``.
     surroundings : Surroundings
         The cell that made the session.
     trial_test : RangeTest
         The latest trial runs, as one run in the background.
-    trials : Trials or None
+    trials : TrialRuns or None
         What those run; `None` before the first, and once the session is released.
     latest : RangeTest
         Whatever was started last.
@@ -57,17 +53,17 @@ class Session:
         Whether nothing more can be started.
     """
 
-    def __init__(self, task: TrainingTask, plan: SweepPlan, planned: Budget = NO_BUDGET) -> None:
+    def __init__(self, source: RunSource, plan: SweepPlan, planned: Budget = NO_BUDGET) -> None:
+        self.source = source
         self.plan = plan
-        self.surroundings = Surroundings(task.thread_state())
-        self.budget = planned
+        self.surroundings = Surroundings(source.thread_state())
+        self._planned = planned
         self.test = RangeTest(())
         self.trial_test = RangeTest(())
         self.closed = False
-        self._task: TrainingTask | None = task
         self._earlier: list[LossCurve] = []
         self._latest_curve: tuple[LossCurve, LossCurve] | None = None  # as measured, for the budget
-        self.trials: Trials | None = None
+        self.trials: TrialRuns | None = None
         self._comparison: Comparison | None = None  # what is left of the trials at the end
         self.latest = self.test
         self._opened = threading.Event()
@@ -88,9 +84,14 @@ class Session:
         """The curves of all tests, the latest last."""
         return [*self._earlier, self.curve] if len(self.test) else list(self._earlier)
 
+    @property
+    def budget(self) -> Budget:
+        """What the candidates of the latest test are for, as far as it is known."""
+        return replanned(self.source.about.budget, self._planned)
+
     def plan_training(self, planned: Budget) -> None:
         """Let every curve answer for another length and schedule of the training."""
-        self.budget = replanned(self.budget, planned)
+        self._planned = planned
         self._earlier = [c.with_budget(replanned(c.budget, planned)) for c in self._earlier]
 
     @property
@@ -103,24 +104,6 @@ class Session:
         """The results of the latest trial runs so far; `None` before the first."""
         trials = self.trials
         return self._comparison if trials is None else trials.comparison
-
-    @property
-    def task(self) -> TrainingTask:
-        """What to train.
-
-        Raises
-        ------
-        RuntimeError
-            If the session is closed.
-        """
-        if (task := self._task) is None:
-            raise RuntimeError(_CLOSED)
-        return task
-
-    def parameters(self) -> list[Tensor]:
-        """Return the parameters that a run changes and puts back; none once it is closed."""
-        task = self._task
-        return [] if task is None else task.parameters()
 
     def check_open(self) -> None:
         """Raise a RuntimeError if the session is closed."""
@@ -150,11 +133,8 @@ class Session:
             As `check_idle`.
         """
         self.check_idle()
-        task, opened = self.task, threading.Event()
-        run = SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
-        points = run.points()
-        points.ask_for_baseline()
-        test = self._in_surroundings(points)
+        earlier, opened = self.curves, threading.Event()
+        test = self._in_surroundings(self.source.begin(plan, opened))
 
         def stop_waiting(test: RangeTest) -> None:
             if test.state is not State.RUNNING:  # paused or ended before it opened the data
@@ -162,12 +142,11 @@ class Session:
 
         test.listen(stop_waiting)
         self.plan, self._opened = plan, opened
-        self._earlier = self.curves
-        self.budget = task.budget(self.budget)
+        self._earlier = earlier
         self.test = self.latest = test
         return test
 
-    def begin_trials(self, lrs: Rates | None, steps: int, **judged: Any) -> RangeTest:
+    def begin_trials(self, lrs: Any, steps: int, **judged: Any) -> RangeTest:
         """Create new trial runs, which become the latest; `launch` starts them.
 
         Parameters
@@ -190,16 +169,13 @@ class Session:
         if lrs is None:
             around = [] if curve.suggestion.lr is None else curve.trial_candidates()
             lrs = around or "ladder"
-        trials = Trials(self.task, lrs, steps, **judged)
-        run = self._in_surroundings(trials.points())
-        self.trials = trials
+        self.trials, points = self.source.begin_trials(lrs, steps, **judged)
+        run = self._in_surroundings(points)
         self.trial_test = self.latest = run
         return run
 
     def _in_surroundings(self, points: RunPoints) -> RangeTest:
-        return RangeTest(
-            RunPoints(self.surroundings.around(points, self.task.thread_state()), points.unrestored)
-        )
+        return RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
 
     def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
         """Start a new run; `show` is called as it proceeds, on any thread."""
@@ -209,10 +185,7 @@ class Session:
             run.stop()
 
     def wait_until_open(self) -> None:
-        """Wait until the latest test has opened its data.
-
-        A loader may fork its worker processes, which is safer while other threads are idle.
-        """
+        """Wait until a start need not be waited for any more."""
         self._opened.wait(_OPENED_S)
 
     def stop(self) -> None:
@@ -226,9 +199,9 @@ class Session:
         self.latest.wait(timeout)
 
     def release(self) -> None:
-        """Drop the model and all else that is trained; keep what was measured."""
+        """Let go of all that is trained; keep what was measured."""
         self._comparison, self.trials = self.comparison, None
-        self._task = None
+        self.source.release()
 
 
 def replanned(budget: Budget, planned: Budget) -> Budget:

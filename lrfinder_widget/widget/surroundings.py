@@ -1,4 +1,4 @@
-"""What surrounds a run in a notebook: the cell it belongs to, and the seeds that others set."""
+"""What surrounds a run in a notebook: the cell that it belongs to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from lrfinder_widget.training.seeds import seeds_of_cells_kept
-from lrfinder_widget.training.thread_state import ThreadState
+from lrfinder_widget.runs.source import ThreadState
 
 from .variable import notebook_shell
 
@@ -21,7 +20,7 @@ class Surroundings:
     Parameters
     ----------
     thread_state : ThreadState
-        Torch's state in that cell.
+        What a click there is to have in its thread: torch's state in that cell.
     """
 
     def __init__(self, thread_state: ThreadState) -> None:
@@ -30,29 +29,25 @@ class Surroundings:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Give the calling thread torch's state of that cell, for a click; it may be any thread."""
+        """Give the calling thread the state of that cell, for a click; it may be any thread."""
         with self._thread_state.applied():
             yield
 
-    def around(
-        self, items: Generator[Item, None, End], thread_state: ThreadState
-    ) -> Generator[Item, None, End]:
+    def around(self, items: Generator[Item, None, End]) -> Generator[Item, None, End]:
         """Return the items of a run that is about to start, surrounded in the run's own thread.
 
         What its steps print goes under the cell that is running now or, after a click, under the
-        cell that made the finder. Otherwise it would go under whichever cell ran last. The thread
-        has torch's state of the run from its first step to its last, so no step has to see to it.
+        cell that made the finder. Otherwise it would go under whichever cell ran last.
         """
-        return _surrounded(items, _running_cell() or self._cell, thread_state)
+        return _surrounded(items, _running_cell() or self._cell)
 
 
 def _surrounded(
-    items: Generator[Item, None, End], cell: dict[str, Any] | None, thread_state: ThreadState
+    items: Generator[Item, None, End], cell: dict[str, Any] | None
 ) -> Generator[Item, None, End]:
-    with seeds_of_cells_kept(), thread_state.applied():
-        if cell is not None:
-            _print_under(cell)
-        return (yield from items)
+    if cell is not None:
+        _print_under(cell)
+    return (yield from items)
 
 
 def _running_cell() -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.smoothing import moving_average
 from lrfinder_widget.curve.trial import format_rate
-from lrfinder_widget.training.ladder import MOST_RUNGS, Ladder
-from lrfinder_widget.training.trials import Trials
+from lrfinder_widget.runs.ladder import MOST_RUNGS, Ladder
+from lrfinder_widget.runs.trial_runs import TrialRuns
 
 from .drawing import LARGEST, Line, loss_limits, packed, thin_out
 from .lines import START
@@ -36,7 +36,7 @@ class TrialPlan:
     settings : RunSettings
         Has the boxes.
     ladder : callable
-        Returns what to try if the curve has no candidate.
+        Returns what to try if the curve has no candidate; None if that is not known.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class TrialPlan:
         The pace of the latest test; None before the first.
     """
 
-    def __init__(self, settings: RunSettings, ladder: Callable[[], Ladder]) -> None:
+    def __init__(self, settings: RunSettings, ladder: Callable[[], Ladder | None]) -> None:
         self._settings = settings
         self._ladder = ladder
         self._offered = ""
@@ -109,7 +109,13 @@ class TrialPlan:
 
 
 def shown_trials(
-    run: RangeTest, trials: Trials, pace: float | None, planned: Budget
+    run: RangeTest,
+    trials: TrialRuns,
+    pace: float | None,
+    planned: Budget,
+    *,
+    here: bool,
+    waiting: str,
 ) -> dict[str, Any]:
     """Return the trials so far for the page, as its trait `trials`.
 
@@ -117,12 +123,16 @@ def shown_trials(
     ----------
     run : RangeTest
         The trials as a run in the background.
-    trials : Trials
+    trials : TrialRuns
         What it runs.
     pace : float or None
         The seconds of a step, if they are known.
     planned : Budget
         The training that the result is for.
+    here : bool
+        Whether it trains the notebook's own model.
+    waiting : str
+        What it waits for as long as it has no points.
     """
     comparison = trials.comparison
     lines = _lines(comparison, trials.steps)
@@ -135,10 +145,12 @@ def shown_trials(
             np.concatenate([longest[:1], lowest, *beside]), np.concatenate([lowest, *beside])
         )
     take, about = _result(comparison, planned) if run.state.ended else (None, "")
+    text = waiting if not (len(run) or run.state.ended) else ""
+    text = text or _sentences(run, trials, comparison, pace, here=here)
     return {
         "state": run.state.value,
         "steps": trials.steps,
-        "text": " ".join([_sentences(run, trials, comparison, pace) + about, *run.unrestored]),
+        "text": " ".join([f"{text}{about}".strip(), *run.unrestored]),
         "y": y,
         "lines": [
             {
@@ -202,9 +214,11 @@ def _smoothed(losses: Array, steps: int) -> Array:
     return moving_average(finite, max(1, steps // 20))
 
 
-def _sentences(run: RangeTest, trials: Trials, comparison: Comparison, pace: float | None) -> str:
+def _sentences(
+    run: RangeTest, trials: TrialRuns, comparison: Comparison, pace: float | None, *, here: bool
+) -> str:
     if run.state is State.FAILED:
-        return f"The trial runs failed{after_failure(run)}"
+        return f"The trial runs failed{after_failure(run, here=here)}"
     what = f"{trials.about[0].upper()}{trials.about[1:]}: " if trials.about else ""
     if not run.state.ended:
         done, in_all = len(run), trials.steps_in_all
@@ -217,4 +231,4 @@ def _sentences(run: RangeTest, trials: Trials, comparison: Comparison, pace: flo
         return f"{text}." if pace is None else f"{text}, {most}about {pace * left:.0f} s left."
     stopped = "Stopped: " if run.state is State.STOPPED else ""
     text = f"{stopped}{what}{comparison.reason}"
-    return f"{text[0].upper()}{text[1:]} {restored_sentence(run)}"
+    return f"{text[0].upper()}{text[1:]} {restored_sentence(run, here=here)}".strip()

@@ -13,8 +13,9 @@ from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
-from lrfinder_widget.training.ladder import Ladder
-from lrfinder_widget.training.trials import Trials
+from lrfinder_widget.runs.ladder import Ladder
+from lrfinder_widget.runs.source import About
+from lrfinder_widget.runs.trial_runs import TrialRuns
 
 from .display import JupyterDisplay
 from .drawing import Drawing, Line, limits
@@ -43,16 +44,14 @@ class View:
         The plan of the first test.
     planned : Budget
         The training that the candidates are for.
-    epoch_steps : int or None
-        The optimizer steps of an epoch, if they are known.
-    device : str or None
-        The device on which it runs, to be shown.
+    about : About
+        What is known of what is trained.
     name : str
         The variable's name; empty if picks are not assigned to one.
     lr : float
         The initial position of the marker.
     ladder : callable
-        Returns what to try if a curve has no candidate.
+        Returns what to try if a curve has no candidate; None if that is not known.
     """
 
     def __init__(
@@ -61,20 +60,19 @@ class View:
         plan: SweepPlan,
         planned: Budget,
         *,
-        epoch_steps: int | None,
-        device: str | None,
+        about: About,
         name: str,
         lr: float,
-        ladder: Callable[[], Ladder],
+        ladder: Callable[[], Ladder | None],
     ) -> None:
         self.page = page
         self.lock = threading.RLock()
         self.display = JupyterDisplay(page, self.lock)
         self.legend = Legend()
-        self.settings = RunSettings(plan, planned, epoch_steps)
+        self.settings = RunSettings(plan, planned, about.epoch_steps)
         self.trial_plan = TrialPlan(self.settings, ladder)
         self._plan = plan
-        self._device = device
+        self._about = about
         self._name = name
         self._placed = lr  # where Python last put the marker
         self._made: dict[object, Drawing] = {}  # of the current run, and of the others
@@ -97,6 +95,12 @@ class View:
         if ends_before[0] <= ends[0] < ends[1] <= ends_before[1] and ends != ends_before:
             self.settings.set(zoom=True)  # the user wants a closer look
 
+    def set_about(self, about: About) -> None:
+        """Use what is known now of what is trained."""
+        self._about = about
+        self.settings.offer_epochs(about.epoch_steps)
+        self.page.show(offers=self.settings.offers)
+
     def is_due(self, run: RangeTest) -> bool:
         """Return whether to show new points of a run, by what was sent last."""
         going_on = run.state is State.RUNNING and (run, run.state) in (self._state, self._trying)
@@ -109,6 +113,7 @@ class View:
         singles: list[LossCurve],
         suggestion: Suggestion | None,
         problem: str | None,
+        waiting: str = "",
     ) -> None:
         """Show the current state of a run.
 
@@ -124,6 +129,8 @@ class View:
             What the curve suggests, once the run has ended.
         problem : str or None
             What went wrong with the last click or pick.
+        waiting : str
+            What it waits for as long as it has no points.
         """
         state, done, latest = test.state, sum(map(len, singles)), curve
         self.legend.latest.curve = curve
@@ -143,7 +150,7 @@ class View:
             evidence = f"{for_a_hand(suggestion.reason)} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
-        text = sentences(test, latest, done, self._plan.steps, self._device, evidence)
+        text = sentences(test, latest, done, self._plan.steps, self._about, waiting, evidence)
         if state is State.RUNNING and draws_only_during_cells():
             text = f"{text} {ONLY_DURING_CELLS}"
         self.page.show(
@@ -267,10 +274,13 @@ class View:
         moving = state is State.RUNNING and done > before and elapsed > 0
         return (done - before) / elapsed if moving else None
 
-    def show_trials(self, run: RangeTest, trials: Trials, planned: Budget) -> None:
+    def show_trials(
+        self, run: RangeTest, trials: TrialRuns, planned: Budget, waiting: str = ""
+    ) -> None:
         """Show the trials so far, and their result for the training that is planned."""
         self._trying = (run, run.state)
-        shown = shown_trials(run, trials, self.trial_plan.seconds_per_step, planned)
+        pace, here = self.trial_plan.seconds_per_step, self._about.here
+        shown = shown_trials(run, trials, pace, planned, here=here, waiting=waiting)
         lines = [line for one in shown["lines"] for line in (one["line"], one["held_out"])]
         self._sent(*lines)
         self.page.show(trials=shown)

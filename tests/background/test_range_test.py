@@ -117,6 +117,44 @@ def test_the_end_is_published_only_after_the_restore() -> None:
     assert test.state is State.FINISHED
 
 
+def test_points_that_are_waited_for_can_be_paused_and_stopped_meanwhile() -> None:
+    """They say None for nothing new, which is no point."""
+    said = threading.Semaphore(0)
+
+    def points() -> Any:
+        yield 1e-3, 1.0
+        while True:
+            said.release()
+            yield None
+
+    test = RangeTest(points()).start()
+    for _ in range(2):
+        assert said.acquire(timeout=20)
+    assert len(test) == 1
+    test.pause()
+    assert test.state is State.PAUSED
+    test.resume()
+    test.stop()
+    assert test.join(20)
+    assert (test.state, test.curve.losses.tolist()) == (State.STOPPED, [1.0])
+
+
+def test_listeners_hear_of_a_run_that_waits_for_its_first_point() -> None:
+    heard, started = threading.Event(), threading.Event()
+
+    def points() -> Any:
+        while not heard.is_set():
+            yield None
+        yield 1e-3, 1.0
+
+    test = RangeTest(points())
+    test.listen(lambda test: heard.set() if started.is_set() else None)
+    test.start()  # which tells them, too
+    started.set()
+    test.wait(20)
+    assert len(test) == 1
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
 def test_what_the_points_raise_is_raised_by_wait_as_it_is(error: BaseException) -> None:
     def points() -> Any:

@@ -35,7 +35,7 @@ from excess_truth import LOST, machine
 from finetune_tasks import DEVELOPMENT, JUDGING, TASKS, FineTuning, trained
 
 from lrfinder_widget import compare, range_test
-from lrfinder_widget.training.ladder import warm_up_and_decay
+from lrfinder_widget.runs.ladder import warm_up_and_decay
 
 TRUTH = Path(__file__).parent / "truth" / "finetune"
 PARTS = ("start", "reached", "sweep", "ladder")

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW, Optimizer
 
-from lrfinder_widget.training.ladder import warm_up_and_decay
+from lrfinder_widget.runs.ladder import warm_up_and_decay
 
 HELD_OUT, HELD_OUT_SIZE, TEST = 8, 64, 1000  # the batches that judge a ladder, and what tests it
 

@@ -253,7 +253,7 @@ def test_a_candidate_is_a_click_away_and_apply_is_undone_by_another(lab: Host) -
     )
     finder.use.click()
     expect(finder.root.locator("code")).to_contain_text(f"lr = {number}")
-    ask = "print(f\"{finder._session.task.optimizer.param_groups[0]['lr']:.2e}\")"
+    ask = "print(f\"{finder._session.source.task.optimizer.param_groups[0]['lr']:.2e}\")"
     assert lab.append_and_run(ask) == "1.00e-01"
     finder.root.get_by_role("button", name="Apply").click()
     lab.wait_until_kernel_says(ask, number)

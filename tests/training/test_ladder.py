@@ -16,15 +16,8 @@ from support import batchnorm_dropout, linear, loader, picture, sgd_momentum, tr
 from torch import nn
 
 from lrfinder_widget import Comparison, compare
-from lrfinder_widget.training.ladder import (
-    MOST_RUNGS,
-    MOST_STEPS,
-    has_adapters,
-    ladder,
-    next_rung,
-    usual_lr,
-    warm_up_and_decay,
-)
+from lrfinder_widget.runs.ladder import MOST_RUNGS, MOST_STEPS, next_rung, warm_up_and_decay
+from lrfinder_widget.training.ladder import has_adapters, ladder, usual_lr
 from lrfinder_widget.training.step import TrainingStep
 from lrfinder_widget.training.task import TrainingTask
 from lrfinder_widget.training.trials import Trials

@@ -39,7 +39,7 @@ def make() -> Iterator[Callable[..., LRFinder]]:
 
     yield make
     for finder in made:
-        if isinstance(step := getattr(finder._session._task, "step", None), Gate):
+        if isinstance(step := getattr(finder._session.source._task, "step", None), Gate):
             step.let_all()
         in_thread(finder.close)()  # in bounded time
 

@@ -191,7 +191,7 @@ def test_each_button_does_what_it_says(make: Any) -> None:
     assert finder.lr == namespace["lr"] == finder.trials["take"]
     assert marker(finder) == (finder.lr, "pick")
     click(finder, "apply")
-    assert finder._session.task.optimizer.param_groups[0]["lr"] == finder.lr
+    assert finder._session.source.task.optimizer.param_groups[0]["lr"] == finder.lr
     assert problem(finder) == ""
 
 

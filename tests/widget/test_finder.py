@@ -148,7 +148,7 @@ def test_plot_shows_the_pick(make: Any) -> None:
 
 def test_apply_sets_the_pick_on_the_optimizer_and_a_second_click_takes_it_back(make: Any) -> None:
     finder = make(namespace={})
-    optimizer = finder._session.task.optimizer
+    optimizer = finder._session.source.task.optimizer
 
     def shown() -> tuple[float, bool]:
         return optimizer.param_groups[0]["lr"], finder.picked["applied"]
@@ -180,7 +180,7 @@ def test_apply_takes_another_optimizer_and_its_scheduler(make: Any) -> None:
     optimizer.step()
     scheduler.step()
     assert optimizer.param_groups[0]["lr"] == 0.01
-    assert finder._session.task.optimizer.param_groups[0]["lr"] == 0.1
+    assert finder._session.source.task.optimizer.param_groups[0]["lr"] == 0.1
 
 
 def test_a_schedule_that_does_not_reach_the_pick_is_warned_of(make: Any) -> None:
@@ -206,4 +206,4 @@ def test_during_a_run_the_optimizer_is_the_tests(make: Any, gate: Gate) -> None:
     gate.let_all()
     finder.wait(WAIT_S)
     finder.apply()
-    assert finder._session.task.optimizer.param_groups[0]["lr"] == 0.02
+    assert finder._session.source.task.optimizer.param_groups[0]["lr"] == 0.02

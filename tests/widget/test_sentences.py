@@ -195,7 +195,7 @@ PAIRS = [(a, b) for a in RUNS for b in RUNS if not (a.state.active and b.state.a
 
 def why(test: Run, trials: Run, *, picked: bool = True, candidate: bool = True) -> dict[str, str]:
     found: Any = (test, trials)
-    return blocked(*found, picked=picked, candidate=candidate)
+    return blocked(*found, picked=picked, candidate=candidate, cannot={})
 
 
 @pytest.mark.parametrize("picked", [True, False])
@@ -216,6 +216,18 @@ def test_what_is_blocked_in_every_state(picked: bool, candidate: bool) -> None:
             "trial_settings": trying,
         }
         assert set(found) == {name for name, is_so in expected.items() if is_so}
+
+
+def test_what_cannot_be_done_is_blocked_but_never_the_way_to_stop() -> None:
+    cannot = {"start": "It was read once.", "try": "It trains nothing.", "apply": "None is here."}
+
+    def why(test: State, trials: State) -> dict[str, str]:
+        found: Any = (Run(test), Run(trials))
+        return blocked(*found, picked=True, candidate=True, cannot=cannot)
+
+    assert cannot.items() <= why(State.READY, State.READY).items()
+    assert "start" not in why(State.RUNNING, State.READY)
+    assert "try" not in why(State.FINISHED, State.RUNNING)
 
 
 def test_every_reason_is_a_sentence_for_a_hand() -> None:
@@ -267,7 +279,7 @@ def test_a_click_on_what_is_blocked_does_nothing_but_say_why(
 ) -> None:
     monkeypatch.setattr("lrfinder_widget.widget.clicks._DOUBLE_CLICK_S", 0.0)
     finder = in_state(state, make, gate)
-    optimizer = finder._session.task.optimizer
+    optimizer = finder._session.source.task.optimizer
     session = finder._session
 
     def all_of_it() -> Any:

@@ -25,7 +25,6 @@ from widget_support import (
 )
 
 from lrfinder_widget import LRFinder, State
-from lrfinder_widget.training.ladder import ladder
 from lrfinder_widget.widget.lines import START, stroke
 from lrfinder_widget.widget.trials import MAX_TRIALS, _smoothed
 
@@ -34,7 +33,7 @@ def by_learning_rate(finders: list[LRFinder]) -> Callable[[Any], float]:
     """A step whose loss says how far its learning rate is from 1e-2; three times that at first."""
 
     def step(batch: Any) -> float:
-        lr: float = finders[0]._session.task.optimizer.param_groups[0]["lr"]
+        lr: float = finders[0]._session.source.task.optimizer.param_groups[0]["lr"]
         return 1.0 + abs(math.log10(lr) + 2)
 
     return step
@@ -108,7 +107,7 @@ def test_what_was_typed_is_not_replaced_by_what_the_next_curve_suggests(make: An
 def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make: Any) -> None:
     finder = finished(make(RISE, namespace={}))
     assert finder.suggestion.lr is None
-    rungs = ladder(finder._session.task.model, finder._session.task.optimizer)
+    rungs = finder._session.source.ladder()
     assert finder.settings["trial_lrs"] == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
     assert "Try compares a ladder of learning rates" in status(finder)
     told = observed(finder)
@@ -186,7 +185,7 @@ def test_trial_runs_and_a_test_keep_out_of_each_others_way(make: Any, gate: Gate
         finder.start()
     with pytest.raises(RuntimeError, match="trial runs are in progress"):
         finder.compare([1e-3])
-    other = make(model=finder._session.task.model, namespace={})  # another finder stops them
+    other = make(model=finder._session.source.task.model, namespace={})  # another finder stops them
     asked = threading.Event()
     finder._session.trial_test.listen(lambda run: asked.set() if run.stopping else None)
     finish = in_thread(lambda: finished(other))

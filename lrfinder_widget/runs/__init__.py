@@ -1,0 +1,1 @@
+"""What the runs of a finder are, wherever they take place. No torch, no widgets."""
