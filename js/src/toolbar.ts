@@ -46,15 +46,15 @@ export function addToolbar(page: Page, root: Element): { folds: HTMLElement; bar
     done.style.transform = `scaleX(${share})`;
     put(track, "aria-valuemax", String(total));
     put(track, "aria-valuenow", String(n));
-    put(track, "aria-valuetext", `${n} of ${total} steps`);
+    put(track, "aria-valuetext", total > 0 ? `${n} of ${total} steps` : `${n} steps`);
     say(pace, paceText(n, total, perSecond));
   });
   return { folds, bar };
 }
 
-/** Progress, speed and the time that is left at most. */
+/** Progress, speed and the time that is left at most; a total of 0 is unknown. */
 export function paceText(n: number, total: number, perSecond: number | null): string {
-  const parts = [`${n} / ${total}`];
+  const parts = [total > 0 ? `${n} / ${total}` : `${n}`];
   if (perSecond !== null && perSecond > 0) {
     parts.push(
       perSecond >= 10 ? `${perSecond.toFixed(0)} steps/s` : `${general(1 / perSecond, 2)} s/step`,

@@ -301,6 +301,7 @@ test("the pace is told in words", () => {
   expect(paceText(0, 100, null)).toBe("0 / 100");
   expect(paceText(57, 100, 20)).toBe("57 / 100 · 20 steps/s · 2 s left");
   expect(paceText(1, 4000, 0.5)).toBe("1 / 4000 · 2 s/step · 2 h 13 min left");
+  expect(paceText(57, 0, 20)).toBe("57 · 20 steps/s");
   expect(paceText(100, 100, 57.3)).toBe("100 / 100 · 57 steps/s");
 });
 

@@ -6,6 +6,7 @@ A process that exits while a daemon thread is inside torch is aborted.
 from __future__ import annotations
 
 import atexit
+import threading
 import time
 import weakref
 from typing import Any, Protocol
@@ -22,6 +23,9 @@ class Run(Protocol):
     def join(self, timeout: float | None = None) -> bool:
         """Wait until it has ended."""
 
+
+exiting = threading.Event()
+"""Set when the process exits."""
 
 _live: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -41,6 +45,7 @@ def forget(run: Run) -> None:
 
 
 def _stop_all() -> None:
+    exiting.set()
     runs = list(_live)
     for run in runs:
         run.stop()

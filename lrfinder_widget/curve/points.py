@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias, cast
 
 from .budget import Budget
@@ -28,11 +28,20 @@ def unrestored_text(unrestored: Sequence[str]) -> str:
 
 
 class RunPoints(Generator[Any, None, Any]):
-    """A generator of points that tells, once it has ended, what could not be put back."""
+    """A generator of points that tells, once it has ended, what could not be put back.
 
-    def __init__(self, items: Generator[Any, None, Any], unrestored: list[str]) -> None:
+    Where the run goes on by itself, `steer` is called with "run", "pause" or "stop".
+    """
+
+    def __init__(
+        self,
+        items: Generator[Any, None, Any],
+        unrestored: list[str],
+        steer: Callable[[str], object] | None = None,
+    ) -> None:
         self._items = items
         self.unrestored = unrestored
+        self.steer = steer
 
     def __iter__(self) -> Generator[Any, None, Any]:
         """Return the inner generator, so that a loop over it has no overhead."""

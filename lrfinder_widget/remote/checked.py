@@ -9,10 +9,12 @@ from typing import Any, TypeGuard, get_args
 
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Item
+from lrfinder_widget.runs.source import About
 
 MOST = 1_000_000
 """Items of one run."""
 
+_UNTOLD = About("points from elsewhere", open_ended=True)
 _ENDS = tuple(reason for reason in get_args(Reason) if reason != "failed")
 
 
@@ -23,6 +25,12 @@ def check_points(points: object) -> None:
         raise TypeError(f"points must be an iterable of pairs (lr, loss), as a sweep; got {kind}.")
 
 
+def about(points: object) -> About:
+    """Return what points tell of themselves; it may be another object later."""
+    told = getattr(points, "about", None)
+    return told if isinstance(told, About) else _UNTOLD
+
+
 def is_reason(value: object) -> TypeGuard[Reason]:
     """Return whether a value is the reason of an end other than a failure."""
     return isinstance(value, str) and value in _ENDS
@@ -31,7 +39,7 @@ def is_reason(value: object) -> TypeGuard[Reason]:
 def checked(points: Iterable[Any]) -> Generator[Item | None, None, Reason]:
     """Yield the items of a source, each checked; return the reason of the end.
 
-    A generator is closed, however it is left.
+    A generator is closed, however it is left. A sweep is asked for a baseline.
 
     Raises
     ------
@@ -39,6 +47,8 @@ def checked(points: Iterable[Any]) -> Generator[Item | None, None, Reason]:
         If an item is none, if its learning rate is not positive, finite and larger than the one
         before, or if there are too many.
     """
+    if ask := getattr(points, "ask_for_baseline", None):
+        ask()
     items = iter(points)
     last, count = 0.0, 0
     try:
@@ -47,23 +57,11 @@ def checked(points: Iterable[Any]) -> Generator[Item | None, None, Reason]:
                 item = next(items)
             except StopIteration as end:
                 return end.value if is_reason(end.value) else "completed"
-            if item is None:  # nothing new
-                yield None
-                continue
-            if is_reason(item):  # of a repeat
-                last = 0.0
-            elif isinstance(item, float):  # of the baseline
-                if not (last and math.isfinite(item)):
-                    raise _no_point(item)
-            else:
-                item = _pair(item)
-                if not last < item[0] < math.inf:
-                    raise ValueError(
-                        "the learning rates must be positive and finite, each larger than the one "
-                        f"before; got {item[0]} after {last}."
-                    )
-                last = item[0]
-            count += 1
+            if item is not None:  # something new
+                item = _item(item, last)
+                if not isinstance(item, float):
+                    last = 0.0 if isinstance(item, str) else item[0]
+                count += 1
             if count > MOST:
                 raise ValueError(f"there are more than {MOST:,} points.")
             yield item
@@ -72,12 +70,24 @@ def checked(points: Iterable[Any]) -> Generator[Item | None, None, Reason]:
             items.close()
 
 
-def _pair(item: Any) -> tuple[float, float]:
+def _item(item: Any, last: float) -> Item:
+    """Return an item that may follow a point with the learning rate `last`; 0 if there is none."""
+    if is_reason(item):  # of a repeat
+        return item
+    if isinstance(item, float):  # of the baseline
+        if last and math.isfinite(item):
+            return item
+        raise _no_point(item)
     try:
-        lr, loss = item
-        return float(lr), float(loss)
+        lr, loss = map(float, item)
     except (TypeError, ValueError, OverflowError):
         raise _no_point(item) from None
+    if not last < lr < math.inf:
+        raise ValueError(
+            "the learning rates must be positive and finite, each larger than the one before; got "
+            f"{lr} after {last}."
+        )
+    return lr, loss
 
 
 def _no_point(item: object) -> ValueError:

@@ -6,7 +6,7 @@ import errno
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +15,7 @@ from lrfinder_widget.curve.budget import Budget, Family
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item
+from lrfinder_widget.runs.source import About
 
 from . import lines
 from .checked import MOST, checked, is_reason
@@ -64,21 +65,22 @@ class Followed:
 
     Attributes
     ----------
-    budget, plan, summary, where
-        What its first line says of it; `None` or empty until that has been read.
+    about : About
+        What its first line says of it; another object once that has been read.
     unrestored : tuple of str
         What it could not put back, once it has ended.
     waiting : str
         What it waits for, as a sentence; empty while points come.
+    steerable : bool
+        Whether orders can be written, as far as is known.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.budget: Budget | None = None
-        self.plan: SweepPlan | None = None
-        self.summary = self.where = ""
+        self.about = About(open_ended=True)
         self.unrestored: tuple[str, ...] = ()
         self._folder = folder
         self.waiting = f"Waiting for a run in {folder}."
+        self.steerable = True
         self._run = ""
 
     def __repr__(self) -> str:
@@ -87,9 +89,7 @@ class Followed:
     def __iter__(self) -> Iterator[Item]:
         with closing(self.items()) as items:
             for item in items:
-                if item is None:
-                    time.sleep(lines.CHUNK_S)
-                else:
+                if item is not None:
                     yield item
 
     def items(self) -> Generator[Item | None, None, Reason]:
@@ -108,6 +108,7 @@ class Followed:
                 elif "end" in content:
                     return self._end(content)
             self._say(file.quiet_s)
+            time.sleep(lines.CHUNK_S)
             yield None
 
     def order(self, do: str) -> None:
@@ -135,7 +136,7 @@ class Followed:
 
     @property
     def _host(self) -> str:
-        return f" on {self.where}" if self.where else ""
+        return f" on {self.about.device}" if self.about.device else ""
 
     def _begin(self, first: Any) -> None:
         """Read the first line."""
@@ -144,18 +145,23 @@ class Followed:
                 f"{self._folder / lines.POINTS} has not been written by publish() of a version "
                 "that this one can read."
             )
-        family, plan = first.get("family"), first.get("plan")
-        cautions = first.get("cautions")
-        self.budget = Budget(
-            family=family if family in get_args(Family) else None,
-            cautions=tuple(map(lines.text, cautions[:9])) if isinstance(cautions, list) else (),
+        family, plan, cautions = map(first.get, ("family", "plan", "cautions"))
+        plan = _plan(plan) if isinstance(plan, dict) else None
+        self.about = About(
+            summary=lines.text(first.get("summary")),
+            device=" ".join(filter(None, (lines.text(first.get(k)) for k in ("host", "device")))),
+            budget=Budget(
+                family=family if family in get_args(Family) else None,
+                cautions=tuple(map(lines.text, cautions[:9])) if isinstance(cautions, list) else (),
+            ),
+            plan=plan,
+            open_ended=plan is None,
         )
-        self.plan = _plan(plan) if isinstance(plan, dict) else None
-        self.summary = lines.text(first.get("summary"))
-        self.where = " ".join(filter(None, (lines.text(first.get(k)) for k in ("host", "device"))))
         self._run = lines.text(first.get("run")) or "?"
-        with suppress(RuntimeError):  # a notebook that is gone may have left it paused
-            self.order("run")
+        try:
+            self.order("run")  # a notebook that is gone may have left it paused
+        except RuntimeError:
+            self.steerable = False
 
     def _end(self, last: dict[str, Any]) -> Reason:
         unrestored = last.get("unrestored")

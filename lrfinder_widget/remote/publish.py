@@ -21,12 +21,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lrfinder_widget.curve.budget import NO_BUDGET
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.points import Item, Recorder, unrestored_text
 
 from . import lines
-from .checked import check_points, checked
+from .checked import about, check_points, checked
 
 _LONGEST, _MOST = 1_000, 20  # characters of a text at the end, and texts
 
@@ -76,8 +75,6 @@ def publish(points: Iterable[Item], folder: str | PathLike[str]) -> LossCurve:
     """
     path = lines.as_folder(folder)
     check_points(points)
-    if ask := getattr(points, "ask_for_baseline", None):
-        ask()
     recorder = Recorder(getattr(points, "budget", None))
     try:
         with (
@@ -119,21 +116,6 @@ def _is_first() -> bool:
     return first
 
 
-def _about(points: Any) -> dict[str, Any]:
-    """Return the first line: what the reader of a curve has to know, as far as it is known."""
-    budget, plan = getattr(points, "budget", None) or NO_BUDGET, getattr(points, "plan", None)
-    return {
-        "format": lines.FORMAT,
-        "run": uuid.uuid4().hex,
-        "host": platform.node(),
-        "device": getattr(points, "device", None),
-        "summary": getattr(points, "summary", None),
-        "family": budget.family,
-        "cautions": budget.cautions,
-        "plan": None if plan is None else asdict(plan),
-    }
-
-
 class _Scribe:
     """Writes lines to the file, and reads there what the notebook orders.
 
@@ -146,9 +128,20 @@ class _Scribe:
     def __init__(self, folder: Path, points: object) -> None:
         self._folder, self._path = folder, folder / lines.POINTS
         self._points = points
-        first = _about(points)
-        self._run: str = first["run"]
-        self._first = lines.encoded(first)
+        self._run = uuid.uuid4().hex
+        known = about(points)
+        self._first = lines.encoded(
+            {
+                "format": lines.FORMAT,
+                "run": self._run,
+                "host": platform.node(),
+                "device": known.device,
+                "summary": known.summary,
+                "family": known.budget.family,
+                "cautions": known.budget.cautions,
+                "plan": None if known.plan is None else asdict(known.plan),
+            }
+        )
         self._lines: deque[bytes] = deque()
         self._order: Any = "run"
         self._error: Exception | None = None  # what the thread ran into

@@ -40,6 +40,10 @@ class About:
         What the optimizer and the model show of the training that a candidate is for.
     here : bool
         Whether it trains the notebook's own model, which must be left alone during a run.
+    plan : SweepPlan or None
+        The learning rates of the run, where the source says them and not the boxes of the page.
+    open_ended : bool
+        Whether nobody knows how many points there will be.
     """
 
     summary: str = ""
@@ -49,6 +53,8 @@ class About:
     epoch_steps: int | None = None
     budget: Budget = NO_BUDGET
     here: bool = False
+    plan: SweepPlan | None = None
+    open_ended: bool = False
 
 
 class ThreadState(Protocol):

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import Reason
-from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item, RunPoints, unrestored_text
+from lrfinder_widget.runs.source import About
 
 Attempt: TypeAlias = Generator[Item, None, Reason | None]
 """The items of a run, which returns `None` if it ran out of memory and is to begin again."""
@@ -44,17 +44,14 @@ def without_first(count: int, items: Attempt) -> Attempt:
 class SweepPoints(RunPoints):
     """The points of a sweep; a baseline requested before the first point follows the last.
 
-    `budget` is what the candidates of its curve are for; `summary`, `device` and, if it is known,
-    `plan` say what is run.
+    `budget` is what the candidates of its curve are for, `about` what else is known.
     """
-
-    plan: SweepPlan | None = None
 
     def __init__(self, run: Any, budget: Budget) -> None:
         super().__init__(run.items(), run.unrestored)
         self.budget = budget
-        self.summary: str = run.task.summary
-        self.device = None if run.task.device is None else str(run.task.device)
+        device = None if run.task.device is None else str(run.task.device)
+        self.about = About(summary=run.task.summary, device=device, budget=budget)
         self._run = weakref.ref(run)  # its items hold it until they end, and the model with it
 
     def ask_for_baseline(self) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -136,7 +137,7 @@ def sweep(
         device=device,
     )
     points = SweepRun(task, plan.lrs, stop=task.stop, warns=2).points()
-    points.plan = plan
+    points.about = replace(points.about, plan=plan)
     return cast(Points, points)  # a single run has nothing between its points
 
 

@@ -30,7 +30,7 @@ class Legend:
 
     def name_latest(self, name: str) -> None:
         """Name the latest run, if what it runs was not known yet when it began."""
-        if not self.latest.name:
+        if name and not self.latest.name:
             self.latest.name = self._free(name)
 
     def add(self, curve: LossCurve, name: str | None) -> None:

@@ -27,8 +27,8 @@ class Page(Draggable):
     chart : dict
         The axes, the progress, and the points and the smoothed line of the current run:
         ``x: [low, high]``, ``x_log: bool``, ``y: [low, high] | None``, ``y_log: bool``, ``n: int``,
-        ``total: int``, ``per_second: float | None``, ``dots``, ``line``. Without a point, `y` is
-        None.
+        ``total: int`` (0 if it is unknown), ``per_second: float | None``, ``dots``, ``line``.
+        Without a point, `y` is None.
     repeats : list of dict
         The lines of the repeats that have ended.
     runs : list of dict

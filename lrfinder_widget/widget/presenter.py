@@ -95,7 +95,8 @@ class Presenter:
             self._session.plan_training(planned)
             test = self._session.begin(plan)
             self._offered = False
-            self._legend.begin(self._session.source.about.summary)
+            self._learn()
+            self._legend.begin(self._about.summary)
             self.picker.begin()
         return test
 

@@ -47,11 +47,6 @@ class RunSettings:
     def __init__(self, plan: SweepPlan, planned: Budget, epoch_steps: int | None) -> None:
         steps = planned.train_steps
         self.values: dict[str, Any] = {
-            "start_lr": repr(plan.start_lr),
-            "end_lr": repr(plan.end_lr),
-            "num_iter": str(plan.num_iter),
-            "mode": plan.mode,
-            "repeats": str(plan.repeats),
             "train_steps": "" if steps is None else str(steps),
             "schedule": planned.schedule,
             "zoom": False,
@@ -60,6 +55,7 @@ class RunSettings:
             "trial_lrs": "",
             "trial_steps": "200",
         }
+        self.set_plan(plan)
         self.offer_epochs(epoch_steps)
 
     def offer_epochs(self, epoch_steps: int | None) -> None:
@@ -69,6 +65,16 @@ class RunSettings:
     def set(self, **values: Any) -> None:
         """Set the contents of some boxes."""
         self.values = {**self.values, **values}
+
+    def set_plan(self, plan: SweepPlan) -> None:
+        """Show the settings of a run."""
+        self.set(
+            start_lr=repr(plan.start_lr),
+            end_lr=repr(plan.end_lr),
+            num_iter=str(plan.num_iter),
+            mode=plan.mode,
+            repeats=str(plan.repeats),
+        )
 
     def accepts(self, name: str, value: object) -> bool:
         """Return whether the page may set a box to this value."""

@@ -37,7 +37,7 @@ def sentences(
     evidence: str | None,
 ) -> str:
     """Describe the state of the test and its result; what was not restored is told apart."""
-    if waiting and not done and test.state in (State.READY, State.RUNNING) and not test.stopping:
+    if waiting and test.state in (State.READY, State.RUNNING) and not test.stopping:
         return waiting
     text = _state_sentences(test, curve, done, total, about)
     if evidence is None or test.state is State.FAILED:
@@ -62,6 +62,7 @@ _BOXES = {
 
 def _state_sentences(test: RangeTest, curve: LossCurve, done: int, total: int, about: About) -> str:
     where = f" on {about.device}" if about.device is not None else ""
+    of_all = f"{done} steps" if about.open_ended else f"{done} of {total} steps"
     if test.state is State.READY:
         return (
             f"Start trains {total} steps{where}, one per learning rate, and then restores the "
@@ -74,23 +75,23 @@ def _state_sentences(test: RangeTest, curve: LossCurve, done: int, total: int, a
     if test.state is State.RUNNING:
         return "Running. The notebook stays usable; leave the model alone until the test has ended."
     if test.state is State.PAUSED and not about.here:
-        return f"Paused after {done} of {total} steps."
+        return f"Paused after {of_all}."
     if test.state is State.PAUSED:
         return (
-            f"Paused after {done} of {total} steps. The model is in the middle of the test; "
+            f"Paused after {of_all}. The model is in the middle of the test; "
             "resume or stop the test before you use it."
         )
     if test.state is State.FAILED:
         return f"Failed after {done} steps{after_failure(test, here=about.here)}"
     at = f" at {format_lr(curve.lrs[-1])}" if len(curve) else ""
     ended = {
-        "completed": f"All {total} steps done.",
+        "completed": f"All {done if about.open_ended else total} steps done.",
         "diverged": f"The loss diverged{at}, so the test ended there.",
         "non-finite": f"The loss was no longer finite{at}, so the test ended there.",
-        "exhausted": f"The data ran out after {done} of {total} steps.",
+        "exhausted": f"The data ran out after {of_all}.",
         "stop-rule": f"Your stop rule ended the test{at}.",
-        "stopped": f"Stopped after {done} of {total} steps.",
-        "no-effect": f"Ended after {done} of {total} steps.",
+        "stopped": f"Stopped after {of_all}.",
+        "no-effect": f"Ended after {of_all}.",
     }
     return f"{ended[test.reason or 'stopped']} {restored_sentence(test, here=about.here)}".strip()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from lrfinder_widget.background.at_exit import exiting
 from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.budget import NO_BUDGET, Budget
@@ -55,7 +57,7 @@ class Session:
 
     def __init__(self, source: RunSource, plan: SweepPlan, planned: Budget = NO_BUDGET) -> None:
         self.source = source
-        self.plan = plan
+        self._plan = plan
         self.surroundings = Surroundings(source.thread_state())
         self._planned = planned
         self.test = RangeTest(())
@@ -67,6 +69,11 @@ class Session:
         self._comparison: Comparison | None = None  # what is left of the trials at the end
         self.latest = self.test
         self._opened = threading.Event()
+
+    @property
+    def plan(self) -> SweepPlan:
+        """The learning rates of the latest test."""
+        return self.source.about.plan or self._plan
 
     @property
     def curve(self) -> LossCurve:
@@ -141,7 +148,7 @@ class Session:
                 opened.set()
 
         test.listen(stop_waiting)
-        self.plan, self._opened = plan, opened
+        self._plan, self._opened = plan, opened
         self._earlier = earlier
         self.test = self.latest = test
         return test
@@ -175,7 +182,19 @@ class Session:
         return run
 
     def _in_surroundings(self, points: RunPoints) -> RangeTest:
-        return RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
+        run = RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
+        if points.steer is not None:
+            run.listen(partial(self._steer, points.steer))
+        return run
+
+    def _steer(self, order: Callable[[str], object], run: RangeTest) -> None:
+        """Pass a pause or a stop on; a finder that is closed, or a kernel that ends, is none."""
+        if not run.state.active:
+            return
+        if self.closed or exiting.is_set():
+            order("run")
+        else:
+            order("stop" if run.stopping else "pause" if run.state is State.PAUSED else "run")
 
     def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
         """Start a new run; `show` is called as it proceeds, on any thread."""

@@ -98,6 +98,9 @@ class View:
     def set_about(self, about: About) -> None:
         """Use what is known now of what is trained."""
         self._about = about
+        if about.plan is not None:
+            self._plan = about.plan
+            self.settings.set_plan(about.plan)
         self.settings.offer_epochs(about.epoch_steps)
         self.page.show(offers=self.settings.offers)
 
@@ -204,7 +207,7 @@ class View:
             "y": [min(low for low, _ in ends), max(high for _, high in ends)] if ends else None,
             "y_log": log_loss,
             "n": done,
-            "total": self._plan.steps,
+            "total": 0 if self._about.open_ended else self._plan.steps,
             "per_second": self._pace(state, done),
             "dots": dots.dots,
             "line": line.line,
@@ -227,7 +230,7 @@ class View:
         """Cover the planned range and every run, or the current run only."""
         plan, run = self._plan, self.legend.current
         planned = (plan.start_lr, plan.end_lr)
-        growing = run is self.legend.latest and self._state[1].active
+        growing = run is self.legend.latest and self._state[1].active and not self._about.open_ended
         own = planned if growing or len(run.curve) < 2 else _ends(run.curve)
         others = [_ends(other.curve) for other in self.legend.others if len(other.curve)]
         ends = [own] if self.settings.values["zoom"] else [planned, own, *others]

@@ -29,6 +29,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "CHUNK_S", 0.0)
+
+
 class Job:
     """A run that a test writes by hand."""
 
@@ -55,7 +60,7 @@ class Clock:
         return self.now
 
     def sleep(self, _: float) -> None:
-        raise AssertionError("the test waits")
+        """Go on at once."""
 
 
 @pytest.fixture
@@ -107,7 +112,9 @@ def test_points_come_as_they_are_written_and_then_the_reason(folder: Path) -> No
 
 def test_a_loop_over_it_waits_until_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, written = Job(folder), iter([*PAIRS, {"end": "completed"}])
-    monkeypatch.setattr(module.time, "sleep", lambda _: job.write(next(written)))
+    clock = Clock()
+    clock.sleep = lambda _: job.write(next(written))  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "time", clock)
     assert list(follow(folder)) == PAIRS
 
 
@@ -213,8 +220,8 @@ def test_what_the_first_line_says_wrongly_is_as_unknown(folder: Path, first: Any
     job, followed = Job(folder, **first), follow(folder)
     job.write(PAIRS[0])
     assert seen(followed.items()) == PAIRS[:1]
-    assert followed.plan is None
-    assert isinstance(followed.summary, str)
+    assert followed.about.plan is None
+    assert isinstance(followed.about.summary, str)
 
 
 def test_a_text_of_the_file_is_one_line_of_a_text_that_a_page_can_be_sent(folder: Path) -> None:
@@ -225,8 +232,9 @@ def test_a_text_of_the_file_is_one_line_of_a_text_that_a_page_can_be_sent(folder
     job.write({"end": "failed", "error": evil})
     with pytest.raises(RuntimeError, match="failed: SGD import os") as caught:
         next(items)
-    assert followed.budget is not None
-    for text in (followed.summary, followed.where, *followed.budget.cautions, str(caught.value)):
+    about = followed.about
+    for text in (about.summary, about.device, *about.budget.cautions, str(caught.value)):
+        assert text is not None
         assert text.isprintable()
         text.encode()
         assert len(text) < 6000
@@ -250,9 +258,8 @@ def test_silence_is_said_and_after_a_minute_the_run_is_given_up(folder: Path, cl
     assert (seen(items), followed.waiting) == ([], "")
     clock.now += 2
     assert seen(items) == []
-    assert (
-        followed.waiting == "There has been no sign of life from the run on node7 cuda:0 for 16 s."
-    )
+    silent = "no sign of life from the run on node7 cuda:0 for 16 s"
+    assert followed.waiting == f"There has been {silent}."
     job.write({"alive": True})
     assert (seen(items), followed.waiting) == ([], "")
     clock.now += 59
