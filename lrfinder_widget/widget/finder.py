@@ -21,6 +21,7 @@ from lrfinder_widget.training.source import TrainingSource
 from lrfinder_widget.training.task import Stop, TrainingTask
 
 from .clicks import Clicks
+from .elsewhere import Elsewhere
 from .exports import Exports
 from .hosts import in_marimo
 from .page import Page
@@ -33,7 +34,7 @@ from .variable import Namespace, Variable
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class LRFinder(Exports, Page):
+class LRFinder(Elsewhere, Exports, Page):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -121,13 +122,6 @@ class LRFinder(Exports, Page):
             device=device,
         )
         self._begin(TrainingSource(task), plan, planned, Variable(variable, namespace))
-
-    @classmethod
-    def _of(cls, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> LRFinder:
-        """Make a finder of what is not in this process: see `RunSource`."""
-        finder = cls.__new__(cls)
-        finder._begin(source, plan, planned, target)
-        return finder
 
     def _begin(self, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> None:
         super().__init__()  # once nothing is refused any more: ipywidgets keeps what it has made
