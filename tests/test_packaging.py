@@ -64,7 +64,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 def test_imports_keep_the_contracts(copied: Path) -> None:
-    assert "4 kept, 0 broken" in lint_imports(copied)
+    assert "5 kept, 0 broken" in lint_imports(copied)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,7 @@ def test_imports_keep_the_contracts(copied: Path) -> None:
         ("training/step", "import ipywidgets", "Only widget/ knows the notebook"),
         ("curve/plan", "import torch", "Curves, runs and the background know no torch"),
         ("background/state", "import torch", "Curves, runs and the background know no torch"),
+        ("remote/places", "import distributed", "No engine of a cluster is imported"),
         ("curve/plan", "import lrfinder_widget.curve.points", "No circles"),
     ],
 )
@@ -89,7 +90,9 @@ def test_a_wrong_import_breaks_its_contract(
     assert f"{contract} BROKEN" in lint_imports(copied)
 
 
-@pytest.mark.parametrize("folder", ["curve", "runs", "restore", "data", "training", "background"])
+@pytest.mark.parametrize(
+    "folder", ["curve", "runs", "restore", "data", "training", "background", "remote"]
+)
 def test_a_folder_has_at_most_seven_floors(folder: str) -> None:
     graph = grimp.build_graph("lrfinder_widget", cache_dir=None)
     modules = graph.find_children(f"lrfinder_widget.{folder}")

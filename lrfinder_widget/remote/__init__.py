@@ -1,1 +1,7 @@
-"""Runs that go on elsewhere, as streams of points. No torch, and no engine is imported."""
+"""Runs that go on elsewhere, shown and steered from the notebook; no engine is imported."""
+
+from .wire import WorkerLost
+
+__all__ = ["WorkerLost"]
+
+WorkerLost.__module__ = __name__

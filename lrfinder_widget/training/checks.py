@@ -238,8 +238,10 @@ def check_val_batches(val_batches: Any, name: str = "val_batches") -> list[Any] 
     return list(val_batches)
 
 
-def check_lrs(lrs: Any, optimizer: Optimizer) -> list[Rate]:
+def check_lrs(lrs: Any, optimizer: Optimizer | None) -> list[Rate]:
     """Return the learning rates of trial runs: numbers, or tuples with one for each group.
+
+    Without an optimizer, whether the tuples are for its groups is not checked.
 
     Raises
     ------
@@ -259,6 +261,8 @@ def check_lrs(lrs: Any, optimizer: Optimizer) -> list[Rate]:
             "lrs must be a list of positive learning rates, each once (a tuple has one for each "
             f'parameter group), or "ladder"; got {reprlib.repr(lrs)}.'
         )
+    if optimizer is None:
+        return checked
     groups = optimizer.param_groups
     tuples = [rate for rate in checked if isinstance(rate, tuple)]
     for rate in tuples:

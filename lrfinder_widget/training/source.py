@@ -46,7 +46,7 @@ class TrainingSource:
     def __init__(self, task: TrainingTask) -> None:
         self._task: TrainingTask | None = task
         self.cannot: Mapping[str, str] = {}
-        self.about = _about(task, NO_BUDGET)
+        self.about = about_task(task, NO_BUDGET)
 
     @property
     def task(self) -> TrainingTask:
@@ -88,7 +88,7 @@ class TrainingSource:
         run = SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
         points = run.points()
         points.ask_for_baseline()
-        self.about = _about(task, task.budget(NO_BUDGET))
+        self.about = about_task(task, task.budget(NO_BUDGET))
         return self._in_a_thread(points)
 
     def begin_trials(
@@ -121,7 +121,8 @@ def _with_state(points: RunPoints, state: ThreadState) -> Generator[Any, None, A
         return (yield from points)
 
 
-def _about(task: TrainingTask, budget: Budget) -> About:
+def about_task(task: TrainingTask, budget: Budget) -> About:
+    """Return what is known of a task."""
     optimizer = task.optimizer
     return About(
         summary=task.summary,

@@ -1,11 +1,14 @@
-"""Finders of runs that are not in this process."""
+"""Finders of what does not run in the notebook's own process."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from lrfinder_widget.curve.budget import Budget, Schedule
-from lrfinder_widget.curve.plan import SweepPlan
+from lrfinder_widget.curve.plan import Mode, SweepPlan, check_count
+from lrfinder_widget.remote.places import places
+from lrfinder_widget.remote.source import RemoteSource
 from lrfinder_widget.remote.watched import Watched, WatchedSource
 from lrfinder_widget.runs.source import RunSource
 
@@ -13,11 +16,88 @@ from .variable import Namespace, Variable
 
 
 class Elsewhere:
-    """The class methods of `LRFinder` that make one without a model."""
+    """The constructors of `LRFinder` that take no model of this process."""
+
+    def _begin(self, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> None:
+        """Make the finder of its parts."""
+        raise NotImplementedError
 
     @classmethod
-    def _of(cls, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> Any:
-        raise NotImplementedError
+    def _of(cls, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> Self:
+        finder = cls.__new__(cls)
+        finder._begin(source, plan, planned, target)
+        return finder
+
+    @classmethod
+    def remote(
+        cls,
+        setup: Callable[[], Any],
+        *,
+        on: Any,
+        workers: int = 1,
+        start_lr: float = 1e-7,
+        end_lr: float = 10.0,
+        num_iter: int = 100,
+        mode: Mode = "exp",
+        repeats: int = 1,
+        train_steps: int | None = None,
+        schedule: Schedule = "constant",
+        variable: str | None = "lr",
+        namespace: Namespace | None = None,
+    ) -> Self:
+        """Make a finder whose test runs on a cluster that you have: Ray, Dask or ipyparallel.
+
+        The notebook shows and steers it as ever. Trial runs use all workers at once, with the
+        results that they have one after another; a test and its repeats run on one. The workers
+        are kept from run to run, with what they hold, until `close`.
+
+        Parameters
+        ----------
+        setup : callable
+            Called without arguments on each worker, where it makes or reads all that is needed. It
+            returns ``(model, optimizer, batches, criterion)``, or a dict of these and ``step``,
+            ``stop``, ``accumulate``, ``val_batches``, ``preserve``, ``device``, as `LRFinder` takes
+            them. torch, NumPy and `random` are seeded alike before it is called.
+        on : ray.remote(…), dask.distributed.Client, or ipyparallel view
+            Where the workers are made. With Ray, what makes an actor of a class: `ray.remote`, or
+            for example ``ray.remote(num_gpus=1)``. With ipyparallel, a direct view such as
+            ``rc[:]``, or a list of them.
+        workers : int, default 1
+            How many to ask for. They are used as they come. Two in one process count as one.
+        start_lr, end_lr, num_iter, mode, repeats, train_steps, schedule, variable, namespace
+            As for `LRFinder`.
+
+        Raises
+        ------
+        TypeError
+            If `on` is nothing of the kind, or `setup` cannot be pickled.
+        ValueError
+            For other arguments that cannot work.
+        ImportError
+            If cloudpickle is missing.
+
+        Notes
+        -----
+        What `setup` raises, and what the training raises, has the class that it has on the worker
+        where that is known here, and the worker's traceback as a note. If a worker is lost, the
+        curve up to there is kept, `lrfinder_widget.remote.WorkerLost` is raised by `wait`, and the
+        next `start` takes another one. Nothing is tried again by itself.
+
+        Examples
+        --------
+        >>> client = Client(n_workers=2, threads_per_worker=1)  # doctest: +SKIP
+        >>> LRFinder.remote(setup, on=client, workers=2).start()  # doctest: +SKIP
+        """
+        plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+        planned = Budget(train_steps=train_steps, schedule=schedule)
+        if not callable(setup):
+            raise TypeError(
+                "setup must be a function that makes the model where it is called; got "
+                f"{type(setup).__name__}."
+            )
+        found = places(on, check_count("workers", workers, at_least=1))
+        target = Variable(variable, namespace)
+        return cls._of(RemoteSource(found, setup), plan, planned, target)
 
     @classmethod
     def watch(
@@ -55,5 +135,4 @@ class Elsewhere:
         """
         source = WatchedSource(points)
         planned = Budget(train_steps=train_steps, schedule=schedule)
-        finder: Self = cls._of(source, SweepPlan(), planned, Variable(variable, namespace))
-        return finder
+        return cls._of(source, SweepPlan(), planned, Variable(variable, namespace))

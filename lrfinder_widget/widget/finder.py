@@ -123,13 +123,6 @@ class LRFinder(Elsewhere, Exports, Page):
         )
         self._begin(TrainingSource(task), plan, planned, Variable(variable, namespace))
 
-    @classmethod
-    def _of(cls, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> LRFinder:
-        """Make a finder of what is not in this process: see `RunSource`."""
-        finder = cls.__new__(cls)
-        finder._begin(source, plan, planned, target)
-        return finder
-
     def _begin(self, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> None:
         super().__init__()  # once nothing is refused any more: ipywidgets keeps what it has made
         self.cell = current_cell()

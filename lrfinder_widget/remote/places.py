@@ -1,0 +1,258 @@
+"""Where a worker is made: with Ray, Dask or ipyparallel, told apart by what the user hands over.
+
+None of them is imported here: whoever hands over a client or a decorator has done that.
+"""
+
+from __future__ import annotations
+
+import functools
+import reprlib
+import sys
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from types import ModuleType
+from typing import Any, Protocol
+
+from .work import Work
+
+_ACCEPTED = (
+    "on must be what a worker is made with: ray.remote or ray.remote(num_gpus=1, …), a "
+    "dask.distributed Client, or an ipyparallel view such as rc[:] or a list of them"
+)
+
+
+class Answer(Protocol):
+    """What a call will return."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so many seconds at most; return whether it is there."""
+
+    def result(self) -> Any:
+        """Return it; raise whatever the engine raises, which is no error of the user's."""
+
+
+class Place(Protocol):
+    """One place for a `Work`. `make` is called first, and again after `kill`."""
+
+    def make(self) -> None:
+        """Ask for a `Work`; return at once."""
+
+    def is_there(self) -> bool:
+        """Return whether it can be called already; raise what keeps it from being made."""
+
+    def call(self, name: str, *args: Any) -> Answer:
+        """Call a method of it; return at once."""
+
+    def kill(self) -> None:
+        """Let go of it, whatever it is doing; return at once, and never raise."""
+
+
+def places(on: Any, count: int) -> list[Place]:
+    """Return so many places for workers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `on` is nothing of the kind, or has too few.
+    """
+    views = _views(on)
+    if views is not None:
+        if count > len(views):
+            raise ValueError(
+                f"workers={count}, but the ipyparallel views have {len(views)} engines: start "
+                "more, or pass fewer workers."
+            )
+        return [OnIPyParallel(view) for view in views[:count]]
+    if hasattr(on, "scheduler_info") and hasattr(on, "submit"):
+        return [OnDask(on) for _ in range(count)]
+    if (decorate := _ray_decorator(on)) is not None:
+        return [OnRay(decorate) for _ in range(count)]
+    what = f"{_ACCEPTED}; got {reprlib.repr(on)}"
+    if isinstance(on, Executor) or hasattr(on, "submit"):
+        raise TypeError(
+            f"{what}. An executor cannot keep a model in one place between two calls: on this "
+            "machine, use Client(n_workers=…, threads_per_worker=1) of dask.distributed."
+        )
+    if hasattr(on, "apply_async"):
+        raise TypeError(f"{what}, which chooses another engine for each call: pass rc[:].")
+    raise TypeError(f"{what}.")
+
+
+# -- Ray ------------------------------------------------------------------------------------------
+
+
+def _ray_decorator(on: Any) -> Callable[[type], Any] | None:
+    """Return what makes an actor of a class: `ray.remote`, alone or with options."""
+    if isinstance(on, ModuleType):
+        on = getattr(on, "remote", None)
+    function = on.func if isinstance(on, functools.partial) else on
+    module = str(getattr(function, "__module__", ""))
+    is_rays = callable(on) and module.partition(".")[0] == "ray" and not hasattr(on, "remote")
+    return on if is_rays else None
+
+
+class OnRay:
+    """A Ray actor."""
+
+    def __init__(self, decorate: Callable[[type], Any]) -> None:
+        self._decorate = decorate
+        self._actor: Any = None
+
+    def make(self) -> None:
+        """Ask for an actor; its calls wait until there is room for it."""
+        self._actor = self._decorate(Work).remote()
+
+    def is_there(self) -> bool:
+        """Return True, as calls can be made at once."""
+        return True
+
+    def call(self, name: str, *args: Any) -> Answer:
+        """Call a method of it."""
+        return _RayAnswer(getattr(self._actor, name).remote(*args))
+
+    def kill(self) -> None:
+        """End its process."""
+        actor, self._actor = self._actor, None
+        with suppress(Exception):
+            sys.modules["ray"].kill(actor)
+
+
+class _RayAnswer:
+    def __init__(self, reference: Any) -> None:
+        self._ray: Any = sys.modules["ray"]
+        self._reference = reference
+
+    def wait(self, seconds: float) -> bool:
+        return bool(self._ray.wait([self._reference], timeout=seconds)[0])
+
+    def result(self) -> Any:
+        return self._ray.get(self._reference)
+
+
+# -- Dask -----------------------------------------------------------------------------------------
+
+
+class OnDask:
+    """A Dask actor. What `dask.annotate` says where it is made, such as resources, counts."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._future: Any = None
+        self._actor: Any = None
+
+    def make(self) -> None:
+        """Ask for an actor."""
+        self._future = self._client.submit(Work, actor=True, pure=False)
+
+    def is_there(self) -> bool:
+        """Return whether the scheduler has found room: before that, there is nothing to call."""
+        if self._actor is None and self._future.done():
+            self._actor = self._future.result()
+        return self._actor is not None
+
+    def call(self, name: str, *args: Any) -> Answer:
+        """Call a method of it. Calls may overtake each other, as each is an RPC of its own."""
+        return _DaskAnswer(getattr(self._actor, name)(*args), self._future)
+
+    def kill(self) -> None:
+        """Let go of it. A step that hangs keeps its worker, on which others may have data."""
+        self._actor = self._future = None  # references, which Dask counts
+
+
+class _DaskAnswer:
+    def __init__(self, answer: Any, actor: Any) -> None:
+        self._answer = answer
+        self._actor = actor
+
+    def wait(self, seconds: float) -> bool:
+        if self._answer.done():
+            return True
+        if self._actor.status not in ("pending", "finished"):  # the answer might never come
+            return True
+        if seconds > 0:
+            with suppress(Exception):  # in time or not; `result` raises it again
+                self._answer.result(seconds)
+        return bool(self._answer.done())
+
+    def result(self) -> Any:
+        if not self._answer.done():
+            raise RuntimeError(f"the actor is {self._actor.status}")
+        return self._answer.result()
+
+
+# -- ipyparallel ----------------------------------------------------------------------------------
+
+
+def _views(on: Any) -> list[Any] | None:
+    """Return one direct view for each engine of a view, or of a list of views."""
+    found: list[Any] = []
+    for view in on if isinstance(on, (list, tuple)) else [on]:
+        if not (hasattr(view, "apply_async") and hasattr(view, "scatter")):
+            return None
+        targets = view.targets
+        if targets is None or targets == "all":
+            targets = view.client.ids
+        each = [targets] if isinstance(targets, int) else targets
+        found += [view.client[target] for target in each]
+    return found or None
+
+
+class OnIPyParallel:
+    """An object on an engine of ipyparallel."""
+
+    def __init__(self, view: Any) -> None:
+        self._view = view
+        self._key = ""
+
+    def make(self) -> None:
+        """Make it; calls wait until the engine is idle."""
+        self._key = uuid.uuid4().hex
+        self._made = self._view.apply_async(_make_here, self._key)
+
+    def is_there(self) -> bool:
+        """Return True, as calls can be made at once."""
+        return True
+
+    def call(self, name: str, *args: Any) -> Answer:
+        """Call a method of it."""
+        answer = self._view.apply_async(_call_here, self._key, name, args)
+        return _IPyParallelAnswer(answer, self._made)
+
+    def kill(self) -> None:
+        """Let the engine drop it, once it is idle."""
+        with suppress(Exception):
+            self._view.apply_async(_drop_here, self._key)
+
+
+class _IPyParallelAnswer:
+    def __init__(self, answer: Any, made: Any) -> None:
+        self._answer = answer
+        self._made = made
+
+    def wait(self, seconds: float) -> bool:
+        if seconds > 0:
+            self._answer.wait(seconds)
+        return bool(self._answer.ready())
+
+    def result(self) -> Any:
+        self._made.get()  # what kept it from being made
+        return self._answer.get()
+
+
+_here: dict[str, Work] = {}  # on an engine
+
+
+def _make_here(key: str) -> None:
+    _here[key] = Work()
+
+
+def _call_here(key: str, name: str, args: tuple[Any, ...]) -> Any:
+    return getattr(_here[key], name)(*args)
+
+
+def _drop_here(key: str) -> None:
+    work = _here.pop(key, None)
+    if work is not None:
+        work.drop()
