@@ -29,6 +29,7 @@ hosts: .venv/test
 works-with: .venv/test
 	.venv/bin/python tests/works_with/loaders.py --write
 	.venv/bin/python tests/works_with/optimizers.py --write
+	.venv/bin/python tests/works_with/trackers.py
 
 lint: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/ruff check

@@ -7,7 +7,7 @@
  */
 
 import { isModified, make, stop } from "./dom.ts";
-import { labelOf, pickAt, shortNumber, valueText } from "./format.ts";
+import { labelOf, pickAt, roundLr, shortNumber, valueText } from "./format.ts";
 import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
 import { isReactive } from "./kernel.ts";
 import { changes, commitNumber, isPending, listen, type Model, number } from "./model.ts";
@@ -128,10 +128,9 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     tellSoon();
   }
 
-  function commit(lr: number): void {
+  function commit(lr: number, pick = pickAt(lr, source.axis())): void {
     gesture = null;
     unrounded = lr;
-    const pick = pickAt(lr, source.axis());
     // Strictly increasing even if the clock is set back, so that equal picks stay distinct.
     const n = Math.max(Date.now(), commitNumber(model) + 1);
     write({ [source.place]: pick, moving_from: null, commit: { lr: pick, n } });
@@ -295,8 +294,10 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
       if (isDead) gesture = null;
       draw();
     },
-    pick() {
-      if (!isInert()) commit(lrNow());
+    pick(typed) {
+      if (isInert()) return;
+      if (typed === undefined) commit(lrNow());
+      else commit(typed, roundLr(typed));
     },
     place,
     remove() {

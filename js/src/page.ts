@@ -60,10 +60,11 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
   addLegend(page, parts);
   let tryOut: { open(isOpen: boolean): void } | undefined;
   let isTrying = false;
-  const trials = addTrials(page, parts, () => {
+  const openTrials = () => {
     isTrying = true;
     tryOut?.open(true);
-  });
+  };
+  const trials = addTrials(page, parts, () => marker, openTrials);
   const setUp = addFold(page, folds, settings.panel, [
     "Set up",
     "sliders",

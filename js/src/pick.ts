@@ -3,6 +3,7 @@
 import { button, hide, make, put, say } from "./dom.ts";
 import { copy } from "./downloads.ts";
 import { formatLr } from "./format.ts";
+import { isReactive } from "./kernel.ts";
 import { changes, fields, listen, number, text } from "./model.ts";
 import { field, type Page, typedBox } from "./parts.ts";
 import type { Marker } from "./source.ts";
@@ -22,9 +23,13 @@ export function addPick(page: Page, root: Element, marker: () => Marker): PickRo
   const input = field(choose, "learning rate", "lrf-lr");
   input.inputMode = "decimal";
   const box = typedBox(input, (typed) => {
-    page.send({ type: typed });
+    const lr = Number(typed);
+    const isNumber = lr > 0 && lr < Number.POSITIVE_INFINITY;
+    // Only what is saved runs cells again.
+    if (isNumber && isReactive(input)) marker().pick(lr);
+    else page.send({ type: typed });
     // What is no number is not kept; the status line says what was typed.
-    if (!(Number(typed) > 0)) box.reset();
+    if (!isNumber) box.reset();
   });
   const use = button(choose, "", () => marker().pick(), page.refuse);
   use.show("Use", "check", "Pick the learning rate at the marker");

@@ -23,8 +23,8 @@ export interface Source {
 export interface Marker {
   /** Whether it has no kernel, and cannot be moved. */
   dead(isDead: boolean): void;
-  /** Pick where it stands. */
-  pick(): void;
+  /** Pick where it stands, or a number that was typed. */
+  pick(typed?: number): void;
   /** Move it to a candidate. */
   place(lr: number): void;
   remove(): void;

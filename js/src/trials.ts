@@ -3,10 +3,12 @@
 import { addChart, type Chart } from "./chart.ts";
 import { button, hide, make, put, say } from "./dom.ts";
 import { formatLr } from "./format.ts";
+import { isReactive } from "./kernel.ts";
 import { look, swatch } from "./lines.ts";
 import { fields, text } from "./model.ts";
 import { field, type Page, typedBox } from "./parts.ts";
 import { general, lossTicks, roundTicks } from "./scales.ts";
+import type { Marker } from "./source.ts";
 import { blockedBy, type Trials, trialsOf } from "./state.ts";
 
 /** The share of the axis on either side, so that the dots at both ends are whole. */
@@ -14,7 +16,12 @@ const SIDE = 0.008;
 const HEIGHT_PX = 258;
 const TOP_PX = 12;
 
-export function addTrials(page: Page, root: Element, open: () => void): HTMLElement {
+export function addTrials(
+  page: Page,
+  root: Element,
+  marker: () => Marker,
+  open: () => void,
+): HTMLElement {
   const { model } = page;
   const panel = make("div", "lrf-panel lrf-trials", root);
   const bar = make("div", "lrf-bar lrf-live", panel);
@@ -28,7 +35,13 @@ export function addTrials(page: Page, root: Element, open: () => void): HTMLElem
     trial_steps: typedBox(steps, set("trial_steps")),
   };
   const run = button(runs, "", () => page.send({ click: "try" }), page.refuse);
-  const take = button(runs, "", () => page.send({ click: "take" }), page.refuse);
+  let winner: number | null = null;
+  const pickWinner = () => {
+    // Only what is saved runs cells again.
+    if (winner !== null && isReactive(panel)) marker().pick(winner);
+    else page.send({ click: "take" });
+  };
+  const take = button(runs, "", pickWinner, page.refuse);
   const cost = make("span", "lrf-muted", bar);
   const note = make("p", "lrf-note", panel);
   const box = make("div", "lrf-trials-chart", panel);
@@ -59,7 +72,7 @@ export function addTrials(page: Page, root: Element, open: () => void): HTMLElem
     const active = trials?.active === true;
     run.element.classList.toggle("lrf-primary", !active);
     run.show(active ? "Stop" : "Run", active ? "stop" : "play").block(blockedBy(model, "try"));
-    const winner = trials?.take ?? null;
+    winner = trials?.take ?? null;
     hide(take.element, winner === null);
     take.show(winner === null ? "" : `Use ${formatLr(winner)}`, "check", "Pick this learning rate");
     take.block(blockedBy(model, "take"));

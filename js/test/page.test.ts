@@ -2,42 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import finder from "../src/index.ts";
 import { paceText } from "../src/toolbar.ts";
 import { bytes, FakeFinder, READY } from "./fake.ts";
-
-const RUN = {
-  ...{ ...READY.chart, y: [0, 3], n: 3 },
-  dots: { x: bytes(1e-3, 1e-2, 1e-1), y: bytes(2, 1, 5) },
-  line: { x: bytes(1e-3, 1e-2, 1e-1), y: bytes(2, 1, 5) },
-};
-
-function show(model: FakeFinder) {
-  const el = document.createElement("div");
-  document.body.append(el);
-  const remove = finder.render({ model, el });
-  const all = <T extends HTMLElement>(selector: string) => [...el.querySelectorAll<T>(selector)];
-  const named = (name: string) => {
-    const found = all<HTMLButtonElement>("button").find(
-      (button) => (button.getAttribute("aria-label") ?? button.textContent) === name,
-    );
-    if (found === undefined) throw new Error(`no button ${name}`);
-    return found;
-  };
-  const box = (label: string) => {
-    const found = all("label").find((each) => each.textContent?.startsWith(label));
-    const input = found?.querySelector<HTMLInputElement>("input, select");
-    if (!input) throw new Error(`no box ${label}`);
-    return input;
-  };
-  const type = (label: string, typed: string) => {
-    const input = box(label);
-    input.focus();
-    input.value = typed;
-    input.dispatchEvent(new Event("input"));
-    input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
-    input.dispatchEvent(new Event("change"));
-  };
-  const said = () => el.querySelector('[role="status"]')?.textContent;
-  return { el, remove, all, named, box, type, said };
-}
+import { RUN, show } from "./shown.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });
@@ -303,46 +268,4 @@ test("the pace is told in words", () => {
   expect(paceText(1, 4000, 0.5)).toBe("1 / 4000 · 2 s/step · 2 h 13 min left");
   expect(paceText(57, 0, 20)).toBe("57 · 20 steps/s");
   expect(paceText(100, 100, 57.3)).toBe("100 / 100 · 57 steps/s");
-});
-
-describe("a host that lacks something", () => {
-  test("whose model raises errors, as MyST's does, is a saved page that can be replayed", () => {
-    const model = new FakeFinder({ chart: RUN, status: { ...READY.status, state: "finished" } });
-    const raise = () => {
-      throw new Error("not implemented");
-    };
-    Object.assign(model, { send: raise, off: raise, save_changes: raise });
-    Object.defineProperty(model, "widget_manager", { get: raise });
-    const { el, named, remove } = show(model);
-    expect(el.querySelector(".lrf-gone-note")?.textContent).toContain("A saved page");
-    expect(named("Play").hidden).toBe(false);
-    expect(remove).not.toThrow();
-  });
-
-  test("whose buffers are plain bytes, as Colab's, is drawn alike", () => {
-    const plain = (...numbers: number[]) => new Uint8Array(new Float64Array(numbers).buffer);
-    const dots = { x: plain(1e-3, 1e-2, 1e-1), y: plain(2, 1, 5) };
-    const drawn = (values: object) => {
-      const { all } = show(new FakeFinder({ chart: { ...RUN, ...values } }));
-      return all(".lrf-figure path.line").map((path) => path.getAttribute("d"));
-    };
-    expect(drawn({ dots, line: dots })).toEqual(drawn({}));
-  });
-
-  test("that runs cells again at each change, as marimo does, is told of picks only", () => {
-    const model = new FakeFinder({ chart: RUN, position: 1e-3 });
-    const host = document.createElement("marimo-anywidget");
-    document.body.append(host);
-    const el = document.createElement("div");
-    host.attachShadow({ mode: "open" }).append(el);
-    finder.render({ model, el });
-    const save = vi.spyOn(model, "save_changes");
-    const handle = el.querySelector<HTMLElement>(".lrf-handle");
-    handle?.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
-    vi.advanceTimersByTime(1000);
-    expect(save).not.toHaveBeenCalled();
-    handle?.dispatchEvent(new KeyboardEvent("keyup", { key: "ArrowRight" }));
-    expect(save).toHaveBeenCalledTimes(1);
-    expect(model.get("commit")).toMatchObject({ lr: model.get("position") });
-  });
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -31,3 +32,25 @@ def check_points(lrs: ArrayLike, losses: ArrayLike) -> tuple[Array, Array]:
             f"{np.array2string(x, threshold=8)}."
         )
     return x, y
+
+
+def check_baseline(baseline: ArrayLike | None, n: int) -> Array | None:
+    """Return a copy of the losses at the starting weights as an array.
+
+    Raises
+    ------
+    ValueError
+        If they are not `n` finite numbers.
+    """
+    start = None if baseline is None else np.array(baseline, dtype=np.float64)
+    if start is not None and not (start.shape == (n,) and np.isfinite(start).all()):
+        raise ValueError(
+            f"baseline must be {n} finite losses, one per point; got "
+            f"{np.array2string(start, threshold=8)}."
+        )
+    return start
+
+
+def finite(value: float) -> float | None:
+    """Return a number; None if it is nan or infinite."""
+    return value if math.isfinite(value) else None

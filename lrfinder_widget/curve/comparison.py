@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, finite
 from .budget import Schedule
 from .control_variate import spread
 from .extrapolate import suggest_longer
@@ -250,6 +250,32 @@ class Comparison:
             tried=tried,
         )
 
+    def summary(self, train_steps: int | None, schedule: Schedule) -> dict[str, Any]:
+        """Return what the trials show as plain values, for a report.
+
+        Parameters
+        ----------
+        train_steps, schedule
+            As for `suggest`.
+        """
+        suggested = self.suggest(train_steps, schedule).lr if self._is_judged else None
+        return {
+            "tried": [
+                {
+                    "lr": _plain(trial.lr),
+                    "steps": len(trial.losses),
+                    "completed": trial.completed,
+                    "loss": finite(trial.result),
+                    "held_out": None if trial.judged is None else finite(trial.judged.mean()),
+                }
+                for trial in self.trials
+            ],
+            "winner": None if self.winner is None else _plain(self.winner),
+            "improves": None if self.improves is None else bool(self.improves),
+            "lr": suggested,
+            "reason": self.reason,
+        }
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return a pandas frame with the columns ``lr``, ``step`` (from 0) and ``loss``.
 
@@ -301,3 +327,7 @@ _NOT_JUDGED = (
 def _start(winner: Trial, baseline: Array) -> float:
     """Return the mean loss of the starting weights on the batches of the winner's result."""
     return float(tail(baseline[: len(winner.losses)]).mean())
+
+
+def _plain(lr: Rate) -> float | list[float]:
+    return list(lr) if isinstance(lr, tuple) else lr

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array, check_points
+from .arrays import Array, check_baseline, check_points
 from .budget import NO_BUDGET, Budget, Schedule
-from .plots import draw_curve
+from .exports import Exports
 from .reading import Reading
 from .rules import RULES, Rule
 from .smoothing import SMOOTHING
 from .suggest import FEWEST_POINTS, NO_EFFECT, Suggestion, suggest, trial_candidates
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 _CutShort = Literal["exhausted", "stopped", "failed", "no-effect"]
 Reason = Literal["completed", "diverged", "non-finite", "stop-rule", _CutShort]
@@ -29,7 +25,7 @@ _CUT_SHORT = get_args(_CutShort)
 
 
 @dataclass(frozen=True)
-class LossCurve:
+class LossCurve(Exports):
     """The learning rates and losses of an LR range test, as measured.
 
     Smoothing, candidates and plots are computed from them.
@@ -92,12 +88,7 @@ class LossCurve:
         x, y = check_points(lrs, losses)
         if reason not in get_args(Reason):
             raise ValueError(f"reason must be one of {get_args(Reason)}; got {reason!r}.")
-        start = None if baseline is None else np.array(baseline, dtype=np.float64)
-        if start is not None and not (start.shape == y.shape and np.isfinite(start).all()):
-            raise ValueError(
-                f"baseline must be {len(y)} finite losses, one per point; got "
-                f"{np.array2string(start, threshold=8)}."
-            )
+        start = check_baseline(baseline, len(y))
         if not isinstance(budget, (Budget, type(None))):
             raise TypeError(f"budget must be a Budget, as of another curve; got {budget!r}.")
         values = {"lrs": x, "losses": y, "reason": reason, "repeats": tuple(repeats)}
@@ -292,27 +283,6 @@ class LossCurve:
         diverged = self.reason == "diverged"
         return Reading(self.lrs, self.losses, self.baseline, singles, diverged)
 
-    # -- exporting --------------------------------------------------------------------------------
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``, and ``baseline`` if any."""
-        import pandas as pd
-
-        frame = pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
-        return frame if self.baseline is None else frame.assign(baseline=self.baseline)
-
-    def to_json(self) -> str:
-        """Return the curve as valid JSON, bit for bit; nan and infinities become strings."""
-        content = {
-            "lrs": self.lrs.tolist(),
-            "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
-            "reason": self.reason,
-            "repeats": [json.loads(curve.to_json()) for curve in self.repeats],
-            **({} if self.baseline is None else {"baseline": self.baseline.tolist()}),
-            **({} if self.budget == NO_BUDGET else {"budget": asdict(self.budget)}),
-        }
-        return json.dumps(content, allow_nan=False)
-
     @classmethod
     def from_json(cls, text: str) -> LossCurve:
         """Return the curve from the output of `to_json`."""
@@ -324,17 +294,3 @@ class LossCurve:
         repeats = map(cls._from, content.get("repeats", ()))
         baseline, budget = content.get("baseline"), Budget(**content.get("budget", {}))
         return cls(content["lrs"], losses, content["reason"], repeats, baseline, budget)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the raw and smoothed losses and the candidate with its band, with Matplotlib.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; by default, in a new figure.
-        """
-        s, candidate = self.suggestion, None
-        if s.lr is not None and s.low is not None and s.high is not None:
-            candidate = s.label, s.lr, s.low, s.high
-        before_turn = self._reading.before_turn.smoothed
-        return draw_curve(ax, self.lrs, self.losses, self.smooth(), before_turn, candidate)

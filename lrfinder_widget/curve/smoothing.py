@@ -31,9 +31,23 @@ def smooth_around_turn(y: Array, share: float = SMOOTHING) -> tuple[Array, int]:
     level, scatter = running_median(y, 5), noise(y)
     turn = _turn(y, level, scatter)
     before = smooth(y[:turn], share, scatter if turn == len(y) else None)
-    # Past the turn, losses jump from step to step: no line fits, and only medians give a level.
-    after = np.stack([level if share else y, scatter])[:, turn:]
+    after = np.stack([_past_turn(before[0], level[turn:]) if share else y[turn:], scatter[turn:]])
     return np.concatenate([before, after], axis=1), turn
+
+
+def _past_turn(before: Array, level: Array) -> Array:
+    """Smooth running medians, going on from what precedes them.
+
+    Past the turn, losses jump from step to step: no line fits, and only medians give a level. These
+    move in steps, which weights of 1, 2, 3, 2 and 1 round off.
+    """
+    if not len(level):
+        return level
+    first, last = level[:1], level[-1:]
+    lead = np.concatenate([first, first, before])[-2:]
+    joined = np.concatenate([lead, level, last, last])
+    rounded: Array = np.convolve(joined, np.array([1, 2, 3, 2, 1]) / 9, "valid")
+    return rounded
 
 
 def count_before_turn(y: Array) -> int:

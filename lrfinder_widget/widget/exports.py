@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lrfinder_widget.curve.report import Report
+
 from . import tables
 from .code import ScheduleKind
 from .number import format_lr
@@ -60,6 +62,24 @@ class Exports:
             ax.axvline(lr, color="black", label=f"lr = {format_lr(lr)}")
             ax.legend()
         return ax
+
+    def report(self) -> Report:
+        """Return what was run, what was seen and what to do next, with the numbers behind it.
+
+        About the latest test and the latest trial runs, for the training that is planned now.
+
+        Returns
+        -------
+        Report
+            A dictionary of plain values, whose text is a page of Markdown.
+        """
+        session = self._session
+        return session.curve.report(
+            comparison=session.comparison,
+            picked=self._presenter.picker.lr,
+            run={"about": self._presenter.about(), "state": session.test.state.value},
+            unrestored=session.unrestored,
+        )
 
     def to_csv(self) -> str:
         """Return the runs on the chart as CSV; columns as `to_dataframe`, but ``run`` is a name."""

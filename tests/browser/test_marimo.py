@@ -99,6 +99,9 @@ def test_a_wrapped_finder_runs_what_reads_its_value_once_per_pick(opened: Open) 
         expect(finder.picked).to_contain_text(f"{float(tick):.2e}"[-4:])
         picks.append(number(finder))
         says(host, "ask", str(picks))
+    finder.number.fill("0.00321")
+    finder.number.press("Enter")
+    says(host, "ask", str([*picks, 3.21e-3]))
 
 
 def test_a_cell_that_starts_a_run_goes_on_while_others_run(opened: Open) -> None:

@@ -126,6 +126,23 @@ def test_the_losses_before_a_blow_up_are_counted():
         assert count_before_turn(np.arange(float(few))) == few
 
 
+def test_past_the_turn_the_line_goes_on_without_a_jump_from_one_level_to_the_next():
+    lrs = np.geomspace(1e-4, 10, 60)
+    y = blowing_up(lrs)
+    (smoothed, _), turn = smooth_around_turn(y)
+    medians = running_median(y, 5)
+    assert 0 < turn < len(y) - 3
+    assert medians[turn:].min() <= smoothed[turn + 2 :].min()
+    assert smoothed[turn:].max() <= medians[turn:].max()
+    kinks = [np.abs(np.diff(line[turn - 1 :], 2)).max() for line in (smoothed, medians)]
+    assert kinks[0] < kinks[1]
+
+
+def test_without_smoothing_the_losses_past_the_turn_stay_as_they_are():
+    y = blowing_up(np.geomspace(1e-4, 10, 60))
+    assert smooth_around_turn(y, 0)[0][0].tolist() == y.tolist()
+
+
 # -- medians and means ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,108 @@
+"""What leaves a curve: a data frame, JSON, a plot and a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .arrays import Array
+from .budget import NO_BUDGET, Schedule
+from .plots import draw_curve
+from .reading import Reading
+from .report import Readable, Report, report
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+class _Tried(Protocol):
+    def summary(self, train_steps: int | None, schedule: Schedule) -> dict[str, Any]: ...
+
+
+class _Curve(Readable, Protocol):
+    @property
+    def repeats(self) -> Sequence[_Curve]: ...
+    @property
+    def baseline(self) -> Array | None: ...
+    @property
+    def _reading(self) -> Reading: ...
+    def smooth(self) -> Array: ...
+    def to_json(self) -> str: ...
+
+
+class Exports:
+    """The methods of `LossCurve` that give out what was measured."""
+
+    def to_dataframe(self: _Curve) -> pd.DataFrame:
+        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``, and ``baseline`` if any."""
+        import pandas as pd
+
+        frame = pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
+        return frame if self.baseline is None else frame.assign(baseline=self.baseline)
+
+    def to_json(self: _Curve) -> str:
+        """Return the curve as valid JSON, bit for bit; nan and infinities become strings."""
+        content = {
+            "lrs": self.lrs.tolist(),
+            "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
+            "reason": self.reason,
+            "repeats": [json.loads(curve.to_json()) for curve in self.repeats],
+            **({} if self.baseline is None else {"baseline": self.baseline.tolist()}),
+            **({} if self.budget == NO_BUDGET else {"budget": asdict(self.budget)}),
+        }
+        return json.dumps(content, allow_nan=False)
+
+    def plot(self: _Curve, ax: Axes | None = None) -> Axes:
+        """Draw the raw and smoothed losses and the candidate with its band, with Matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default, in a new figure.
+        """
+        s, candidate = self.suggestion, None
+        if s.lr is not None and s.low is not None and s.high is not None:
+            candidate = s.label, s.lr, s.low, s.high
+        before_turn = self._reading.before_turn.smoothed
+        return draw_curve(ax, self.lrs, self.losses, self.smooth(), before_turn, candidate)
+
+    def report(
+        self: _Curve,
+        *,
+        comparison: _Tried | None = None,
+        picked: float | None = None,
+        run: Mapping[str, Any] | None = None,
+        unrestored: Sequence[str] = (),
+    ) -> Report:
+        """Return what was run, what was seen and what to do next, with the numbers behind it.
+
+        Parameters
+        ----------
+        comparison : Comparison, optional
+            The trial runs that followed.
+        picked : float, optional
+            The learning rate that was picked.
+        run : mapping, optional
+            More about what was run, such as the model's name: plain values.
+        unrestored : sequence of str
+            What could not be put back, see `LRFinder`.
+
+        Returns
+        -------
+        Report
+            A dictionary of plain values, whose text is a page of Markdown.
+        """
+        planned = self.budget.train_steps, self.budget.schedule
+        return report(
+            self,
+            self._reading.before_turn,
+            run=run,
+            picked=picked,
+            trials=None if comparison is None else comparison.summary(*planned),
+            unrestored=unrestored,
+        )
