@@ -66,6 +66,19 @@ def small_model():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     return LRFinder(model, optimizer, data, nn.MSELoss(), end_lr=1e-3, stop=None, num_iter=20_000,
                     namespace=Noted(lr=1e-3))
+
+def on_dask(seconds, steps):
+    from distributed import Client
+    def setup():
+        import time
+        model = nn.Linear(4, 1)
+        def step(batch):
+            time.sleep(seconds)
+            return 1.0
+        return {"model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+                "batches": [0], "step": step, "stop": None}
+    client = Client(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    return LRFinder.remote(setup, on=client, num_iter=steps, namespace=Noted(lr=1e-3))
 """
 
 # Watches the page from now on: long tasks, frames, when the drawn points changed, and from a
@@ -141,6 +154,7 @@ def main() -> None:
             partial(picks, count=chosen.picks, when="kernel idle", finder="waiting(0.02, 50)"),
             partial(picks, count=chosen.picks, when="sweep running", finder=ENDLESS),
             partial(picks, count=chosen.picks, when="busy cell", finder=ENDLESS, cell=BUSY),
+            partial(picks, count=chosen.picks, when="sweep on a Dask worker", finder=ON_DASK),
             streaming,
             partial(long_run, steps=chosen.steps),
             event_loop,
@@ -216,6 +230,7 @@ def bare_page(host: Host, *, count: int) -> list[Row]:
 
 
 ENDLESS = "waiting(0.005, 100_000)"
+ON_DASK = "on_dask(0.005, 100_000)"
 BUSY = """for _ in range(150):
     begun = time.time()
     while time.time() - begun < 0.1:
@@ -228,7 +243,9 @@ def picks(host: Host, *, count: int, when: str, finder: str, cell: str | None = 
     shown_finder = shown(host, finder)
     watch(host)
     shown_finder.handle.scroll_into_view_if_needed()
-    host.append_and_run("_ = finder.start()" + ("" if finder is ENDLESS else ".wait()"))
+    goes_on = finder in (ENDLESS, ON_DASK)
+    host.append_and_run("_ = finder.start()" + ("" if goes_on else ".wait()"))
+    shown_finder.wait_for_dots(1)
     if cell:
         host.run_cell(host.page.evaluate(host_module.APPEND, cell), wait=False)
         host.page.wait_for_timeout(500)
