@@ -10,6 +10,7 @@ from .remote.publish import publish
 from .training.compare import compare
 from .training.step import training_step
 from .training.sweep import range_test, sweep
+from .training.vary import vary
 from .widget.finder import LRFinder
 from .widget.marker import LRMarker
 
@@ -29,6 +30,7 @@ __all__ = [
     "range_test",
     "sweep",
     "training_step",
+    "vary",
 ]
 
 for _name in __all__:  # where they are imported from, in tracebacks, help() and pickles

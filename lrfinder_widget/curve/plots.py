@@ -97,6 +97,77 @@ def draw_trials(
     return ax
 
 
+def draw_lines(
+    ax: Axes | None, lines: Iterable[tuple[str, Array, Array, float | None]], *, title: str
+) -> Axes:
+    """Draw smoothed curves side by side, each with its candidate as a dot.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Where to draw; None draws in a new figure.
+    lines : iterable of (str, ndarray, ndarray, float or None)
+        Name, learning rates, smoothed losses and candidate of each.
+    title : str
+        What the names are values of.
+    """
+    ax = ax or _new_axes()
+    shown = [np.zeros(0)]
+    for name, lrs, smoothed, candidate in lines:
+        line = ax.plot(lrs, smoothed, label=name)[0]
+        if candidate is not None:
+            at = np.interp(np.log(candidate), np.log(lrs), smoothed)
+            ax.plot([candidate], [at], "o", color=line.get_color())
+        shown.append(smoothed[np.isfinite(smoothed)])
+    starts, lowest = ([float(f(y)) for y in shown if len(y)] for f in (lambda y: y[0], np.min))
+    if starts and max(starts) > min(lowest):  # a blow-up may leave the plot
+        height = max(starts) - min(lowest)
+        ax.set_ylim(min(lowest) - 0.05 * height, max(starts) + 0.3 * height)
+    ax.set(xlabel="learning rate", ylabel="loss", xscale="log")
+    ax.legend(title=title)
+    return ax
+
+
+def draw_heat_map(
+    ax: Axes | None,
+    cells: Array,
+    labels: tuple[list[str], list[str]],
+    names: tuple[str, ...],
+    title: str,
+    *,
+    log: bool,
+) -> Axes:
+    """Draw a number for each pair of values, as a colour and in figures.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Where to draw; None draws in a new figure.
+    cells : ndarray of float64, shape (n, m)
+        nan where there is none.
+    labels : (list of str, list of str)
+        The values of the rows and of the columns.
+    names : tuple of str
+        What they are values of.
+    title : str
+        What is shown.
+    log : bool
+        Whether the colours follow its logarithm.
+    """
+    ax = ax or _new_axes()
+    image = ax.imshow(np.log10(cells) if log else cells, aspect="auto", cmap="viridis")
+    low, high = image.get_clim()
+    for (i, j), value in np.ndenumerate(cells):
+        shade = (np.log10(value) if log else value) if np.isfinite(value) else low
+        text = f"{value:.2g}" if np.isfinite(value) else "–"
+        dark = shade < (low + high) / 2
+        ax.text(j, i, text, ha="center", va="center", color="white" if dark else "black")
+    ax.set_yticks(range(len(labels[0])), labels[0])
+    ax.set_xticks(range(len(labels[1])), labels[1])
+    ax.set(ylabel=names[0], xlabel=names[1], title=title)
+    return ax
+
+
 def _new_axes() -> Any:
     try:
         from matplotlib import pyplot as plt

@@ -1,4 +1,4 @@
-"""A finder whose test runs on a Dask cluster, in a real JupyterLab; and one of a run in a folder."""
+"""A finder whose test runs on a Dask cluster, and one of a run in a folder, in JupyterLab."""
 
 from __future__ import annotations
 
