@@ -20,7 +20,7 @@ test test-all: lint
 	.venv/bin/python tests/html_manager.py
 	.venv/bin/pytest -n $(JOBS) $(MARKS)
 
-test-all: hosts works-with
+test-all: .venv/clusters hosts works-with
 hosts: .venv/test
 	.venv/bin/python tests/chromium.py
 	.venv/bin/python tests/html_manager.py

@@ -20,7 +20,8 @@ if IN_PARALLEL:  # before torch is imported: its threads would get into each oth
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BROWSER = Path(__file__).parent / "browser"
-LONG = ("test_notebooks.py", "test_kernel.py", "test_benchmarks.py")
+LONG = ("test_notebooks.py", "test_kernel.py", "test_benchmarks.py", "test_clusters.py")
+TOGETHER = ("tests/browser/", "tests/remote/test_clusters.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each file of browser tests to one process, which has one server and browser for it.
 
+    So with the clusters.
+
     Not by ``--dist loadgroup``: pytest-xdist 3.8 writes the groups into `Item._nodeid`, which
     pytest 9.2 does not read.
     """
@@ -51,6 +54,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("::")[0] if nodeid.startswith("tests/browser/") else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith(TOGETHER) else nodeid
 
     return Scheduling(config, log)

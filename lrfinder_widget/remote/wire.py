@@ -42,8 +42,7 @@ def error_to_plain(error: BaseException) -> Plain:
     return {
         "module": kind.__module__,
         "name": kind.__qualname__,
-        "args": [arg for arg in error.args if type(arg) in (str, int, float)],
-        "whole": all(type(arg) in (str, int, float) for arg in error.args),
+        "args": [arg if type(arg) in (str, int, float) else str(arg) for arg in error.args],
         "text": _text(error),
         "notes": [str(note) for note in getattr(error, "__notes__", [])],
         "trace": "".join(lines),
@@ -56,8 +55,9 @@ def error_from_plain(told: Any, host: str) -> BaseException:
     kind: Any = sys.modules.get(told_text(told, "module"))
     for part in name.split("."):
         kind = getattr(kind, part, None)
-    args = tuple(told["args"]) if told.get("whole") is True else (text,)
-    error = _of_class(kind, args, text) or RuntimeError(f"{name}: {text}")
+    args = tuple(_list(told.get("args")))
+    error = _of_class(kind, args, text) or _of_class(kind, (text,), text)
+    error = error or RuntimeError(f"{name}: {text}")
     for note in told.get("notes", []):
         error.add_note(str(note))
     error.add_note(f"Traceback of the worker on {host}:\n{told_text(told, 'trace')}".rstrip())
@@ -183,11 +183,16 @@ def chunk_to_plain(chunk: Chunk) -> Plain:
     """Return a chunk as it travels."""
     return {
         "start": chunk.start,
-        "items": [list(map(float, x)) if isinstance(x, tuple) else x for x in chunk.items],
+        "items": items_to_plain(chunk.items),
         "reason": chunk.reason,
         "unrestored": list(map(str, chunk.unrestored)),
         "held_out": [[n, losses.tolist()] for n, losses in dict(chunk.held_out).items()],
     }
+
+
+def items_to_plain(items: list[Item]) -> list[Any]:
+    """Return the items of a run as they travel."""
+    return [list(map(float, item)) if isinstance(item, tuple) else item for item in items]
 
 
 def chunk_from_plain(told: Any) -> Chunk:

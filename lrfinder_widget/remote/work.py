@@ -34,7 +34,7 @@ from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
 from lrfinder_widget.training.trials import check_trials, trial_run
 
-from .wire import Chunk, Plain, about_to_plain, chunk_to_plain, error_to_plain
+from .wire import Chunk, Plain, about_to_plain, chunk_to_plain, error_to_plain, items_to_plain
 
 NOT_IN_SETUP = ("start_lr", "end_lr", "num_iter", "mode", "repeats", "train_steps", "schedule")
 
@@ -76,8 +76,9 @@ class Work:
         self._lock = threading.Lock()
         self._task: TrainingTask | None = None
         self._held_out: HeldOut | None = None
-        self._id = ""  # of the run under way
-        self._ended: tuple[str, Plain] = ("", {})  # the last run, and what to say of it
+        self._id = 0  # of the run under way; they are counted from 1
+        self._latest = 0
+        self._ended: tuple[int, Plain] = (0, {})  # the last run, and what to say of it
         self._found: Found = {}
         self._count = 0
 
@@ -110,12 +111,13 @@ class Work:
         return None
 
     @_answered
-    def begin(self, run: str, what: SweepPlan | TrialJob) -> Plain | None:
+    def begin(self, run: int, what: SweepPlan | TrialJob) -> Plain | None:
         """Begin a run; `take` asks for its points."""
         if self._task is None:
             return {"lost": True}
-        if run == self._ended[0]:  # closed before it began: calls may overtake each other
+        if run <= self._latest:  # closed before it began: calls may overtake each other
             return None
+        self._latest = run
         self._end(self._id, "stopped")
         self._alone()
         task, self._found = self._task, {}
@@ -132,33 +134,33 @@ class Work:
         return None
 
     @_answered
-    def take(self, run: str, seconds: float) -> Plain:
+    def take(self, run: int, seconds: float) -> Plain:
         """Return what comes within so many seconds, at least one item, and how it has ended."""
         if run == self._ended[0]:  # asked for before its end was known
-            return self._ended[1] | {"start": self._count, "items": []}
+            return self._ended[1]
         if run != self._id:
             return {"lost": True}
-        until, start = time.monotonic() + seconds, self._count
+        until, before = time.monotonic() + seconds, self._count
         items: list[Item] = []
-        ended: Plain = {}
         try:
             while not items or time.monotonic() < until:
                 items.append(next(self._items))
+                self._count += 1
+            told = chunk_to_plain(Chunk(before, [], held_out=self._found))
         except StopIteration as end:
-            ended = self._end(run, end.value)
+            told = self._end(run, end.value)
         except BaseException as error:  # noqa: BLE001 - raised in the notebook
-            ended = self._end(run, "failed") | {"error": error_to_plain(error)}
-            self._ended = run, ended
-        self._count += len(items)
-        return chunk_to_plain(Chunk(start, items, held_out=self._found)) | ended
+            told = self._end(run, "failed") | {"error": error_to_plain(error)}
+            self._ended = run, told
+        return told | {"start": before, "items": items_to_plain(items)}
 
     @_answered
-    def close(self, run: str) -> Plain:
+    def close(self, run: int) -> Plain:
         """End a run if it is under way, and put everything back."""
         if run == self._id:
             return self._end(run, "stopped")
-        if run != self._ended[0]:
-            self._ended = run, {"reason": "stopped", "unrestored": []}
+        if run > self._latest:
+            self._latest, self._ended = run, (run, chunk_to_plain(Chunk(0, [], "stopped")))
         return self._ended[1]
 
     @_answered
@@ -167,18 +169,18 @@ class Work:
         self._task = self._held_out = None
         return self._end(self._id, "stopped")
 
-    def _end(self, run: str, reason: Any) -> Plain:
+    def _end(self, run: int, reason: Any) -> Plain:
         if not self._id:
             return {}
-        self._id = ""
+        self._id = 0
         try:
             self._items.close()  # restores
         finally:
             _under_way.discard(self)
-            said = {"reason": reason, "unrestored": list(map(str, self._run.unrestored))}
-            self._ended = run, said
+            end = Chunk(self._count, [], reason, self._run.unrestored, self._found)
+            self._ended = run, chunk_to_plain(end)
             del self._items, self._run
-        return said
+        return self._ended[1]
 
     def _alone(self) -> None:
         if any(other is not self for other in list(_under_way)):

@@ -8,7 +8,6 @@ generators yield None for nothing new, and whoever runs them may leave at any of
 from __future__ import annotations
 
 import time
-import uuid
 from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
@@ -68,6 +67,7 @@ class Worker:
         self._setup, self._seed = setup, seed
         self._setting_up: Waiting[None] | None = None
         self._retired = False
+        self._runs = 0
         self.host, self.process = "", ("", 0)
         self.built: Built | None = None
         self.make()
@@ -124,6 +124,11 @@ class Worker:
             return self._place.is_there()
         except Exception as error:
             raise self.lost(error) from error
+
+    def next_run(self) -> int:
+        """Return the number of the next run."""
+        self._runs += 1
+        return self._runs
 
     def call(self, name: str, *args: Any) -> Answer:
         """Call a method of the work over there."""
@@ -183,7 +188,7 @@ class WorkerRun:
         self._worker = worker
         self._what = what
         self._linger_s = linger_s
-        self._id = uuid.uuid4().hex
+        self._id = worker.next_run()
         self._asked: deque[tuple[Answer, float]] = deque()
         self._slowest = 0.0
         self.over = False

@@ -63,6 +63,8 @@ _BOXES = {
 def _state_sentences(test: RangeTest, curve: LossCurve, done: int, total: int, about: About) -> str:
     where = f" on {about.device}" if about.device is not None else ""
     of_all = f"{done} steps" if about.open_ended else f"{done} of {total} steps"
+    if test.state is State.READY and not about.here:
+        return f"Start trains {total} steps{where}, one per learning rate."
     if test.state is State.READY:
         return (
             f"Start trains {total} steps{where}, one per learning rate, and then restores the "
@@ -108,7 +110,11 @@ def after_failure(run: RangeTest, *, here: bool) -> str:
     restored = "; everything has been restored." if here else "."
     if run.unrestored:
         restored = f". {NOT_RESTORED}"
-    return f"{restored} {''.join(traceback.format_exception_only(run.exception)).strip()}"
+    said = "".join(traceback.format_exception_only(run.exception))
+    for note in getattr(run.exception, "__notes__", ()):
+        if "Traceback (most recent call last):" in note:  # it is shown among the details
+            said = said.replace(note, "")
+    return f"{restored} {said.strip()}"
 
 
 def traceback_text(exception: BaseException | None) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-import queue
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.manager import KernelManager, start_new_kernel
+from jupyter_client.manager import start_new_kernel
+from kernels import WAIT_S, Kernel
 
-WAIT_S = 60
 TIMES = 50
 LARGE_MB = 8
 
@@ -58,52 +56,6 @@ def testify():
     path.write_text(repr((finder.state.name, restored(), time.time())))
 atexit.register(testify)
 """
-
-
-class Kernel:
-    """A kernel, and what a front end does with it."""
-
-    def __init__(self, manager: KernelManager, client: Any) -> None:
-        self.manager, self.client = manager, client
-
-    def begin(self, source: str, cell: str | None = None, *, asks: bool = False) -> str:
-        """Send a cell, named as JupyterLab names it; `asks` if one could answer `input()`."""
-        content = {"code": source, "silent": False, "store_history": True, "allow_stdin": asks}
-        content["stop_on_error"] = False  # or what is sent right after an interrupt is not run
-        metadata = {} if cell is None else {"cellId": cell}
-        message = self.client.session.msg("execute_request", content, metadata=metadata)
-        self.client.shell_channel.send(message)
-        return str(message["header"]["msg_id"])
-
-    def end(self, sent: str) -> dict[str, Any]:
-        """Wait for the answer to a cell."""
-        while True:
-            answer = self.client.get_shell_msg(timeout=WAIT_S)
-            if answer["parent_header"].get("msg_id") == sent:
-                return dict(answer["content"])
-
-    def run(self, source: str, cell: str | None = None) -> None:
-        while self.client.iopub_channel.msg_ready():  # what nobody reads is dropped some time
-            self.client.get_iopub_msg(timeout=WAIT_S)
-        answer = self.end(self.begin(source, cell))
-        assert answer["status"] == "ok", "\n".join(answer.get("traceback", []))
-
-    def ask(self, expression: str) -> Any:
-        sent = self.client.execute("", user_expressions={"it": expression}, stop_on_error=False)
-        answer = self.end(sent)["user_expressions"]["it"]
-        assert answer["status"] == "ok", answer
-        return ast.literal_eval(answer["data"]["text/plain"])
-
-    def wait_until_printed(self, text: str) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            try:
-                message = self.client.get_iopub_msg(timeout=1)
-            except queue.Empty:
-                continue
-            if message["msg_type"] == "stream" and text in message["content"]["text"]:
-                return
-        raise AssertionError(f"{text!r} was never printed")
 
 
 @contextlib.contextmanager
