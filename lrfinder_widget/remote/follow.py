@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import time
-import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from os import PathLike
@@ -121,13 +120,8 @@ class Followed:
         """
         if not self._run:
             return
-        new = self._folder / f".{uuid.uuid4().hex}"
         try:
-            try:
-                new.write_bytes(lines.encoded({"run": self._run, "do": do}))
-                new.replace(self._folder / lines.ORDERS)  # whole, or not at all
-            finally:
-                new.unlink(missing_ok=True)
+            lines.put(self._folder / lines.ORDERS, {"run": self._run, "do": do})
         except OSError as error:
             raise RuntimeError(
                 f"the run{self._host} cannot be told to {do}: {error.strerror or error} "
@@ -216,7 +210,7 @@ class _File:
             If a line is neither an item nor a dict.
         """
         try:
-            with self._path.open("rb") as file:
+            with lines.opened(self._path) as file:
                 same = file.read(len(self._head)) == self._head
                 file.seek(self._at)
                 data = file.read(_AT_ONCE)

@@ -306,6 +306,17 @@ def test_a_file_that_is_gone_is_told(folder: Path) -> None:
         next(items)
 
 
+def test_a_pipe_in_the_place_of_the_file_holds_nobody_up(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "points.jsonl")
+    items = follow(folder).items()
+    assert seen(items) == []
+    os.mkfifo(folder / "orders.json")
+    (folder / "points.jsonl").unlink()
+    assert len(publish(PAIRS, folder)) == 5
+    assert seen(items) == PAIRS
+
+
 def test_two_follow_one_folder(folder: Path) -> None:
     job = Job(folder)
     first, second = follow(folder).items(), follow(folder).items()
