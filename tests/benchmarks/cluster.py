@@ -57,9 +57,13 @@ def main() -> None:
             continue
         parts = [part for part in arguments.parts if engine in NAMES or part in ("cost", "late")]
         with ENGINES[engine]() as on:
-            for part in sorted(parts, key="same".__eq__):  # whose interrupt may end the cluster
+            for part in sorted(parts, key="same".__eq__):  # last: it kills a worker
                 measure = MEASURES[part]
                 told[part][engine] = measure(engine, on, arguments.rounds, arguments.steps)
+        if "same" in parts:  # another cluster, which this may end
+            with ENGINES[engine]() as on, finder_on(on, mlp(0.02), num_iter=5000) as finder:
+                what = "an interrupt to the kernel's process group"
+                check(told["same"][engine], what, lambda: interrupted(finder))
     if "cost" in told:
         told["cost"] = {"here": cost_here(arguments.rounds, arguments.steps)} | told["cost"]
     for part, engines in told.items():
@@ -196,34 +200,33 @@ def finder_on(on: Any, setup: Callable[[], Any], **options: Any) -> Iterator[LRF
 
 
 def same(engine: str, on: Any, *_: int) -> list[list[str]]:
-    rows = []
-
-    def check(what: str, act: Callable[[], object]) -> None:
-        begun = time.perf_counter()
-        try:
-            found = act()
-        except BaseException as error:  # noqa: BLE001
-            found = f"{type(error).__name__}: {str(error)[:90]}"
-        text = {True: "yes", False: "**no**"}.get(found, str(found))  # type: ignore[call-overload]
-        rows.append([what, text.replace("|", "/"), f"{time.perf_counter() - begun:.1f}"])
-
+    rows: list[list[str]] = []
+    told = partial(check, rows)
     here, tried = range_test(**mlp()()), trials_here(mlp(), 50)
     with finder_on(on, mlp(), workers=2) as finder:
-        check("the curve equals one here, to the bit", lambda: finished(finder).curve == here)
-        check("once more on the same worker", lambda: finished(finder).curve == here)
-        check("Try on two workers, to the bit", lambda: is_same(tried, finder))
-    with finder_on(on, mlp(0.02), num_iter=5000) as finder:
-        check("paused: points, and half a second later", lambda: paused(finder))
-        check("resumed: points more in half a second", lambda: resumed(finder))
-        check("stopped", lambda: (finder.stop(), finder.state.value)[1])
-        check("killed: state, error, points kept", lambda: killed(finder))
+        told("the curve equals one here, to the bit", lambda: finished(finder).curve == here)
+        told("once more on the same worker", lambda: finished(finder).curve == here)
+        told("Try on two workers, to the bit", lambda: is_same(tried, finder))
     with finder_on(on, mlp(fails_at=7)) as finder:
-        check("an exception of the loss: points, its line in the trace", lambda: failed(finder))
+        told("an exception of the loss: points, its line in the trace", lambda: failed(finder))
     with finder_on(on, missing()) as finder:
-        check("a package that the worker lacks", lambda: finished(finder))
+        told("a package that the worker lacks", lambda: finished(finder))
     with finder_on(on, mlp(0.02), num_iter=5000) as finder:
-        check("an interrupt to the kernel's process group", lambda: interrupted(finder))
+        told("paused: points, and half a second later", lambda: paused(finder))
+        told("resumed: points more in half a second", lambda: resumed(finder))
+        told("stopped", lambda: (finder.stop(), finder.state.value)[1])
+        told("a worker is killed: state, error, points kept", lambda: killed(finder))
     return rows
+
+
+def check(rows: list[list[str]], what: str, act: Callable[[], object]) -> None:
+    begun = time.perf_counter()
+    try:
+        found = act()
+    except BaseException as error:  # noqa: BLE001
+        found = f"{type(error).__name__}: {str(error)[:90]}"
+    text = {True: "yes", False: "**no**"}.get(found, str(found))  # type: ignore[call-overload]
+    rows.append([what, text.replace("|", "/"), f"{time.perf_counter() - begun:.1f}"])
 
 
 def trials_here(setup: Callable[[], Any], steps: int) -> Any:
