@@ -214,10 +214,12 @@ class _File:
                 same = file.read(len(self._head)) == self._head
                 file.seek(self._at)
                 data = file.read(_AT_ONCE)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ESTALE):
-                raise
+        except FileNotFoundError:
             same, data = not self._head, b""
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # NFS: it has just been replaced
+                raise
+            return
         if not same:
             raise RuntimeError(
                 f"the run's file {self._path} is gone, or another run has taken its place; start() "
