@@ -65,7 +65,7 @@ def ray() -> Iterator[Cluster]:
     finally:
         ray.shutdown()
         for process in gc.get_objects():  # which it ends, and does not wait for
-            if isinstance(process, subprocess.Popen) and "ray" in str(process.args):
+            if issubclass(type(process), subprocess.Popen) and "ray" in str(process.args):
                 process.wait(WAIT_S)
 
 
