@@ -36,7 +36,7 @@ class Cluster:
 def dask() -> Iterator[Cluster]:
     from distributed import Client, LocalCluster
 
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         address = cluster.scheduler_address
         yield Cluster(client, f"from distributed import Client; on = Client({address!r})")
