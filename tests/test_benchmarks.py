@@ -33,6 +33,15 @@ def test_what_looking_for_an_effect_costs_is_measured_in_steps() -> None:
 
 
 @pytest.mark.slow
+def test_clusters_are_measured_by_engine_and_part() -> None:
+    arguments = ["--engines", "dask", "follow", "--rounds", "1", "--steps", "20"]
+    printed = run("cluster.py", *arguments, "--parts", "same", "cost", "late")
+    parts = {part.partition("\n")[0]: table(part) for part in printed.split("## ")[1:]}
+    assert {name: len(rows) for name, rows in parts.items()} == {"same": 10, "cost": 6, "late": 2}
+    assert [row[2] for row in parts["same"][:3]] == ["yes"] * 3
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows",
     [

@@ -193,6 +193,21 @@ def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> Non
     assert cells["after-check-5"] == cells["after-refused"] == "None\n"
 
 
+def test_a_cluster_trains_tries_and_is_watched(run) -> None:
+    cells = run(
+        "cluster",
+        before={"same": "print(finder.reason, finder.suggestion.lr, len(watching.curve))"},
+    )
+    reason, candidate, points = cells["before-same"].split()
+    assert reason == "diverged"
+    assert 1e-4 < float(candidate) < 1e-1
+    assert float(cells["pick"].removeprefix("lr = ")) == pytest.approx(float(candidate), rel=0.01)
+    assert 20 < int(points) <= 100
+    assert "has the lowest loss" in cells["try"]
+    assert float(re.match(r"(\d+\.\d)% of the digits", cells["train"])[1]) > 60
+    assert cells["same"].startswith("True\n")
+
+
 @LONG
 def test_every_recipe_is_a_plain_loop_and_leaves_no_trace(run) -> None:
     path = next(path for path in NOTEBOOKS if path.stem == "your_own_loop")

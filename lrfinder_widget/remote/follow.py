@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import time
-import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from os import PathLike
@@ -121,13 +120,8 @@ class Followed:
         """
         if not self._run:
             return
-        new = self._folder / f".{uuid.uuid4().hex}"
         try:
-            try:
-                new.write_bytes(lines.encoded({"run": self._run, "do": do}))
-                new.replace(self._folder / lines.ORDERS)  # whole, or not at all
-            finally:
-                new.unlink(missing_ok=True)
+            lines.put(self._folder / lines.ORDERS, {"run": self._run, "do": do})
         except OSError as error:
             raise RuntimeError(
                 f"the run{self._host} cannot be told to {do}: {error.strerror or error} "
@@ -216,14 +210,16 @@ class _File:
             If a line is neither an item nor a dict.
         """
         try:
-            with self._path.open("rb") as file:
+            with lines.opened(self._path) as file:
                 same = file.read(len(self._head)) == self._head
                 file.seek(self._at)
                 data = file.read(_AT_ONCE)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ESTALE):
-                raise
+        except FileNotFoundError:
             same, data = not self._head, b""
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # NFS: it has just been replaced
+                raise
+            return
         if not same:
             raise RuntimeError(
                 f"the run's file {self._path} is gone, or another run has taken its place; start() "

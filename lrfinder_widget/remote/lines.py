@@ -7,12 +7,14 @@ may write to the folder can write anything, so nothing that is read is trusted.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lrfinder_widget.curve.points import Item
 
@@ -49,6 +51,29 @@ def as_folder(folder: str | os.PathLike[str]) -> Path:
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"folder must be the path of a folder; {path} is a file.")
     return path
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to read it.
+
+    Raises
+    ------
+    FileNotFoundError
+        Also if it is no file: to read a pipe may take for ever.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return path.open("rb")
+
+
+def put(path: Path, content: Any) -> None:
+    """Write a file of one line, whole or not at all; not to where a link leads."""
+    new = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        new.write_bytes(encoded(content))
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def encoded(content: Any) -> bytes:

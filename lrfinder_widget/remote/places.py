@@ -6,6 +6,7 @@ None of them is imported here: whoever hands over a client or a decorator has do
 from __future__ import annotations
 
 import functools
+import pickle
 import reprlib
 import sys
 import uuid
@@ -80,6 +81,27 @@ def places(on: Any, count: int) -> list[Place]:
     raise TypeError(f"{what}.")
 
 
+def _caller() -> type:
+    """Return a class that is sent by value, and imports this package only when it is called.
+
+    A worker of Dask that cannot import what it is sent loses its connection to the cluster.
+    """
+
+    class LRFinderWorker:
+        work: Any = None
+
+        def call(self, name: str, args: bytes) -> Any:
+            import pickle
+
+            if self.work is None:
+                from lrfinder_widget.remote.work import Work
+
+                self.work = Work()
+            return getattr(self.work, name)(*pickle.loads(args))
+
+    return LRFinderWorker
+
+
 # -- Ray ------------------------------------------------------------------------------------------
 
 
@@ -102,7 +124,7 @@ class OnRay:
 
     def make(self) -> None:
         """Ask for an actor; its calls wait until there is room for it."""
-        self._actor = self._decorate(Work).remote()
+        self._actor = self._decorate(_caller()).remote()
 
     def is_there(self) -> bool:
         """Return True, as calls can be made at once."""
@@ -110,7 +132,7 @@ class OnRay:
 
     def call(self, name: str, *args: Any) -> Answer:
         """Call a method of it."""
-        return _RayAnswer(getattr(self._actor, name).remote(*args))
+        return _RayAnswer(self._actor.call.remote(name, pickle.dumps(args)))
 
     def kill(self) -> None:
         """End its process."""
@@ -144,7 +166,7 @@ class OnDask:
 
     def make(self) -> None:
         """Ask for an actor."""
-        self._future = self._client.submit(Work, actor=True, pure=False)
+        self._future = self._client.submit(_caller(), actor=True, pure=False)
 
     def is_there(self) -> bool:
         """Return whether the scheduler has found room: before that, there is nothing to call."""
@@ -154,7 +176,7 @@ class OnDask:
 
     def call(self, name: str, *args: Any) -> Answer:
         """Call a method of it. Calls may overtake each other, as each is an RPC of its own."""
-        return _DaskAnswer(getattr(self._actor, name)(*args), self._future)
+        return _DaskAnswer(self._actor.call(name, pickle.dumps(args)), self._future)
 
     def kill(self) -> None:
         """Let go of it. A step that hangs keeps its worker, on which others may have data."""

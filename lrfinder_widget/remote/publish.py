@@ -190,8 +190,7 @@ class _Scribe:
                     f"wait: one that was killed counts as ended after {lines.SILENT_S:.0f} s."
                 )
             # From now on there is one: a folder on a network is slow to show a file that is new.
-            order = lines.encoded({"run": self._run, "do": "run"})
-            (self._folder / lines.ORDERS).write_bytes(order)
+            lines.put(self._folder / lines.ORDERS, {"run": self._run, "do": "run"})
             new.replace(self._path)
         finally:
             new.unlink(missing_ok=True)
@@ -199,7 +198,7 @@ class _Scribe:
     def _goes_on(self) -> bool:
         """Return whether the file has no end yet."""
         try:
-            with self._path.open("rb") as file:
+            with lines.opened(self._path) as file:
                 file.seek(max(0, self._path.stat().st_size - lines.LONGEST))
                 last = lines.decoded(file.read().splitlines()[-1])
         except FileNotFoundError:
@@ -235,7 +234,7 @@ class _Scribe:
 
     def _read_order(self) -> None:
         try:
-            with (self._folder / lines.ORDERS).open("rb") as file:
+            with lines.opened(self._folder / lines.ORDERS) as file:
                 order = lines.decoded(file.read(lines.LONGEST))
         except (FileNotFoundError, ValueError):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -14,9 +15,10 @@ from lrfinder_widget.remote import source, work, worker
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a worker answer with three points at most, and nobody wait for anything."""
-    ticks = itertools.count()
-    clock = SimpleNamespace(monotonic=lambda: next(ticks) * 0.02)
+    """Let a worker answer with a few points at a time, and nobody wait for anything."""
+    luck = random.Random(0)
+    ticks = itertools.accumulate(luck.choice([0.01, 0.02, 0.05]) for _ in itertools.count())
+    clock = SimpleNamespace(monotonic=lambda: next(ticks))
     monkeypatch.setattr(work, "time", clock)
     monkeypatch.setattr(source, "_POLL_S", 0.0)
     monkeypatch.setattr(worker, "PATIENCE_S", 0.0)

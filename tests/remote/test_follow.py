@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -303,6 +304,35 @@ def test_a_file_that_is_gone_is_told(folder: Path) -> None:
     seen(items)
     job.path.unlink()
     with pytest.raises(RuntimeError, match="is gone"):
+        next(items)
+
+
+def test_a_pipe_in_the_place_of_the_file_holds_nobody_up(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "points.jsonl")
+    items = follow(folder).items()
+    assert seen(items) == []
+    os.mkfifo(folder / "orders.json")
+    (folder / "points.jsonl").unlink()
+    assert len(publish(PAIRS, folder)) == 5
+    assert seen(items) == PAIRS
+
+
+def test_a_stale_handle_is_nothing_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> Any:
+        raise OSError(error, "no")
+
+    job, items = Job(folder), follow(folder).items()
+    seen(items)
+    error = errno.ESTALE
+    with monkeypatch.context() as patch:
+        patch.setattr(lines, "opened", refuse)
+        assert seen(items) == []
+    job.write(PAIRS[0])
+    assert seen(items) == PAIRS[:1]
+    error = errno.EACCES
+    monkeypatch.setattr(lines, "opened", refuse)
+    with pytest.raises(PermissionError):
         next(items)
 
 

@@ -197,6 +197,19 @@ def test_who_comes_later_lets_a_paused_run_go_on(folder: Path) -> None:
     assert job.join().curve is not None
 
 
+def test_nothing_is_written_to_where_a_link_in_the_folder_leads(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    mine = folder.parent / "mine"
+    mine.write_text("precious")
+    for name in ("points.jsonl", "orders.json"):
+        (folder / name).symlink_to(mine)
+    now = mine.stat().st_mtime
+    os.utime(mine, (now, now - 1000))
+    publish(PAIRS, folder)
+    assert list(follow(folder)) == PAIRS
+    assert mine.read_text() == "precious"
+
+
 def test_two_finders_may_give_orders_and_the_last_one_counts(folder: Path) -> None:
     steps = Steps()
     job = Job(steps, folder)

@@ -6,7 +6,6 @@ import gc
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from widget_support import WAIT_S, click, fill, in_thread, problem, status
 
 from lrfinder_widget import LRFinder, State, compare, range_test
 from lrfinder_widget.curve.plan import SweepPlan
-from lrfinder_widget.remote import WorkerLost, places, source, worker
+from lrfinder_widget.remote import WorkerLost, source, worker
 
 PLAN = {"num_iter": 12, "start_lr": 1e-4, "end_lr": 1.0}
 
@@ -79,7 +78,9 @@ def test_so_have_its_repeats_and_its_baseline(made: Any, setup: Any) -> None:
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_trial_runs_have_the_results_of_those_in_this_process(made: Any, workers: int) -> None:
     lrs = [1e-1, 1e-3, 1e-2]
-    finder = made(*map(Place, range(workers))).compare(lrs, 20).wait(WAIT_S)
+    on = [Place(index) for index in range(workers)]
+    on[0].fate = itertools.cycle([ANSWER, *[LATE] * 9]).__next__  # so that others are done earlier
+    finder = made(*on).compare(lrs, 20).wait(WAIT_S)
     expected, found = compare(**parts(), lrs=lrs, steps=20), finder.comparison
     assert found.lrs == expected.lrs
     assert np.array_equal(found.baseline, expected.baseline)
@@ -201,6 +202,13 @@ def test_another_finder_in_the_same_process_is_not_disturbed(
         finder.wait(WAIT_S)
     items.close()
     assert finder.start().wait(WAIT_S).state is State.FINISHED
+    items = there.begin(SweepPlan(**PLAN), threading.Event())
+    while next(items) is None:
+        pass
+    finder.start()  # where both have been set up
+    with pytest.raises(RuntimeError, match="another finder's run is in progress"):
+        finder.wait(WAIT_S)
+    items.close()
 
 
 # -- what goes wrong ------------------------------------------------------------------------------
@@ -214,6 +222,23 @@ def test_a_lost_worker_keeps_the_curve_and_the_next_start_takes_another(made: An
     assert len(finder.curve) >= 1
     assert "start() takes another" in status(finder)
     assert finder.start().wait(WAIT_S).curve == range_test(**parts(), **PLAN)
+
+
+@pytest.mark.parametrize("run", ["test", "trials"])
+def test_a_worker_that_is_lost_between_two_runs_is_replaced_the_next_time(
+    made: Any, run: str
+) -> None:
+    place = Place()
+    finder = made(place)
+
+    def start() -> LRFinder:
+        return finder.start() if run == "test" else finder.compare([1e-3, 1e-2], 10)
+
+    start().wait(WAIT_S)
+    place.lost = True
+    with pytest.raises(WorkerLost):
+        start().wait(WAIT_S)
+    start().wait(WAIT_S)
 
 
 class Odd(Exception):
@@ -355,15 +380,17 @@ def test_a_setup_that_seeds_nothing_starts_alike_everywhere(made: Any) -> None:
         import torch
         from remote_support import parts
 
+        drawn = torch.randn(3, 6) * np.random.rand() * random.random()
         made = parts()
         with torch.no_grad():
-            made["model"].weight.copy_(torch.randn(3, 6) + np.random.rand() + random.random())
+            made["model"].weight.copy_(drawn)
         return made
 
     torch.seed()
-    finder = made(Place(0), Place(1), setup=setup).compare([1e-3, 1e-2], 10).wait(WAIT_S)
-    first, second = finder.comparison.losses.values()
-    assert first[0] == second[0]
+    on = [Place(0), Place(1)]
+    finder = made(*on, setup=setup).compare([1e-3, 1e-2, 1e-1], 20).wait(WAIT_S)
+    assert all("take" in place.heard for place in on)
+    assert len({losses[0] for losses in finder.comparison.losses.values()}) == 1
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -431,67 +458,3 @@ def test_so_does_the_garbage_collector() -> None:
     del made
     gc.collect()
     assert [place.work for place in on] == [None, None]
-
-
-# -- what it is made with -------------------------------------------------------------------------
-
-
-class View:
-    """An ipyparallel view as far as it is looked at."""
-
-    def __init__(self, targets: Any) -> None:
-        self.targets = targets
-        self.client = self
-        self.ids = [0, 1, 2]
-
-    def __getitem__(self, target: int) -> View:
-        return View(target)
-
-    def apply_async(self, *_: Any) -> None:
-        """Only a direct view has `scatter`, too."""
-
-    def scatter(self) -> None:
-        """Only a direct view has this."""
-
-
-@pytest.mark.parametrize("on", [View([0, 1, 2]), View("all"), [View(0), View(1), View([2])]])
-def test_each_engine_of_ipyparallel_is_a_place(on: Any) -> None:
-    assert [place._view.targets for place in places.places(on, 2)] == [0, 1]
-    with pytest.raises(ValueError, match="workers=4, but the ipyparallel views have 3 engines"):
-        places.places(on, 4)
-
-
-class LoadBalanced:
-    def apply_async(self) -> None:
-        """It has no `scatter`."""
-
-
-@pytest.mark.parametrize(
-    ("on", "text"),
-    [
-        (ThreadPoolExecutor(1), r"use Client\(n_workers=…, threads_per_worker=1\)"),
-        (LoadBalanced(), r"which chooses another engine for each call: pass rc\[:\]"),
-        ("ray", "got 'ray'"),
-        (None, "got None"),
-        (print, "got <built-in function print>"),
-        ([], r"got \[\]"),
-    ],
-)
-def test_anything_else_is_refused_before_anything_is_touched(on: Any, text: str) -> None:
-    called: list[int] = []
-    with pytest.raises(TypeError, match=f"on must be .*{text}"):
-        LRFinder.remote(lambda: called.append(1), on=on)
-    assert called == []
-
-
-def test_the_other_arguments_are_checked_first_too() -> None:
-    for wrong, error in (
-        ({"workers": 0}, ValueError),
-        ({"start_lr": -1.0}, ValueError),
-        ({"variable": "not a name"}, ValueError),
-        ({"schedule": "steep"}, ValueError),
-    ):
-        with pytest.raises(error):
-            LRFinder.remote(parts, on=View([0]), **wrong)
-    with pytest.raises(TypeError, match="setup must be a function"):
-        LRFinder.remote(parts(), on=View([0]))  # type: ignore[arg-type]

@@ -177,9 +177,11 @@ def test_a_published_run_is_paused_resumed_and_stopped(watch: Any, tmp_path: Pat
     assert taken.acquire(timeout=WAIT_S)
     permits.release()
     in_thread(finder.stop)()
-    for _ in range(1000):
+    for _ in range(2000):  # until it has heard of the stop
         permits.release()
-    job.join(WAIT_S)
+        job.join(WAIT_S / 2000)
+        if not job.is_alive():
+            break
     assert not job.is_alive()
     assert curves[0].reason == "stopped"
 
@@ -229,15 +231,15 @@ def test_two_finders_follow_one_run(watch: Any, tmp_path: Path) -> None:
     for finder in finders:
         until(finder, lambda: finder.chart["n"] == 9)  # noqa: B023
     finders[0].pause()
-    job.write(PAIRS[9])
-    until(finders[1], lambda: finders[1].chart["n"] == 10)
+    job.write(*PAIRS[9:12])
+    until(finders[1], lambda: finders[1].chart["n"] == 12)
     assert job.order == "pause"  # the other one's drawing does not undo it
-    assert len(finders[0].curve) == 9
+    assert len(finders[0].curve) <= 10  # it may have been taking one
     finders[0].resume()
     job.write({"end": "completed"})
     curves = [finder.wait(WAIT_S).curve for finder in finders]
     assert curves[0] == curves[1]
-    assert len(curves[0]) == 10
+    assert len(curves[0]) == 12
 
 
 def test_a_run_that_failed_is_told_and_its_points_are_kept(watch: Any, tmp_path: Path) -> None:
