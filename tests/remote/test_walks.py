@@ -37,7 +37,9 @@ def fates(luck: random.Random, faults: tuple[int, ...]) -> Any:
     return lambda: luck.choices([ANSWER, LATE, *faults], [6, 3, *(0.2 for _ in faults)])[0]
 
 
-def walk_through_a_test(luck: random.Random, source: Any, expected: dict[str, Any]) -> bool:
+def walk_through_a_test(
+    luck: random.Random, source: Any, expected: dict[str, Any], faulty: bool
+) -> bool:
     """Run a test to its end, or leave it somewhere; return whether it has come to one."""
     items = source.begin(PLAN, threading.Event())
     recorder, leave = Recorder(), luck.choice([None, None, luck.randrange(40)])
@@ -50,6 +52,7 @@ def walk_through_a_test(luck: random.Random, source: Any, expected: dict[str, An
     except StopIteration as end:
         reason = end.value
     except WorkerLost:
+        assert faulty
         reason = "lost"
     finally:
         items.close()
@@ -63,7 +66,9 @@ def walk_through_a_test(luck: random.Random, source: Any, expected: dict[str, An
     return reason is not None or leave is not None
 
 
-def walk_through_trials(luck: random.Random, source: Any, expected: dict[str, Any]) -> bool:
+def walk_through_trials(
+    luck: random.Random, source: Any, expected: dict[str, Any], faulty: bool
+) -> bool:
     trials, items = source.begin_trials(LRS, 10)
     leave = luck.choice([400, luck.randrange(60)])
     whole = lost = False
@@ -73,6 +78,7 @@ def walk_through_trials(luck: random.Random, source: Any, expected: dict[str, An
     except StopIteration:
         whole = True
     except WorkerLost:
+        assert faulty
         lost = True
     finally:
         items.close()
@@ -104,7 +110,7 @@ def test_a_walk_loses_nothing_and_ends_in_bounded_steps(kind: str, setup: str) -
         source = source_on(*places, setup=make)
         for _ in range(luck.randint(1, 3)):
             walk = luck.choice([walk_through_a_test, walk_through_a_test, walk_through_trials])
-            assert walk(luck, source, expected) or kind == "hanging"
+            assert walk(luck, source, expected, kind != "good") or kind == "hanging"
         source.release()
         assert not any(place.work for place in places)
     assert threading.active_count() == threads
