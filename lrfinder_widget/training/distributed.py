@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from lrfinder_widget.data.batches import Exhausted
 
@@ -135,22 +134,3 @@ def _failed_elsewhere() -> RuntimeError:
         "the LR range test failed on another rank; see the error there. On this rank everything "
         "has been put back."
     )
-
-
-def check_sharded(model: nn.Module) -> None:
-    """Reject a model whose parameters are sharded across the ranks.
-
-    Raises
-    ------
-    TypeError
-        If a module is one of FSDP's, or a parameter is a `DTensor`.
-    """
-    for module in model.modules():
-        kinds = [*type(module).__mro__, *map(type, module._parameters.values())]
-        for kind in kinds:
-            if kind.__module__.startswith(("torch.distributed.fsdp", "torch.distributed.tensor")):
-                raise TypeError(
-                    "a model with sharded parameters is not supported, as a rank cannot put back "
-                    f"its shard on its own; got a {kind.__name__}. Run the LR range test with "
-                    "DistributedDataParallel, or in a single process before the model is sharded."
-                )
