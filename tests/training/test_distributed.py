@@ -5,9 +5,13 @@ The file is also the program of a rank, see `ranks`.
 
 from __future__ import annotations
 
+import _thread
 import datetime as dt
 import itertools
 import math
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import lrfinder_widget.training.distributed
-from lrfinder_widget import LossCurve, RangeTest, range_test, sweep
+from lrfinder_widget import LossCurve, RangeTest, range_test, sweep, training_step
 
 CE = nn.CrossEntropyLoss()
 ELSEWHERE = "failed on another rank"
@@ -511,6 +515,95 @@ def test_a_rank_that_fails_while_another_waits_for_it_is_put_back_first(
     for told in (first, second):
         assert told["restored"]
         assert told["guard"] == []
+
+
+# -- waiting --------------------------------------------------------------------------------------
+
+
+@scenario
+def pausing(rank: int, timeout_s: float, pause_s: float) -> Result:
+    trainer = Trainer(rank)
+    constants = dist.distributed_c10d
+    usual, constants.default_pg_timeout = (
+        constants.default_pg_timeout,
+        dt.timedelta(seconds=timeout_s),
+    )
+    try:
+        points = sweep(trainer.model, trainer.optimizer, trainer.batches, CE, stop=None, num_iter=8)
+        with closing(points):
+            for i, _ in enumerate(points):
+                if rank == 0 and i == 3:
+                    time.sleep(pause_s)
+    finally:
+        constants.default_pg_timeout = usual
+    return {"points": i + 1, **trainer.tell()}
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "pause_s"), [(1, 2), pytest.param(5, 10, marks=pytest.mark.slow)]
+)
+def test_a_pause_on_one_rank_may_be_longer_than_the_usual_time_out(
+    pair: Ranks, timeout_s: float, pause_s: float
+) -> None:
+    results = pair.play("pausing", timeout_s=timeout_s, pause_s=pause_s)
+    assert [told["points"] for told in results] == [8, 8]
+    assert_as_before(*results)
+
+
+@scenario
+def interrupted_while_waiting(rank: int) -> Result:
+    trainer = Trainer(rank, parallel=False)
+    here = lrfinder_widget.training.distributed
+    usual, here._FAREWELL = here._FAREWELL, dt.timedelta(seconds=2)
+    step = training_step(trainer.inner, trainer.optimizer, CE)
+    points = sweep(trainer.inner, trainer.optimizer, trainer.batches, step=step, num_iter=8)
+    told: Result = {}
+    try:
+        with closing(points):
+            for i, _ in enumerate(points):
+                if i == 3 and rank == 0:
+                    time.sleep(2)
+                elif i == 3:
+                    threading.Timer(0.1, _thread.interrupt_main).start()
+    except BaseException as error:  # noqa: BLE001
+        told["error"] = f"{type(error).__name__}: {error}"
+    finally:
+        here._FAREWELL = usual
+    return {**told, **trainer.tell()}
+
+
+def test_a_rank_that_waits_for_another_can_be_interrupted(pair: Ranks) -> None:
+    first, second = pair.play("interrupted_while_waiting")
+    assert ELSEWHERE in first["error"]
+    assert second["error"].startswith("KeyboardInterrupt")
+    assert_as_before(first, second)
+
+
+@scenario
+def lost_while_paused(rank: int) -> Result:
+    trainer = Trainer(rank)
+    points = sweep(trainer.model, trainer.optimizer, trainer.batches, CE, stop=None, num_iter=8)
+    told: Result = {}
+    try:
+        with closing(points):
+            for i, _ in enumerate(points):
+                if i == 3 and rank == 0:
+                    os._exit(1)
+    except RuntimeError as error:
+        told["notes"] = " ".join(error.__notes__)
+    return {**told, **trainer.tell()}
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_gone_is_noticed_and_the_others_are_put_back(tmp_path: Path) -> None:
+    ranks = Ranks(__file__, tmp_path)
+    try:
+        (second,) = ranks.play("lost_while_paused", lost=[0])
+    finally:
+        ranks.end(kill=True)
+    assert "has ended or cannot be reached" in second["notes"]
+    assert second["restored"]
+    assert second["guard"] == []
 
 
 # -- one process ----------------------------------------------------------------------------------
