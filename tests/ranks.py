@@ -55,6 +55,7 @@ def serve() -> None:
             told = {"broken": traceback.format_exc()}
         print(json.dumps(told), file=answers, flush=True)
     dist.destroy_process_group()
+    answers.close()
 
 
 class Ranks:

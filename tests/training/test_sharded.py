@@ -24,7 +24,6 @@ from torch import Tensor, nn
 import lrfinder_widget.restore.frozen
 from lrfinder_widget import compare, range_test, sweep, training_step
 from lrfinder_widget.restore import sharded
-from lrfinder_widget.restore.own_state import OwnState
 from lrfinder_widget.restore.snapshot import Snapshot
 
 CE = nn.CrossEntropyLoss()
@@ -513,30 +512,39 @@ def compared(rank: int, kind: str = "layers") -> Result:
 
 
 @scenario
-def watched_by_another_thread(rank: int) -> Result:
-    """Call and save the model from another thread, in the middle of a step."""
+def used_by_another_thread(rank: int) -> Result:
+    """Save the model in the middle of a forward pass, and call it on one rank between two steps."""
 
     def losses(disturbed: bool) -> tuple[list[float], list[str]]:
         trainer = Trainer(rank, "layers")
         trainer.train(2)
         said: list[str] = []
 
-        def disturb(act: Callable[[], Any]) -> None:
+        def tried(act: Callable[[], Any]) -> None:
             try:
                 act()
             except RuntimeError as error:
                 said.append(str(error))
 
-        def criterion(output: Tensor, target: Tensor) -> Tensor:
-            for act in (trainer.model.state_dict, partial(trainer.model, trainer.batches[0][0])):
-                if disturbed:
-                    thread = threading.Thread(target=disturb, args=(act,))
-                    thread.start()
-                    thread.join()
-            return CE(output, target)
+        def disturb(act: Callable[[], Any]) -> None:
+            if disturbed:
+                thread = threading.Thread(target=tried, args=(act,))
+                thread.start()
+                thread.join()
 
-        points = sweep(trainer.model, trainer.optimizer, trainer.batches, criterion, num_iter=5)
-        return [loss for _, loss in points], said
+        def batches() -> Iterator[Any]:
+            for batch in trainer.batches:
+                if rank == 0:
+                    disturb(partial(trainer.model, batch[0]))
+                yield batch
+
+        hook = trainer.model.first.register_forward_hook(
+            lambda *_: disturb(trainer.model.state_dict)
+        )
+        points = sweep(trainer.model, trainer.optimizer, batches(), CE, num_iter=5)
+        found = [loss for _, loss in points]
+        hook.remove()
+        return found, said
 
     found, said = losses(disturbed=True)
     return {"same": found == losses(disturbed=False)[0], "said": said}
@@ -566,39 +574,6 @@ def frozen_part_that_changes(rank: int) -> Result:
     told["with"] = run()
     here._LARGE = usual
     return told
-
-
-class Averages:
-    """An object of the user's that tells a state of shards."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.shards = [parameter.detach().clone() for parameter in model.parameters()]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"shards": self.shards}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for shard, saved in zip(self.shards, state["shards"], strict=True):
-            shard.copy_(saved)
-
-
-@scenario
-def preserved_state_of_shards(rank: int) -> Result:
-    """Put it back on a rank whose peer does not answer any more."""
-    trainer = Trainer(rank, "layers")
-    averages = Averages(trainer.model)
-    state = OwnState(averages)
-    before = [digest(shard) for shard in averages.shards]
-    same = not state.differs() if rank == 0 else True
-    for shard in averages.shards:
-        shard.to_local().add_(1)
-    differs = state.differs() if rank == 0 else True
-    state()
-    return {
-        "same": same,
-        "differs": differs,
-        "restored": before == [digest(shard) for shard in averages.shards],
-    }
 
 
 # -- the tests ------------------------------------------------------------------------------------
@@ -740,21 +715,17 @@ def test_trial_runs_are_the_same_on_each_rank(pair: Ranks) -> None:
 
 
 def test_another_thread_is_kept_away_before_it_takes_the_weights(pair: Ranks) -> None:
-    for told in pair.play("watched_by_another_thread"):
-        assert told["same"]
-        assert len(told["said"]) == 10
-        assert all("in the background" in said for said in told["said"])
+    first, second = pair.play("used_by_another_thread")
+    assert first["same"]
+    assert second["same"]
+    assert (len(first["said"]), len(second["said"])) == (10, 5)
+    assert all("in the background" in said for said in first["said"] + second["said"])
 
 
 def test_a_frozen_part_is_compared_by_its_shards(pair: Ranks) -> None:
     for told in pair.play("frozen_part_that_changes"):
         assert told["without"] == []
         assert any("first.weight" in said for said in told["with"])
-
-
-def test_a_state_of_shards_is_compared_without_asking_other_ranks(pair: Ranks) -> None:
-    for told in pair.play("preserved_state_of_shards"):
-        assert told == {"same": True, "differs": True, "restored": True}
 
 
 # -- one process ----------------------------------------------------------------------------------
@@ -798,6 +769,22 @@ def test_a_snapshot_alone_takes_no_gradients_away() -> None:
     Snapshot([trainer.model])
     assert parameter.unsharded_param.grad is whole
     assert parameter.unsharded_accumulated_grad is group._partial_reduce_output is not None
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("shard", [False, True])
+def test_a_large_tensor_of_shards_that_a_step_changes_is_said(shard: bool) -> None:
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    table = distribute_tensor(torch.zeros(2**21), mesh_of(1), [Shard(0)])
+    trainer = Trainer(0, "layers")
+
+    def step(batch: Any) -> Tensor:
+        (table.to_local() if shard else table).add_(1)
+        return CE(trainer.model(batch[0]), batch[1]).detach()
+
+    with pytest.warns(RuntimeWarning, match="changes the large tensor table in place"):
+        range_test(trainer.model, trainer.optimizer, trainer.batches, step=step, num_iter=5)
 
 
 @pytest.mark.usefixtures("alone")
