@@ -138,6 +138,13 @@ def test_snapshot_is_compared_with_plain_copies_and_writes_no_file() -> None:
 
 
 @pytest.mark.slow
+def test_a_sharded_snapshot_is_compared_with_a_step() -> None:
+    printed = run("sharded.py", "--rounds", "2", "--width", "16")
+    rows = {cells[0]: cells[1:] for cells in table(printed)}
+    assert list(rows) == ["a training step", "a snapshot", "putting it back"]
+
+
+@pytest.mark.slow
 def test_a_large_frozen_part_is_not_in_memory_twice() -> None:
     rows = {cells[0]: float(cells[2]) for cells in table(run("memory.py"))}
     assert list(rows) == ["training", "range_test, criterion", "range_test, step"]

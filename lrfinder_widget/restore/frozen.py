@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.parameter import Parameter
 
 from .memory import bytes_of
-from .tensors import inner_tensors
+from .tensors import inner_tensors, parts_of
 
 _LARGE = 64 * 2**20  # bytes; fewer are copied in any case
 _NAMES = 3
@@ -35,7 +35,7 @@ def to_compare(
         What has been found, and whether it requires a gradient.
     """
     still = [p for p, trains in flags if not trains and isinstance(p, Parameter)]
-    if bytes_of(still) < _LARGE:
+    if bytes_of(part for tensor in still for part in parts_of(tensor)) < _LARGE:
         return {}
     names = frozen()
     ahead: list[Tensor] = [p for p in still if id(p) in names]

@@ -33,16 +33,15 @@ from .contents import (
 )
 from .data_state import data_states, is_data
 from .frozen import changed, to_compare
+from .modules import module_state
 from .own_state import OwnState, one_line
 from .random_state import random_states, state_of
-from .tensors import UNINITIALIZED, Values, has_values, inner_tensors, is_leaf
+from .sharded import Shards
+from .tensors import UNINITIALIZED, Values, Wrappers, has_values, is_leaf, parts_of
 from .uses import Uses
 
 # The walk ignores these: they are immutable, or nothing that a training step changes in place.
 _IGNORED = (*ATOMS, FunctionType, MethodType, BuiltinFunctionType, ModuleType)
-
-# These wrappers keep counters that must stay in step with state outside Python.
-_OPAQUE = ("torch.nn.parallel", "torch.distributed", "torch._dynamo")
 
 _MOST_PLAIN = 20_000  # objects of classes that nothing is known about
 
@@ -95,11 +94,15 @@ class Snapshot:
         self.unrestored: list[str] = []
         self._seen: dict[int, object] = {}  # id -> object; the reference keeps the id unique
         self._tensors: list[Tensor] = []
-        self._wrappers: list[Tensor] = []  # tensors made of others
+        self._wrappers = Wrappers()  # tensors made of others
+        self._shards = Shards()
         self._hung: list[tuple[dict[str, Any], dict[str, Any]]] = []  # attributes of tensors
         self._containers: list[Restore] = []
         self._loads: list[OwnState] = []
-        uses = uses or Uses()
+        objects, uses = list(objects), uses or Uses()
+        for thing in (*objects, *uses.objects):
+            for module in thing.modules() if isinstance(thing, nn.Module) else ():
+                self._shards.add(module)
         self._data = [*data, *uses.data]
         self._plain = 0
         self._unnamed = False  # what is walked has been found, not named: it may hold your notes
@@ -115,11 +118,11 @@ class Snapshot:
         self._walk()
         self._containers += uses.counters
         self._watched = [ask for thing, ask in uses.watched if id(thing) not in self._seen]
-        leaves = [t for t in (*self._tensors, *self._wrappers) if is_leaf(t)]
+        leaves = [t for t in (*self._tensors, *self._wrappers.tensors) if is_leaf(t)]
         self._flags = [(p, p.requires_grad) for p in leaves]
         self._grads = [(p, p.grad) for p in leaves]
         self._lazy = [(p, type(p), p.data) for p in self._tensors if isinstance(p, UNINITIALIZED)]
-        held = [g for _, g in self._grads if g is not None]
+        held = [part for _, g in self._grads if g is not None for part in parts_of(g)]
         copied = held if gradients or self._sees_shared_gradients() else []
         self._compared = {} if frozen is None else to_compare(frozen, self._flags)
         self.values = Values(
@@ -139,6 +142,7 @@ class Snapshot:
         """Take the gradients off the parameters: the objects are kept, so they need no copy."""
         for parameter, _ in self._grads:
             parameter.grad = None
+        self._shards.set_aside()
 
     def restore(self, *, random: bool = True) -> None:
         """Put everything back; if interrupted, start over, and raise the interrupt at the end.
@@ -166,7 +170,8 @@ class Snapshot:
     def _restore_once(self, random: Iterable[Restore]) -> None:
         failure: Exception | None = None
         self.unrestored.clear()
-        parts: list[Restore] = [*self._loads, *self._containers, self._restore_tensors, *random]
+        parts: list[Restore] = [self._shards.reset, *self._loads, *self._containers]
+        parts += [self._restore_tensors, self._shards.put_back, *random]
         for part in parts:
             try:
                 part()
@@ -195,6 +200,7 @@ class Snapshot:
                 tensor.data = data
                 tensor.__class__ = kind
         self.values.restore()
+        self._wrappers.restore()
         for tensor, requires_grad in self._flags:
             if tensor.requires_grad != requires_grad:
                 tensor.requires_grad_(requires_grad)
@@ -273,8 +279,9 @@ class Snapshot:
         attributes = vars(tensor)
         saved = own_attributes(attributes) if attributes else {}
         self._hung.append((attributes, saved))
-        inner = inner_tensors(tensor)
-        (self._tensors if inner is None else self._wrappers).append(tensor)
+        inner = self._wrappers.note(tensor)
+        if inner is None:
+            self._tensors.append(tensor)
         for item in (*saved.values(), *(inner or ())):
             self._visit(item)
 
@@ -304,23 +311,11 @@ class Snapshot:
                 self._visit(item)
 
     def _record_module(self, module: nn.Module) -> None:
-        if isinstance(module, torch.jit.ScriptModule):  # its attributes live in C++
-            training = module.training
-            self._containers.append(lambda: setattr(module, "training", training))
-            for item in (*module.parameters(), *module.buffers(), *module.children()):
-                self._visit(item)
-            return
-        attributes = vars(module)
-        if type(module).__module__.startswith(_OPAQUE):
-            own = vars(nn.Module()).keys()
-            saved = {key: attributes[key] for key in own if key in attributes}
-            self._containers.append(lambda: attributes.update(saved))
-            for item in saved.values():
-                self._visit(item)
-            return
-        kind = type(module)  # a lazy module changes its class when it is initialised
-        self._containers.append(lambda: _set_class(module, kind))
-        self._visit(attributes)
+        self._shards.add(module)
+        put_back, held = module_state(module)
+        self._containers.append(put_back)
+        for item in held:
+            self._visit(item)
 
 
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, deque, set, tuple, frozenset, torch.Size)
@@ -333,8 +328,3 @@ def _is_container(value: Any) -> bool:
 def _failed(part: Restore, error: Exception) -> str:
     what = f"The state of {part}" if isinstance(part, OwnState) else "A part of the state"
     return f"{what} could not be put back: {one_line(error)}."
-
-
-def _set_class(module: nn.Module, kind: type[nn.Module]) -> None:
-    if type(module) is not kind:
-        module.__class__ = kind

@@ -38,9 +38,44 @@ def inner_tensors(tensor: Tensor) -> list[Tensor] | None:
         return None
     try:
         names, _ = made_of_others.__tensor_flatten__()
-        return [getattr(tensor, name) for name in names]
+        held = [getattr(tensor, name) for name in names]
     except Exception as error:
         raise _uncopyable(tensor) from error
+    return [part for part in held if isinstance(part, Tensor)]  # a DTensor has a mesh, too
+
+
+def parts_of(tensor: Tensor) -> list[Tensor]:
+    """Return the tensors in which a tensor has its values in this process: mostly itself."""
+    inner = inner_tensors(tensor)
+    return [tensor] if inner is None else [part for held in inner for part in parts_of(held)]
+
+
+class Wrappers:
+    """Tensors made of others, and which these were."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self._parts: list[list[Tensor]] = []
+
+    def note(self, tensor: Tensor) -> list[Tensor] | None:
+        """Return what a tensor is made of, and note it; `None` if it has values of its own."""
+        inner = inner_tensors(tensor)
+        if inner is not None:
+            self.tensors.append(tensor)
+            self._parts.append(inner)
+        return inner
+
+    def restore(self) -> None:
+        """Copy the values, once they are put back, into parts that have taken others' place.
+
+        FSDP2 gives a shard other memory in the first pass of all, if it has to be padded, and goes
+        on with that.
+        """
+        with torch.no_grad():
+            for tensor, parts in zip(self.tensors, self._parts, strict=True):
+                for part, was in zip(inner_tensors(tensor) or (), parts, strict=False):
+                    if part is not was:
+                        part.copy_(was)
 
 
 def _uncopyable(tensor: Tensor) -> TypeError:

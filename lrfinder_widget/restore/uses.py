@@ -23,6 +23,8 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from .contents import ATOMS, Restore, attributes_of, holds_finder, is_machinery
 from .data_state import GENERATORS, is_data
+from .memory import bytes_of
+from .tensors import parts_of
 
 _MOST = 500  # objects and functions that are looked at
 _FEW = 64  # a list of models is looked through, a list of samples is not
@@ -136,10 +138,12 @@ def _sort(name: str, value: Any, uses: Uses) -> None:
     if isinstance(value, (nn.Module, Optimizer, dict)):
         uses.objects.append(value)
     elif isinstance(value, Tensor):
-        if value.requires_grad or value.nbytes <= _LARGE_BYTES:
+        parts = parts_of(value)
+        if value.requires_grad or bytes_of(parts) <= _LARGE_BYTES:
             uses.objects.append(value)
         elif not value.is_inference():
-            uses.watched.append((value, partial(_changed_tensor, name, value, value._version)))
+            parts.append(value)  # of a DTensor, each counts changes of its own
+            uses.watched.append((value, partial(_changed_tensor, name, parts, _versions(parts))))
     elif is_data(value) or isinstance(value, GENERATORS):
         uses.data.append(value)
     elif isinstance(value, _BaseDataLoaderIter) or _yields_data(value):
@@ -192,8 +196,12 @@ def _yields_data(value: Any) -> bool:
     return any(is_data(v) or isinstance(v, _BaseDataLoaderIter) or _holds_state(v) for v in held)
 
 
-def _changed_tensor(name: str, tensor: Tensor, version: int) -> str | None:
-    if tensor._version == version:
+def _versions(tensors: list[Tensor]) -> list[int]:
+    return [tensor._version for tensor in tensors]
+
+
+def _changed_tensor(name: str, parts: list[Tensor], versions: list[int]) -> str | None:
+    if _versions(parts) == versions:
         return None
     return (
         f"The step changes the large tensor {name} in place, which was not copied; it is put back "

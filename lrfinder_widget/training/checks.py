@@ -17,6 +17,7 @@ from lrfinder_widget.curve.trial import Rate
 from lrfinder_widget.data.describe import describe
 from lrfinder_widget.restore.contents import ATOMS, attributes_of, slots_state
 from lrfinder_widget.restore.random_state import state_of
+from lrfinder_widget.restore.sharded import shards_of
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:
@@ -173,11 +174,13 @@ def check_shared(model: nn.Module, optimizer: Optimizer) -> None:
     ValueError
         If they have no parameter in common.
     """
-    own = {id(parameter) for parameter in model.parameters()}
+    own = {id(parameter) for parameter in (*model.parameters(), *shards_of(model))}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+        after = any(hasattr(p, "to_local") for p in model.parameters())
         raise ValueError(
             "the optimizer has none of the model's parameters, so no step could change the "
-            "loss. Create it from this model: …(model.parameters(), lr=…)."
+            "loss. Create it from this model"
+            f"{', after it is sharded' if after else ''}: …(model.parameters(), lr=…)."
         )
 
 
@@ -190,7 +193,7 @@ def check_trainable(model: nn.Module, optimizer: Optimizer) -> None:
         If none of its parameters requires a gradient.
     """
     held = [p for group in optimizer.param_groups for p in group["params"]]
-    own = {id(parameter) for parameter in model.parameters()}
+    own = {id(parameter) for parameter in (*model.parameters(), *shards_of(model))}
     if any(p.requires_grad for p in held) or not any(id(p) in own for p in held):
         return
     which = "every parameter of the model" if len(held) == len(own) else "all that it holds"

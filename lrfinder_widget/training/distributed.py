@@ -5,6 +5,9 @@ own: before the step the ranks agree whether to continue, after it they average 
 that leaves announces it in whichever of the two the others are in or will reach next, so that no
 rank waits for one that is gone. The exception is a rank that fails inside one of the model's own
 collectives: the others wait there until it times out, as they would in training.
+
+A rank may be paused, and the others wait for it with patience. They hear of a process that is gone,
+as its connections are closed.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from lrfinder_widget.data.batches import Exhausted
 
@@ -24,6 +26,8 @@ from .read_back import as_loss
 
 GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the most severe answer wins
 _FAREWELL = timedelta(seconds=10)
+_PATIENCE = timedelta(days=1)  # a pause on one rank is waited for by the others, maybe over night
+_TURN = timedelta(seconds=1)
 
 
 class EndedElsewhere(Exception):
@@ -100,8 +104,7 @@ class Ranks:
             try:
                 loss = float(as_loss(train(batch)))
             except BaseException:
-                self._announced = True
-                self._sum_or_max([0.0, 1.0], dist.ReduceOp.SUM, failed=True)
+                self._fail_the_step()
                 raise
             total, failures = self._sum_or_max([loss, 0.0], dist.ReduceOp.SUM)
             if failures:
@@ -111,8 +114,16 @@ class Ranks:
 
         return train_and_average
 
+    def _fail_the_step(self) -> None:
+        self._announced = True
+        self._sum_or_max([0.0, 1.0], dist.ReduceOp.SUM, failed=True)
+
     def _agree(self, answer: float) -> float:
-        (verdict,) = self._sum_or_max([answer], dist.ReduceOp.MAX)
+        try:
+            (verdict,) = self._sum_or_max([answer], dist.ReduceOp.MAX)
+        except KeyboardInterrupt:  # too late to answer otherwise
+            self._fail_the_step()
+            raise
         self._announced = verdict != GO_ON
         if verdict == FAILED != answer:
             raise _failed_elsewhere()
@@ -120,14 +131,31 @@ class Ranks:
 
     def _sum_or_max(self, values: list[float], how: Any, *, failed: bool = False) -> list[float]:
         vector = torch.tensor(values, dtype=torch.float64, device="cpu")
-        work = dist.all_reduce(vector, how, group=self._group, async_op=True)
-        if failed:  # the others may be stuck in the middle of a step, and never get here
-            with suppress(RuntimeError):
-                work.wait(_FAREWELL)
-        else:
-            work.wait()
+        options = dist.AllreduceOptions()
+        options.reduceOp = how
+        options.timeout = _FAREWELL if failed else _PATIENCE
+        try:
+            _wait_for(self._group.allreduce([vector], options))
+        except RuntimeError as error:
+            if not failed:  # else the others may be stuck in the middle of a step
+                error.add_note(_GONE)
+                raise
         result: list[float] = vector.tolist()
         return result
+
+
+_GONE = (
+    "The LR range test waited for the other ranks: one of them has ended or cannot be reached. On "
+    "this rank everything has been put back."
+)
+
+
+def _wait_for(work: Any) -> None:
+    """Wait in short turns: an interrupt is heard after each of them only."""
+    while not work.is_completed():
+        with suppress(RuntimeError):  # the end of the turn, or a failure
+            work.wait(_TURN)
+    work.wait()  # raises the failure, if there was one
 
 
 def _failed_elsewhere() -> RuntimeError:
@@ -135,22 +163,3 @@ def _failed_elsewhere() -> RuntimeError:
         "the LR range test failed on another rank; see the error there. On this rank everything "
         "has been put back."
     )
-
-
-def check_sharded(model: nn.Module) -> None:
-    """Reject a model whose parameters are sharded across the ranks.
-
-    Raises
-    ------
-    TypeError
-        If a module is one of FSDP's, or a parameter is a `DTensor`.
-    """
-    for module in model.modules():
-        kinds = [*type(module).__mro__, *map(type, module._parameters.values())]
-        for kind in kinds:
-            if kind.__module__.startswith(("torch.distributed.fsdp", "torch.distributed.tensor")):
-                raise TypeError(
-                    "a model with sharded parameters is not supported, as a rank cannot put back "
-                    f"its shard on its own; got a {kind.__name__}. Run the LR range test with "
-                    "DistributedDataParallel, or in a single process before the model is sharded."
-                )

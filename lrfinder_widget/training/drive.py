@@ -18,7 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 
 from lrfinder_widget.restore.snapshot import Snapshot
-from lrfinder_widget.restore.tensors import is_allocated
+from lrfinder_widget.restore.tensors import is_allocated, parts_of
 from lrfinder_widget.restore.uses import Uses
 
 from .guard import Guard
@@ -283,16 +283,7 @@ class _Weights:
     def _tensors(self) -> Iterator[Tensor]:
         for parameter in self._held:
             if parameter.requires_grad and not isinstance(parameter, UninitializedParameter):
-                for part in _parts(parameter.detach()):
+                for part in parts_of(parameter.detach()):
                     if not is_allocated(part):  # reading it would end the process
                         raise ValueError
                     yield part
-
-
-def _parts(tensor: Any) -> Iterator[Tensor]:
-    """Yield a tensor, or those that it is made of."""
-    if hasattr(tensor, "__tensor_flatten__"):
-        for name in tensor.__tensor_flatten__()[0]:
-            yield from _parts(getattr(tensor, name))
-    else:
-        yield tensor

@@ -46,8 +46,11 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
                 continue
             if isinstance(thing, nn.Module):
                 in_place = getattr(thing, "_compiled_call_impl", None) is not None
-                thing.register_forward_pre_hook(check if in_place else guard)
-                thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
+                # First: a sharded module's own would take its weights from under the run.
+                thing.register_forward_pre_hook(check if in_place else guard, prepend=True)
+                handle: Any = thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
+                hooks: Any = thing._state_dict_pre_hooks
+                hooks.move_to_end(handle.id, last=False)
             else:
                 with suppress(AttributeError):  # some that wrap another lack the attributes
                     thing.register_step_pre_hook(check)

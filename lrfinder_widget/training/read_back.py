@@ -152,6 +152,8 @@ def as_loss(loss: Any) -> float | Tensor:
         If it is not a number.
     """
     if isinstance(loss, Tensor):
+        if hasattr(loss, "full_tensor"):  # a DTensor; each process may have a part of the sum
+            loss = loss.full_tensor()
         if loss.numel() != 1:
             raise ValueError(
                 f"the loss must be a single number; got a tensor of shape {tuple(loss.shape)}. "

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.data.batches import check_batches
 from lrfinder_widget.data.describe import describe
+from lrfinder_widget.restore.sharded import check_sharded
 from lrfinder_widget.restore.uses import Uses, uses_of
 
 from .checks import (
@@ -32,7 +33,7 @@ from .checks import (
     check_values,
     warn_of_factor,
 )
-from .distributed import check_sharded, several_ranks
+from .distributed import several_ranks
 from .family import cautions_for, family_of
 from .misfits import check_listed
 from .param_groups import LearningRate

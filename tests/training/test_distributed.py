@@ -1,52 +1,39 @@
 """Several processes that train one model: one curve, one end, and each is what it was.
 
-The file is also the program of a rank: two of them are started once, and play one scenario each
-time they are asked.
+The file is also the program of a rank, see `ranks`.
 """
 
 from __future__ import annotations
 
+import _thread
 import datetime as dt
 import itertools
-import json
 import math
 import os
-import subprocess
-import sys
 import threading
-import traceback
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
+from ranks import LIMIT_S, Ranks, Result, scenario, serve
 from support import CLASSES, FEATURES, classes, picture, sgd_momentum
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import lrfinder_widget.training.distributed
-from lrfinder_widget import LossCurve, RangeTest, range_test, sweep
+from lrfinder_widget import LossCurve, RangeTest, range_test, sweep, training_step
 
 CE = nn.CrossEntropyLoss()
 ELSEWHERE = "failed on another rank"
-LIMIT_S = 20.0  # for a scenario that takes half a second
-
-Result = dict[str, Any]
-SCENARIOS: dict[str, Callable[..., Result]] = {}
 
 
 class Boom(Exception):
     pass
-
-
-def scenario(play: Callable[..., Result]) -> Callable[..., Result]:
-    """Let `play(rank, …)` be asked for by its name."""
-    SCENARIOS[play.__name__] = play
-    return play
 
 
 # -- what a rank has ------------------------------------------------------------------------------
@@ -126,109 +113,9 @@ def at(n: int, value: Any, otherwise: Any = None) -> Callable[..., Any]:
     return act
 
 
-# -- the program of a rank ------------------------------------------------------------------------
-
-
-def serve(rank: int, folder: str) -> None:
-    """Play what is asked for on standard input, one line of JSON each; answer likewise."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what anything else prints is no answer
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/meeting",
-        rank=rank,
-        world_size=2,
-        timeout=dt.timedelta(seconds=60),
-    )
-    torch.set_num_threads(1)
-    print(json.dumps("ready"), file=answers, flush=True)
-    for line in sys.stdin:
-        name, options = json.loads(line)
-        try:
-            told = SCENARIOS[name](rank, **options)
-        except BaseException:  # noqa: BLE001
-            told = {"broken": traceback.format_exc()}
-        print(json.dumps(told), file=answers, flush=True)
-    dist.destroy_process_group()
-
-
-class Pair:
-    """Two ranks; begun anew after a scenario that did not end."""
-
-    def __init__(self, folder: Callable[[], Path]) -> None:
-        self._folder = folder
-        self._ranks: list[subprocess.Popen[str]] = []
-        self._answers: list[Queue[str]] = []
-
-    def play(self, name: str, limit_s: float = LIMIT_S, **options: Any) -> tuple[Result, Result]:
-        """Let both ranks play a scenario, and return what they tell."""
-        if not self._ranks:
-            self._begin()
-        for rank in self._ranks:
-            assert rank.stdin is not None
-            print(json.dumps([name, options]), file=rank.stdin, flush=True)
-        first, second = (self._hear(i, limit_s) for i in range(2))
-        if first is None or second is None:
-            self.end(kill=True)
-            pytest.fail(f"a rank waits in vain; they told: {first}, {second}")
-        for told in (first, second):
-            if "broken" in told:
-                self.end(kill=True)
-                pytest.fail(told["broken"])
-        return first, second
-
-    def _begin(self) -> None:
-        folder = self._folder()
-        warnings = ["-Werror", "-Wignore:metadata:DeprecationWarning"]  # bqscales', at its import
-        for rank in range(2):
-            process = subprocess.Popen(
-                [sys.executable, *warnings, __file__, str(rank), str(folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-            )
-            answers: Queue[str] = Queue()
-            threading.Thread(target=listen, args=(process, answers), daemon=True).start()
-            self._ranks.append(process)
-            self._answers.append(answers)
-        assert [self._hear(i, 100) for i in range(2)] == ["ready"] * 2
-
-    def _hear(self, i: int, limit_s: float) -> Any:
-        try:
-            return json.loads(self._answers[i].get(timeout=limit_s))
-        except Empty:
-            return None
-
-    def end(self, *, kill: bool = False) -> list[int]:
-        """End both; return their exit codes."""
-        for rank in self._ranks:
-            assert rank.stdin is not None
-            if kill:
-                rank.kill()
-            else:
-                rank.stdin.close()
-        codes = [rank.wait(20) for rank in self._ranks]
-        for rank in self._ranks:
-            for pipe in (rank.stdin, rank.stdout):
-                assert pipe is not None
-                pipe.close()
-        self._ranks, self._answers = [], []
-        return codes
-
-
-def listen(process: subprocess.Popen[str], answers: Queue[str]) -> None:
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            answers.put(line)
-    except ValueError:  # closed
-        pass
-
-
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(lambda: tmp_path_factory.mktemp("ranks"))
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    pair = Ranks(__file__, tmp_path_factory.mktemp("ranks"))
     yield pair
     assert set(pair.end()) <= {0}
 
@@ -250,7 +137,7 @@ def parallel(rank: int, background: bool = False, **options: Any) -> Result:
 
 @pytest.mark.parametrize("background", [False, True])
 def test_the_curve_is_the_mean_over_the_ranks_and_the_same_on_each(
-    pair: Pair, background: bool
+    pair: Ranks, background: bool
 ) -> None:
     first, second = pair.play("parallel", background=background)
     assert first["losses"] == second["losses"]
@@ -269,7 +156,7 @@ def given_losses(rank: int, losses: list[list[float]], **options: Any) -> Result
     return {**told, "left": len(list(own))}
 
 
-def test_the_mean_is_as_exact_as_the_losses(pair: Pair) -> None:
+def test_the_mean_is_as_exact_as_the_losses(pair: Ranks) -> None:
     losses = [[1e9 + 1.0, 1e-60, 1e60, 0.1], [1e9 + 2.0, 3e-60, 3e60, 0.3]]
     first, second = pair.play("given_losses", losses=losses, stop=None)
     assert first["losses"] == second["losses"] == [1e9 + 1.5, 2e-60, 2e60, 0.2]
@@ -281,7 +168,7 @@ def validation(rank: int) -> Result:
     return trainer.run(val_batches=trainer.batches[:2], stop=None, num_iter=5)
 
 
-def test_the_loss_on_validation_batches_is_the_mean_as_well(pair: Pair) -> None:
+def test_the_loss_on_validation_batches_is_the_mean_as_well(pair: Ranks) -> None:
     first, second = pair.play("validation")
     assert first["losses"] == second["losses"]
     assert len(first["losses"]) == 5
@@ -305,7 +192,7 @@ def training_goes_on(rank: int, with_sweep: bool) -> Result:
     return {"own": trainer.own_losses}
 
 
-def test_training_goes_on_as_if_no_sweep_had_been(pair: Pair) -> None:
+def test_training_goes_on_as_if_no_sweep_had_been(pair: Ranks) -> None:
     with_sweep = pair.play("training_goes_on", with_sweep=True)
     assert with_sweep == pair.play("training_goes_on", with_sweep=False)
     assert len(with_sweep[0]["own"]) == 23
@@ -324,7 +211,7 @@ def shared_gradients(rank: int) -> Result:
     return {**told, "same": torch.equal(trainer.inner[0].weight.grad, trainer.grad)}
 
 
-def test_gradients_in_memory_of_data_parallelism_are_put_back(pair: Pair) -> None:
+def test_gradients_in_memory_of_data_parallelism_are_put_back(pair: Ranks) -> None:
     results = pair.play("shared_gradients")
     assert [told["same"] for told in results] == [True, True]
     assert_as_before(*results)
@@ -338,7 +225,7 @@ def diverging(rank: int) -> Result:
     return Trainer(rank).run(start_lr=1e-2, end_lr=1e6, num_iter=60)
 
 
-def test_divergence_is_seen_at_the_same_point(pair: Pair) -> None:
+def test_divergence_is_seen_at_the_same_point(pair: Ranks) -> None:
     first, second = pair.play("diverging")
     assert first["reason"] == second["reason"] == "diverged"
     assert first["losses"] == second["losses"]
@@ -346,7 +233,7 @@ def test_divergence_is_seen_at_the_same_point(pair: Pair) -> None:
     assert_as_before(first, second)
 
 
-def test_one_rank_that_diverges_ends_both(pair: Pair) -> None:
+def test_one_rank_that_diverges_ends_both(pair: Ranks) -> None:
     falling = [10.0 - 0.1 * i for i in range(40)]
     rising = [10.0 - 0.1 * i + (2.0 ** (i - 20) if i > 20 else 0) for i in range(40)]
     first, second = pair.play("given_losses", losses=[falling, rising])
@@ -356,7 +243,7 @@ def test_one_rank_that_diverges_ends_both(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_one_loss_that_is_not_finite_ends_both(pair: Pair, value: float) -> None:
+def test_one_loss_that_is_not_finite_ends_both(pair: Ranks, value: float) -> None:
     losses = [[1.0] * 10, [1.0] * 4 + [value] + [1.0] * 5]
     first, second = pair.play("given_losses", losses=losses, stop=None)
     assert first["reason"] == second["reason"] == "non-finite"
@@ -372,7 +259,7 @@ def own_rule(rank: int, ranks: list[int], at_point: int, num_iter: int) -> Resul
 
 @pytest.mark.parametrize("at_point", [1, 5, 8])
 @pytest.mark.parametrize("ranks", [[0], [1], [0, 1]], ids=["first", "second", "both"])
-def test_a_rule_of_ones_own_ends_all_ranks(pair: Pair, ranks: list[int], at_point: int) -> None:
+def test_a_rule_of_ones_own_ends_all_ranks(pair: Ranks, ranks: list[int], at_point: int) -> None:
     """The eighth of eight points is the last: whoever does not stop there is through."""
     results = pair.play("own_rule", ranks=ranks, at_point=at_point, num_iter=8)
     for rank, told in enumerate(results):
@@ -388,7 +275,7 @@ def rule_that_fails(rank: int) -> Result:
     return Trainer(rank).run(stop=at(5, Boom("rule"), False) if rank == 1 else None)
 
 
-def test_a_rule_that_fails_on_one_rank_fails_on_both(pair: Pair) -> None:
+def test_a_rule_that_fails_on_one_rank_fails_on_both(pair: Ranks) -> None:
     first, second = pair.play("rule_that_fails")
     assert ELSEWHERE in first["error"]
     assert second["error"] == "Boom: rule"
@@ -408,7 +295,7 @@ def closing_one(rank: int, points_taken: int) -> Result:
 
 @pytest.mark.parametrize("points_taken", [1, 5, 8])
 def test_a_sweep_that_is_closed_on_one_rank_is_stopped_on_the_other(
-    pair: Pair, points_taken: int
+    pair: Ranks, points_taken: int
 ) -> None:
     first, second = pair.play("closing_one", points_taken=points_taken)
     assert second["reason"] == ("completed" if points_taken == 8 else "stopped")
@@ -435,7 +322,7 @@ def stopping_one(rank: int) -> Result:
     }
 
 
-def test_stop_on_one_rank_ends_both(pair: Pair) -> None:
+def test_stop_on_one_rank_ends_both(pair: Ranks) -> None:
     first, second = pair.play("stopping_one")
     assert (first["state"], second["state"]) == ("stopped", "finished")
     assert first["reason"] == second["reason"] == "stopped"
@@ -451,7 +338,7 @@ def data_used_up(rank: int, on: int, count: int) -> Result:
 
 
 @pytest.mark.parametrize("on", [0, 1])
-def test_data_used_up_on_one_rank_ends_both(pair: Pair, on: int) -> None:
+def test_data_used_up_on_one_rank_ends_both(pair: Ranks, on: int) -> None:
     first, second = pair.play("data_used_up", on=on, count=5)
     assert first["reason"] == second["reason"] == "exhausted"
     assert first["losses"] == second["losses"]
@@ -460,7 +347,7 @@ def test_data_used_up_on_one_rank_ends_both(pair: Pair, on: int) -> None:
 
 
 @pytest.mark.parametrize("on", [0, 1])
-def test_no_data_at_all_on_one_rank_is_a_failure_of_both(pair: Pair, on: int) -> None:
+def test_no_data_at_all_on_one_rank_is_a_failure_of_both(pair: Ranks, on: int) -> None:
     results = pair.play("data_used_up", on=on, count=0)
     assert "yielded nothing" in results[on]["error"]
     assert ELSEWHERE in results[1 - on]["error"]
@@ -495,7 +382,7 @@ def loading_fails(rank: int, on: int, at_begin: int, at_batch: int) -> Result:
 )
 @pytest.mark.parametrize("on", [0, 1])
 def test_data_that_fail_on_one_rank_fail_on_both(
-    pair: Pair, on: int, at_begin: int, at_batch: int
+    pair: Ranks, on: int, at_begin: int, at_batch: int
 ) -> None:
     results = pair.play("loading_fails", on=on, at_begin=at_begin, at_batch=at_batch)
     assert results[on]["error"].startswith("Boom")
@@ -527,7 +414,7 @@ def step_fails(rank: int, on: int, what: str, at_step: int, background: bool = F
 @pytest.mark.parametrize("what", ["exception", "interrupt", "no-loss"])
 @pytest.mark.parametrize("on", [0, 1])
 def test_a_step_that_fails_on_one_rank_fails_on_both(
-    pair: Pair, on: int, what: str, at_step: int
+    pair: Ranks, on: int, what: str, at_step: int
 ) -> None:
     results = pair.play("step_fails", on=on, what=what, at_step=at_step)
     expected = {"exception": "Boom", "interrupt": "KeyboardInterrupt", "no-loss": "TypeError"}
@@ -536,7 +423,7 @@ def test_a_step_that_fails_on_one_rank_fails_on_both(
     assert_as_before(*results)
 
 
-def test_a_failure_in_the_background_is_one_of_both_too(pair: Pair) -> None:
+def test_a_failure_in_the_background_is_one_of_both_too(pair: Ranks) -> None:
     first, second = pair.play("step_fails", on=0, what="exception", at_step=3, background=True)
     assert first["error"] == "Boom: step"
     assert ELSEWHERE in second["error"]
@@ -565,14 +452,14 @@ def snapshot_fails(rank: int, at_begin: bool, at_end: bool) -> Result:
     return Trainer(rank).run(preserve=preserve, stop=None, num_iter=5)
 
 
-def test_a_restore_that_fails_on_one_rank_leaves_no_process_group(pair: Pair) -> None:
+def test_a_restore_that_fails_on_one_rank_leaves_no_process_group(pair: Ranks) -> None:
     first, second = pair.play("snapshot_fails", at_begin=False, at_end=True)
     assert first["error"] == "Boom: end"
     assert second["reason"] == "completed"
     assert_as_before(first, second)
 
 
-def test_a_snapshot_that_fails_on_one_rank_fails_on_both(pair: Pair) -> None:
+def test_a_snapshot_that_fails_on_one_rank_fails_on_both(pair: Ranks) -> None:
     first, second = pair.play("snapshot_fails", at_begin=True, at_end=False)
     assert first["error"] == "Boom: begin"
     assert ELSEWHERE in second["error"]
@@ -590,7 +477,7 @@ def beginning_fails(rank: int) -> Result:
     return told
 
 
-def test_a_beginning_that_fails_on_one_rank_fails_on_both(pair: Pair) -> None:
+def test_a_beginning_that_fails_on_one_rank_fails_on_both(pair: Ranks) -> None:
     first, second = pair.play("beginning_fails")
     assert first["error"] == "Boom: train"
     assert ELSEWHERE in second["error"]
@@ -616,9 +503,9 @@ def fails_before_a_collective(rank: int) -> Result:
 
 @pytest.mark.slow
 def test_a_rank_that_fails_while_another_waits_for_it_is_put_back_first(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
 ) -> None:
-    pair = Pair(lambda: tmp_path_factory.mktemp("ranks"))
+    pair = Ranks(__file__, tmp_path)
     try:
         first, second = pair.play("fails_before_a_collective")
     finally:
@@ -630,45 +517,93 @@ def test_a_rank_that_fails_while_another_waits_for_it_is_put_back_first(
         assert told["guard"] == []
 
 
-# -- sharded parameters ---------------------------------------------------------------------------
+# -- waiting --------------------------------------------------------------------------------------
 
 
 @scenario
-def sharded(rank: int) -> Result:
-    from torch.distributed.fsdp import fully_shard
-
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, CLASSES))
-    fully_shard(model)
-    optimizer = sgd_momentum(model)
-    before = [parameter.to_local().tolist() for parameter in model.parameters()]
+def pausing(rank: int, timeout_s: float, pause_s: float) -> Result:
+    trainer = Trainer(rank)
+    constants = dist.distributed_c10d
+    usual, constants.default_pg_timeout = (
+        constants.default_pg_timeout,
+        dt.timedelta(seconds=timeout_s),
+    )
     try:
-        range_test(model, optimizer, Trainer(rank).batches, CE)
+        points = sweep(trainer.model, trainer.optimizer, trainer.batches, CE, stop=None, num_iter=8)
+        with closing(points):
+            for i, _ in enumerate(points):
+                if rank == 0 and i == 3:
+                    time.sleep(pause_s)
+    finally:
+        constants.default_pg_timeout = usual
+    return {"points": i + 1, **trainer.tell()}
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "pause_s"), [(1, 2), pytest.param(5, 10, marks=pytest.mark.slow)]
+)
+def test_a_pause_on_one_rank_may_be_longer_than_the_usual_time_out(
+    pair: Ranks, timeout_s: float, pause_s: float
+) -> None:
+    results = pair.play("pausing", timeout_s=timeout_s, pause_s=pause_s)
+    assert [told["points"] for told in results] == [8, 8]
+    assert_as_before(*results)
+
+
+@scenario
+def interrupted_while_waiting(rank: int) -> Result:
+    trainer = Trainer(rank, parallel=False)
+    here = lrfinder_widget.training.distributed
+    usual, here._FAREWELL = here._FAREWELL, dt.timedelta(seconds=2)
+    step = training_step(trainer.inner, trainer.optimizer, CE)
+    points = sweep(trainer.inner, trainer.optimizer, trainer.batches, step=step, num_iter=8)
+    told: Result = {}
+    try:
+        with closing(points):
+            for i, _ in enumerate(points):
+                if i == 3 and rank == 0:
+                    time.sleep(2)
+                elif i == 3:
+                    threading.Timer(0.1, _thread.interrupt_main).start()
     except BaseException as error:  # noqa: BLE001
-        told = f"{type(error).__name__}: {error}"
-    else:
-        told = "no error"
-    after = [parameter.to_local().tolist() for parameter in model.parameters()]
-    return {"error": told, "restored": before == after, "state": len(optimizer.state)}
+        told["error"] = f"{type(error).__name__}: {error}"
+    finally:
+        here._FAREWELL = usual
+    return {**told, **trainer.tell()}
 
 
-def test_sharded_parameters_are_refused_before_anything_is_touched(pair: Pair) -> None:
-    for told in pair.play("sharded"):
-        assert told["error"].startswith("TypeError")
-        assert "sharded" in told["error"]
-        assert "DistributedDataParallel" in told["error"]
-        assert told["restored"]
-        assert told["state"] == 0
+def test_a_rank_that_waits_for_another_can_be_interrupted(pair: Ranks) -> None:
+    first, second = pair.play("interrupted_while_waiting")
+    assert ELSEWHERE in first["error"]
+    assert second["error"].startswith("KeyboardInterrupt")
+    assert_as_before(first, second)
 
 
-def test_a_wrapper_that_shards_is_refused() -> None:
-    from torch.distributed.fsdp import FullyShardedDataParallel
+@scenario
+def lost_while_paused(rank: int) -> Result:
+    trainer = Trainer(rank)
+    points = sweep(trainer.model, trainer.optimizer, trainer.batches, CE, stop=None, num_iter=8)
+    told: Result = {}
+    try:
+        with closing(points):
+            for i, _ in enumerate(points):
+                if i == 3 and rank == 0:
+                    os._exit(1)
+    except RuntimeError as error:
+        told["notes"] = " ".join(error.__notes__)
+    return {**told, **trainer.tell()}
 
-    wrapper = FullyShardedDataParallel.__new__(FullyShardedDataParallel)
-    nn.Module.__init__(wrapper)  # its own constructor wants a device
-    wrapper.inner = nn.Linear(FEATURES, CLASSES)
-    with pytest.raises(TypeError, match="sharded"):
-        sweep(nn.Sequential(wrapper), sgd_momentum(wrapper.inner), [], CE)
+
+@pytest.mark.slow
+def test_a_rank_that_is_gone_is_noticed_and_the_others_are_put_back(tmp_path: Path) -> None:
+    ranks = Ranks(__file__, tmp_path)
+    try:
+        (second,) = ranks.play("lost_while_paused", lost=[0])
+    finally:
+        ranks.end(kill=True)
+    assert "has ended or cannot be reached" in second["notes"]
+    assert second["restored"]
+    assert second["guard"] == []
 
 
 # -- one process ----------------------------------------------------------------------------------
@@ -685,4 +620,4 @@ def test_a_world_of_one_is_a_single_process(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2])
+    serve()
