@@ -51,6 +51,7 @@ def error_to_plain(error: BaseException) -> Plain:
 
 def error_from_plain(told: Any, host: str) -> BaseException:
     """Return an exception of the same class if that is known here, with the worker's traceback."""
+    _check(isinstance(told, dict), "dict", told)
     name, text = told_text(told, "name"), told_text(told, "text")
     kind: Any = sys.modules.get(told_text(told, "module"))
     for part in name.split("."):
@@ -58,8 +59,8 @@ def error_from_plain(told: Any, host: str) -> BaseException:
     args = tuple(_list(told.get("args")))
     error = _of_class(kind, args, text) or _of_class(kind, (text,), text)
     error = error or RuntimeError(f"{name}: {text}")
-    for note in told.get("notes", []):
-        error.add_note(str(note))
+    for note in map(str, _list(told.get("notes"))):
+        error.add_note(note)
     error.add_note(f"Traceback of the worker on {host}:\n{told_text(told, 'trace')}".rstrip())
     return error
 
@@ -89,6 +90,30 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 # -- what a worker is -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Where a worker is, and its versions of what a run depends on, by their names."""
+
+    host: str
+    pid: int
+    versions: dict[str, str]
+
+
+def hello_from_plain(told: Any) -> Hello:
+    """Return what a worker says of itself.
+
+    Raises
+    ------
+    ValueError
+        If it is not of the kind that it should be.
+    """
+    pid, versions = told.get("pid"), told.get("versions")
+    _check(type(pid) is int, "number of a process", pid)
+    _check(isinstance(versions, dict), "dict", versions)
+    found = {str(name): told_text(versions, name) for name in versions}
+    return Hello(told_text(told, "host"), pid, found)
 
 
 def about_to_plain(about: About, ladder: Ladder | None, *, batch_losses: bool) -> Plain:

@@ -25,7 +25,7 @@ from .wire import (
     built_from_plain,
     chunk_from_plain,
     error_from_plain,
-    told_text,
+    hello_from_plain,
 )
 from .work import versions
 
@@ -112,10 +112,9 @@ class Worker:
     def _set_up(self) -> Waiting[None]:
         while not self._is_there():
             yield
-        hello = yield from self.ask("hello")
-        self.host = told_text(hello, "host")
-        self.process = (self.host, int(hello["pid"]))
-        note = _note_on(hello["versions"], self.host)
+        hello = hello_from_plain((yield from self.ask("hello")))
+        self.host, self.process = hello.host, (hello.host, hello.pid)
+        note = _note_on(hello.versions, self.host)
         told = yield from self.ask("build", self._setup, self._seed)
         self.built = built_from_plain(told, f"on {self.host}{note}")
 
@@ -270,7 +269,7 @@ def has_come(answer: Answer, seconds: float) -> bool:
         return True
 
 
-def _note_on(there: Any, host: str) -> str:
+def _note_on(there: dict[str, str], host: str) -> str:
     """Say which versions differ there.
 
     Raises
@@ -280,15 +279,15 @@ def _note_on(there: Any, host: str) -> str:
     """
     here = versions()
     name = "lrfinder_widget"
-    if (other := told_text(there, name)) != here[name]:
+    if (other := there.get(name, "")) != here[name]:
         raise RuntimeError(
             f"the worker on {host} has {name} {other}, the notebook has {here[name]}: install the "
             "same version on both."
         )
     different = [
-        f"{name} {told_text(there, name)}, here {here[name]}"
+        f"{name} {there.get(name, '')}, here {here[name]}"
         for name, parts in (("Python", 2), ("torch", 3))
-        if told_text(there, name).split(".")[:parts] != here[name].split(".")[:parts]
+        if there.get(name, "").split(".")[:parts] != here[name].split(".")[:parts]
     ]
     return f" ({'; '.join(different)})" if different else ""
 

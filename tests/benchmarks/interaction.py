@@ -273,7 +273,8 @@ def streaming(host: Host) -> list[Row]:
     finder = shown(host, "waiting(0, 1000)")
     host.append_and_run(
         "for _ in range(9):\n    told.clear(); finder.start().wait()\n"
-        "finder._session.source.task.step = waiting(0.008, 1000)._session.task.step; told.clear()"
+        "step = waiting(0.008, 1000)._session.source.task.step\n"
+        "finder._session.source.task.step = step; told.clear()"
     )
     host.append_and_run("_ = finder.start()")
     watch(host)

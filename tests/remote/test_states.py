@@ -139,6 +139,9 @@ def test_the_widget_on_it_from_set_up_to_the_namespace(made: Any) -> None:
     finder.pick(0.03)
     assert names["lr"] == 0.03
     assert "SGD" in finder.code
+    click(finder, "start")
+    finder.wait(WAIT_S)
+    assert [run["name"] for run in finder.runs] == ["SGD", "SGD #2"]
     fill(finder, trial_lrs="1e-3, 1e-2", trial_steps="10")
     click(finder, "try")
     finder.wait(WAIT_S)
@@ -417,6 +420,25 @@ def test_a_worker_that_hangs_is_given_up_by_stop(
     assert (finder.state, len(finder.curve) > 0) == (State.STOPPED, True)
     assert place.work is None
     assert finder.start().wait(WAIT_S).state is State.FINISHED  # on another one
+
+
+@pytest.mark.parametrize(
+    "hello", [{"pid": "1"}, {"versions": None}, {"error": 3}, {"error": {"args": [], "notes": 1}}]
+)
+def test_a_worker_that_does_not_say_what_it_is_is_refused(made: Any, hello: Any) -> None:
+    place = Place()
+    answered = Place.call
+
+    def call(name: str, *args: Any) -> Any:
+        answer = answered(place, name, *args)
+        if name == "hello":
+            result = answer.result
+            answer.result = lambda: result() | hello  # type: ignore[method-assign]
+        return answer
+
+    place.call = call  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="the worker sent a"):
+        made(place).start().wait(WAIT_S)
 
 
 @pytest.mark.parametrize("wrong", [["a", 1.0], [1.0, None], {"lr": 1}, "no reason", True, 3])

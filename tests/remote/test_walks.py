@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from remote_support import ANEW, ANSWER, HANG, LATE, LOSE, Place, parts, scripted, source_on
+from remote_support import (
+    ANEW,
+    ANSWER,
+    HANG,
+    LATE,
+    LOSE,
+    Place,
+    finder_on,
+    parts,
+    scripted,
+    source_on,
+)
+from widget_support import WAIT_S
 
-from lrfinder_widget import compare, range_test
+from lrfinder_widget import State, compare, range_test
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Recorder
 from lrfinder_widget.remote import WorkerLost
@@ -114,3 +127,36 @@ def test_a_walk_loses_nothing_and_ends_in_bounded_steps(kind: str, setup: str) -
         source.release()
         assert not any(place.work for place in places)
     assert threading.active_count() == threads
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("kind", FAULTS)
+def test_any_calls_of_a_finder_leave_it_usable_and_nothing_behind(kind: str) -> None:
+    """Whatever they meet, it is told by an error that they have; and points are never wrong."""
+    expected = run_here(scripted)["points"]
+    for seed in range(8):
+        luck = random.Random(f"calls {kind} {seed}")
+        places = [Place(index, fates(luck, FAULTS[kind])) for index in range(2)]
+        finder = finder_on(*places, setup=scripted, num_iter=8)
+        calls = {
+            "start": finder.start,
+            "compare": lambda finder=finder: finder.compare(LRS, 10),
+            "pause": finder.pause,
+            "resume": finder.resume,
+            "stop": finder.stop,
+            "look": lambda finder=finder: finder.wait(0.01),
+            "pick": lambda finder=finder: finder.pick(0.1),
+        }
+        for name in luck.choices(list(calls), k=15):
+            with suppress(RuntimeError, TimeoutError):  # among them WorkerLost
+                calls[name]()
+            curve = finder.curve
+            points = list(zip(curve.lrs.tolist(), curve.losses.tolist(), strict=True))
+            assert points == expected[: len(points)]
+        finder.close()
+        assert finder.state in (State.READY, State.FINISHED, State.STOPPED, State.FAILED)
+        assert not any(place.work for place in places)
+        for thread in threading.enumerate():
+            if thread.name == "LR range test":  # it has said that it ends, and just does
+                thread.join(WAIT_S)
+                assert not thread.is_alive()
