@@ -79,7 +79,8 @@ def test_so_have_its_repeats_and_its_baseline(made: Any, setup: Any) -> None:
 def test_trial_runs_have_the_results_of_those_in_this_process(made: Any, workers: int) -> None:
     lrs = [1e-1, 1e-3, 1e-2]
     on = [Place(index) for index in range(workers)]
-    on[0].fate = itertools.cycle([ANSWER, *[LATE] * 9]).__next__  # so that others are done earlier
+    slowly = itertools.cycle([ANSWER, *[LATE] * 9])
+    on[0].fate = itertools.chain([ANSWER] * 4, slowly).__next__  # so that others are done earlier
     finder = made(*on).compare(lrs, 20).wait(WAIT_S)
     expected, found = compare(**parts(), lrs=lrs, steps=20), finder.comparison
     assert found.lrs == expected.lrs

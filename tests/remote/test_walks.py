@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from remote_support import ANEW, ANSWER, HANG, LATE, LOSE, Place, parts, scripted, source_on
+from remote_support import (
+    ANEW,
+    ANSWER,
+    HANG,
+    LATE,
+    LOSE,
+    Place,
+    finder_on,
+    parts,
+    scripted,
+    source_on,
+)
+from widget_support import WAIT_S
 
-from lrfinder_widget import compare, range_test
+from lrfinder_widget import State, compare, range_test
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Recorder
 from lrfinder_widget.remote import WorkerLost
@@ -37,7 +50,9 @@ def fates(luck: random.Random, faults: tuple[int, ...]) -> Any:
     return lambda: luck.choices([ANSWER, LATE, *faults], [6, 3, *(0.2 for _ in faults)])[0]
 
 
-def walk_through_a_test(luck: random.Random, source: Any, expected: dict[str, Any]) -> bool:
+def walk_through_a_test(
+    luck: random.Random, source: Any, expected: dict[str, Any], faulty: bool
+) -> bool:
     """Run a test to its end, or leave it somewhere; return whether it has come to one."""
     items = source.begin(PLAN, threading.Event())
     recorder, leave = Recorder(), luck.choice([None, None, luck.randrange(40)])
@@ -50,6 +65,7 @@ def walk_through_a_test(luck: random.Random, source: Any, expected: dict[str, An
     except StopIteration as end:
         reason = end.value
     except WorkerLost:
+        assert faulty
         reason = "lost"
     finally:
         items.close()
@@ -63,7 +79,9 @@ def walk_through_a_test(luck: random.Random, source: Any, expected: dict[str, An
     return reason is not None or leave is not None
 
 
-def walk_through_trials(luck: random.Random, source: Any, expected: dict[str, Any]) -> bool:
+def walk_through_trials(
+    luck: random.Random, source: Any, expected: dict[str, Any], faulty: bool
+) -> bool:
     trials, items = source.begin_trials(LRS, 10)
     leave = luck.choice([400, luck.randrange(60)])
     whole = lost = False
@@ -73,6 +91,7 @@ def walk_through_trials(luck: random.Random, source: Any, expected: dict[str, An
     except StopIteration:
         whole = True
     except WorkerLost:
+        assert faulty
         lost = True
     finally:
         items.close()
@@ -104,7 +123,40 @@ def test_a_walk_loses_nothing_and_ends_in_bounded_steps(kind: str, setup: str) -
         source = source_on(*places, setup=make)
         for _ in range(luck.randint(1, 3)):
             walk = luck.choice([walk_through_a_test, walk_through_a_test, walk_through_trials])
-            assert walk(luck, source, expected) or kind == "hanging"
+            assert walk(luck, source, expected, kind != "good") or kind == "hanging"
         source.release()
         assert not any(place.work for place in places)
     assert threading.active_count() == threads
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("kind", FAULTS)
+def test_any_calls_of_a_finder_leave_it_usable_and_nothing_behind(kind: str) -> None:
+    """Whatever they meet, it is told by an error that they have; and points are never wrong."""
+    expected = run_here(scripted)["points"]
+    for seed in range(8):
+        luck = random.Random(f"calls {kind} {seed}")
+        places = [Place(index, fates(luck, FAULTS[kind])) for index in range(2)]
+        finder = finder_on(*places, setup=scripted, num_iter=8)
+        calls = {
+            "start": finder.start,
+            "compare": lambda finder=finder: finder.compare(LRS, 10),
+            "pause": finder.pause,
+            "resume": finder.resume,
+            "stop": finder.stop,
+            "look": lambda finder=finder: finder.wait(0.01),
+            "pick": lambda finder=finder: finder.pick(0.1),
+        }
+        for name in luck.choices(list(calls), k=15):
+            with suppress(RuntimeError, TimeoutError):  # among them WorkerLost
+                calls[name]()
+            curve = finder.curve
+            points = list(zip(curve.lrs.tolist(), curve.losses.tolist(), strict=True))
+            assert points == expected[: len(points)]
+        finder.close()
+        assert finder.state in (State.READY, State.FINISHED, State.STOPPED, State.FAILED)
+        assert not any(place.work for place in places)
+        for thread in threading.enumerate():
+            if thread.name == "LR range test":  # it has said that it ends, and just does
+                thread.join(WAIT_S)
+                assert not thread.is_alive()
