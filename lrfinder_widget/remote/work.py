@@ -96,7 +96,7 @@ class Work:
         random.seed(seed)
         self._task = task = _task(pickle.loads(setup)())
         rungs = None
-        with suppress(Exception):  # the parameters of lazy layers have no size yet
+        with suppress(Exception):  # it is only offered
             rungs = ladder(task.model, task.optimizer)
         about = about_task(task, task.budget(NO_BUDGET))
         return about_to_plain(about, rungs, batch_losses=task.has_batch_losses)

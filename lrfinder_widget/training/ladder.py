@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from lrfinder_widget.runs.ladder import Ladder
@@ -86,8 +87,9 @@ def _default(kind: type) -> float | None:
 
 def has_adapters(model: nn.Module) -> bool:
     """Return whether most of the model is frozen and, by the names, it is adapters that train."""
-    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-    trained = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
+    sized = [(name, p) for name, p in model.named_parameters() if not is_lazy(p)]
+    frozen = sum(p.numel() for _, p in sized if not p.requires_grad)
+    trained = [(name, p.numel()) for name, p in sized if p.requires_grad]
     if frozen <= sum(n for _, n in trained):
         return False
     kinds = {name: type(module).__name__ for name, module in model.named_modules()}

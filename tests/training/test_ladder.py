@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import batchnorm_dropout, linear, loader, picture, sgd_momentum, train
+from support import batchnorm_dropout, lazy, linear, loader, picture, sgd_momentum, train
 from torch import nn
 
 from lrfinder_widget import Comparison, compare
@@ -46,6 +46,10 @@ def test_it_begins_with_the_own_rate_and_a_tenth_and_a_hundredth_of_what_is_usua
         "a ladder of learning rates from the optimizer's own 1.0e-03 and a tenth and a hundredth "
         "of the 1.0e-03 that is usual from scratch, each with a short warm-up and a decay"
     )
+
+
+def test_a_model_whose_layers_have_no_size_yet_has_one_too() -> None:
+    assert ladder(lazy(), adam()).lrs == (1e-5, 1e-4, 1e-3)
 
 
 def test_what_is_close_to_the_own_rate_is_left_out() -> None:
