@@ -8,14 +8,14 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item, RunPoints
 from lrfinder_widget.runs.ladder import Ladder
-from lrfinder_widget.runs.source import About
+from lrfinder_widget.runs.source import About, NoThreadState
 from lrfinder_widget.runs.trial_runs import TrialJob, TrialRuns
 from lrfinder_widget.training.checks import check_lrs
 
@@ -71,9 +71,9 @@ class RemoteSource:
         """Return nothing: no run changes anything in this process."""
         return []
 
-    def thread_state(self) -> _NoState:
+    def thread_state(self) -> NoThreadState:
         """Return a state that is none: nothing is trained in this process."""
-        return _NoState()
+        return NoThreadState()
 
     def ladder(self) -> Ladder | None:
         """Return the rungs around the optimizer's own learning rate, once it is known."""
@@ -247,11 +247,6 @@ class _Busy:
         unrestored = [*self._unrestored, *self.run.end(asked)]
         completed = self._reason == "completed"
         self._trials.end(self._job, completed=completed, unrestored=unrestored)
-
-
-class _NoState:
-    def applied(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 def pickled(value: Any, what: str, instead: str) -> bytes:

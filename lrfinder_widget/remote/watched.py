@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item, RunPoints
-from lrfinder_widget.runs.source import About
+from lrfinder_widget.runs.source import About, NoThreadState
 
 from .checked import about, check_points, checked
 from .follow import Followed
@@ -84,9 +84,9 @@ class WatchedSource:
         """Return none: they are elsewhere."""
         return []
 
-    def thread_state(self) -> _NoState:
+    def thread_state(self) -> NoThreadState:
         """Return nothing to apply: no step is taken here."""
-        return _NoState()
+        return NoThreadState()
 
     def ladder(self) -> None:
         """Return none: nothing can be tried."""
@@ -132,9 +132,3 @@ class WatchedSource:
 
     def release(self) -> None:
         """Do nothing: what goes on elsewhere goes on."""
-
-
-class _NoState:
-    def applied(self) -> AbstractContextManager[None]:
-        """Return a context that does nothing."""
-        return nullcontext()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,6 +62,14 @@ class ThreadState(Protocol):
 
     def applied(self) -> AbstractContextManager[None]:
         """Apply it to the calling thread, inside the block."""
+
+
+class NoThreadState:
+    """What a source has that takes no step in this process."""
+
+    def applied(self) -> AbstractContextManager[None]:
+        """Return a block without effect."""
+        return nullcontext()
 
 
 class RunSource(Protocol):
