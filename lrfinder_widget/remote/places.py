@@ -208,17 +208,17 @@ class _DaskAnswer:
 
 
 def _views(on: Any) -> list[Any] | None:
-    """Return one direct view for each engine of a view, or of a list of views."""
+    """Return one direct view for each engine that lives, of a view or of a list of views."""
     found: list[Any] = []
     for view in on if isinstance(on, (list, tuple)) else [on]:
         if not (hasattr(view, "apply_async") and hasattr(view, "scatter")):
             return None
-        targets = view.targets
+        targets, alive = view.targets, view.client.ids
         if targets is None or targets == "all":
-            targets = view.client.ids
+            targets = alive
         each = [targets] if isinstance(targets, int) else targets
-        found += [view.client[target] for target in each]
-    return found or None
+        found += [view.client[target] for target in each if target in alive]
+    return found if on else None
 
 
 class OnIPyParallel:
@@ -234,7 +234,15 @@ class OnIPyParallel:
         self._made = self._view.apply_async(_make_here, self._key)
 
     def is_there(self) -> bool:
-        """Return True, as calls can be made at once."""
+        """Return True, as calls can be made at once; a view does not say that its engine is gone.
+
+        Raises
+        ------
+        RuntimeError
+            If it is.
+        """
+        if self._view.targets not in self._view.client.ids:
+            raise RuntimeError(f"engine {self._view.targets} of ipyparallel has ended")
         return True
 
     def call(self, name: str, *args: Any) -> Answer:

@@ -50,6 +50,17 @@ def test_each_engine_of_ipyparallel_is_a_place(on: Any) -> None:
         places.places(on, 4)
 
 
+def test_an_engine_that_has_ended_is_no_place_and_is_not_waited_for() -> None:
+    with pytest.raises(ValueError, match="have 2 engines"):
+        places.places(View([0, 1, 7]), 3)
+    (place,) = places.places(View([7, 1]), 1)
+    assert place._view.targets == 1
+    assert place.is_there()
+    place._view.ids.remove(1)
+    with pytest.raises(RuntimeError, match="engine 1 of ipyparallel has ended"):
+        place.is_there()
+
+
 class LoadBalanced:
     def apply_async(self) -> None:
         """It has no `scatter`."""
