@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 NEEDS = {
     "cifar10_resnet18": ("torchvision", "notebooks"),
+    "cluster": ("distributed", "notebooks"),
     "mnist_lenet": ("torchvision", "notebooks"),
     "quickstart": ("sklearn", "notebooks"),
     "workshop": ("matplotlib", "notebooks"),
