@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from finder import Finder
 from host import Host
 from playwright.sync_api import expect
@@ -86,6 +87,7 @@ def test_a_run_on_a_cluster_is_shown_steered_and_picked_from(lab: Host) -> None:
     lab.append_and_run("finder.close(); client.shutdown()")
 
 
+@pytest.mark.slow
 def test_a_run_in_a_folder_is_shown_paused_and_stopped_from_here(lab: Host) -> None:
     lab.open([PUBLISHED, "threading.Thread(target=publish, args=(points(), folder)).start()"])
     lab.run_cell(0)
