@@ -1,10 +1,9 @@
-"""A finder whose test runs on a Dask cluster, and one of a run in a folder, in JupyterLab."""
+"""A finder whose test runs on a Dask cluster, in a real JupyterLab."""
 
 from __future__ import annotations
 
 import re
 
-import pytest
 from finder import Finder
 from host import Host
 from playwright.sync_api import expect
@@ -33,17 +32,6 @@ def setup():
 lr = 1e-3
 finder = LRFinder.remote(setup, on=client, workers=2, num_iter=400)
 finder
-"""
-PUBLISHED = """import tempfile, threading
-from lrfinder_widget import LRFinder, follow, publish
-
-folder, tick = tempfile.mkdtemp(), threading.Event()
-def points(n=300):
-    for i in range(n):
-        tick.wait(0.02)
-        yield 10 ** (-5 + 5 * i / n), 2 - 1.5 / (1 + 10 ** (3 - 6 * i / n))
-finder = LRFinder.watch(follow(folder))
-finder.start()
 """
 
 
@@ -85,23 +73,3 @@ def test_a_run_on_a_cluster_is_shown_steered_and_picked_from(lab: Host) -> None:
     expect(finder.root).to_contain_text("has the lowest loss", timeout=60_000)
     lab.screenshot("cluster-tried", finder.root)
     lab.append_and_run("finder.close(); client.shutdown()")
-
-
-@pytest.mark.slow
-def test_a_run_in_a_folder_is_shown_paused_and_stopped_from_here(lab: Host) -> None:
-    lab.open([PUBLISHED, "threading.Thread(target=publish, args=(points(), folder)).start()"])
-    lab.run_cell(0)
-    finder = Finder(lab)
-    expect(finder.status).to_contain_text("Waiting for a run in")
-    lab.run_cell(1)
-    finder.wait_for_dots(10)
-    finder.pause.click()
-    expect(finder.status).to_contain_text("Paused after")
-    finder.resume.click()
-    finder.wait_for_dots(finder.dots() + 10)
-    lab.screenshot("cluster-watched", finder.root)
-    finder.stop.click()
-    expect(finder.status).to_contain_text("Stopped after")
-    finder.number.fill("0.012")
-    finder.number.press("Enter")
-    expect(finder.picked).to_contain_text("lr = 1.20e-02")
