@@ -20,8 +20,8 @@ if IN_PARALLEL:  # before torch is imported: its threads would get into each oth
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BROWSER = Path(__file__).parent / "browser"
-SHARED = ("test_clusters.py", "test_distributed.py", "test_sharded.py")
-LONG = ("test_notebooks.py", "test_kernel.py", "test_benchmarks.py", *SHARED)
+LONG = ("test_notebooks.py", "test_kernel.py", "test_benchmarks.py", "test_clusters.py")
+TOGETHER = ("tests/browser/", "tests/remote/test_clusters.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each file of browser tests to one process, which has one server and browser for it.
 
-    So with those of clusters and of several ranks, whose processes take long to start.
+    So with the clusters.
 
     Not by ``--dist loadgroup``: pytest-xdist 3.8 writes the groups into `Item._nodeid`, which
     pytest 9.2 does not read.
@@ -54,8 +54,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            together = file.startswith("tests/browser/") or Path(file).name in SHARED
-            return file if together else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith(TOGETHER) else nodeid
 
     return Scheduling(config, log)

@@ -40,6 +40,8 @@ def test_a_run_on_a_cluster_is_shown_steered_and_picked_from(lab: Host) -> None:
     finder = Finder(lab)
     expect(finder.status).to_contain_text("Start trains 400 steps")
     finder.start.click()
+    # Until the workers have started, and have imported torch.
+    expect(finder.root).to_contain_text(re.compile(r"[1-9]\d* / 400"), timeout=90_000)
     finder.wait_for_dots(10)
     finder.pause.click()
     expect(finder.status).to_contain_text(re.compile(r"Paused after \d+ of 400 steps"))
