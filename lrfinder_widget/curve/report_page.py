@@ -106,7 +106,7 @@ def _between(low: float | None, high: float | None) -> str:
 
 def format_lr(lr: float | None) -> str:
     """Format a learning rate; as nothing if there is none."""
-    return "" if lr is None else f"{lr:.2e}"
+    return "" if lr is None else format_rate(lr)
 
 
 def format_rates(lr: float | list[float]) -> str:

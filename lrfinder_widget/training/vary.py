@@ -139,13 +139,13 @@ def _settings(
 def _values(name: str, given: Any) -> list[Value]:
     if isinstance(given, (str, Real)) or not hasattr(given, "__iter__"):
         raise TypeError(f"{name} must be a list of values to try; got {describe(given)}.")
-    values = list(given)
+    values: list[Value]
     if name == "optimizer":
         values = list(_names(given))
     elif name == "batch_size":
-        values = [check_count("batch_size", value, at_least=1) for value in values]
+        values = [check_count("batch_size", value, at_least=1) for value in given]
     else:
-        values = [_number(name, value) for value in values]
+        values = [_number(name, value) for value in given]
     if not values or len(set(values)) < len(values):
         raise ValueError(f"{name} must have values, each given once; got {given!r}.")
     return values
