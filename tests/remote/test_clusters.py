@@ -208,7 +208,7 @@ CELL = """
 from lrfinder_widget import LRFinder
 
 def setup():
-    import time, torch
+    import os, time, torch
     from torch import nn
     torch.manual_seed(0)
     model = nn.Linear(20, 10)
@@ -216,8 +216,12 @@ def setup():
     x = torch.randn(1024, 20)
     batches = list(zip(x.split(32), (x @ torch.randn(20, 10)).argmax(1).split(32)))
     entropy = nn.CrossEntropyLoss()
+    steps = iter(range(1_000_000))
     def criterion(output, target):
+        step = next(steps)
         time.sleep(0.02)
+        while step > 40 and not os.path.exists(go):
+            time.sleep(0.01)
         return entropy(output, target)
     return model, optimizer, batches, criterion
 
@@ -236,13 +240,15 @@ def test_in_a_kernel_an_interrupt_ends_the_wait_only_and_the_pick_is_in_the_name
     kernel = Kernel(manager, client)
     try:
         kernel.run(cluster.connect)
-        kernel.run(CELL)
+        # The run waits on its worker for the file, so it cannot end before the interrupt.
+        kernel.run(f"go = {str(tmp_path / 'go')!r}" + CELL)
         kernel.run("import time\nwhile len(finder.curve) < 3: time.sleep(0.01)")
         sent = kernel.begin("print('waiting', flush=True)\nfinder.wait()")
         kernel.wait_until_printed("waiting")
         manager.interrupt_kernel()
         assert kernel.end(sent)["ename"] == "KeyboardInterrupt"
         assert kernel.ask("finder.state.name") == "RUNNING"
+        (tmp_path / "go").touch()
         kernel.run("finder.wait(); finder.pick(0.03)")
         assert kernel.ask("lr, finder.state.name") == (0.03, "FINISHED")
         kernel.run("finder.compare([1e-3, 1e-2], 10).wait(); finder.close()")
