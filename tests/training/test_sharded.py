@@ -586,14 +586,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
     assert set(ranks.end()) <= {0}
 
 
-# After several of these, a process that a thread of this one forks can stand still. Until it is
-# known why, they are left out where tests with forked workers follow.
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[None]:
     """Let this process be the only rank."""
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
+    # DTensor keeps meshes, and through them groups, for each thread. Where a thread forks, Python
+    # takes away in the child what the others had: in a worker that a run starts, gloo would end
+    # a group whose threads are not there, and wait for them.
+    torch._C._clear_DTensor_sharding_propagator_cache()
 
 
 def assert_as_without(results: list[Result]) -> None:
@@ -743,7 +745,6 @@ class Deaf(torch.optim.SGD):
                 parameter.sub_(parameter.grad, alpha=0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("kind", ["layers", "tensor_parallel"])
 def test_a_single_process_also_tries_the_rate_and_evaluates(kind: str) -> None:
@@ -761,7 +762,6 @@ def test_a_single_process_also_tries_the_rate_and_evaluates(kind: str) -> None:
     assert changed(before, trainer.picture()) == []
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_snapshot_alone_takes_no_gradients_away() -> None:
     trainer = Trainer(0, "layers")
@@ -775,7 +775,6 @@ def test_a_snapshot_alone_takes_no_gradients_away() -> None:
     assert parameter.unsharded_accumulated_grad is group._partial_reduce_output is not None
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("shard", [False, True])
 def test_a_large_tensor_of_shards_that_a_step_changes_is_said(shard: bool) -> None:
@@ -792,7 +791,6 @@ def test_a_large_tensor_of_shards_that_a_step_changes_is_said(shard: bool) -> No
         range_test(trainer.model, trainer.optimizer, trainer.batches, step=step, num_iter=5)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("kind", ["layers", "tensor_parallel"])
 def test_an_optimizer_from_before_the_sharding_is_refused(kind: str) -> None:
@@ -801,7 +799,6 @@ def test_an_optimizer_from_before_the_sharding_is_refused(kind: str) -> None:
         sweep(MODELS[kind](), early, [], CE)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_the_optimizer_of_a_model_that_was_left_whole_is_recognised() -> None:
     trainer = Trainer(0, "root_alone")
@@ -809,7 +806,6 @@ def test_the_optimizer_of_a_model_that_was_left_whole_is_recognised() -> None:
     sweep(trainer.model, trainer.optimizer, trainer.batches, CE).close()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("kind", ["flat", "older"])
 @pytest.mark.parametrize("way", ["as the model", "in preserve", "in the step"])
