@@ -14,6 +14,7 @@ from torch.autograd import DeviceType
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
+@pytest.mark.slow
 def test_overhead_compares_each_way_with_the_bare_loop() -> None:
     printed = run("overhead.py", "--rounds", "1", "--steps", "4", "--models", "mlp", "lenet")
     ways = [cells[:2] for cells in table(printed)]
@@ -184,6 +185,7 @@ def test_overhead_of_others_is_measured_beside_ours() -> None:
     assert_each_package_is_named(printed)
 
 
+@pytest.mark.slow
 def test_no_test_of_ours_leaves_anything_behind() -> None:
     printed = run("restore.py", "--tools", "range_test", "LRFinder")
     found = table(printed)
@@ -237,12 +239,14 @@ def test_reading_is_timed_at_each_length() -> None:
     assert [cells[2].split()[1] for cells in table(printed)] == ["µs", "µs"]
 
 
+@pytest.mark.slow
 def test_picking_is_timed_at_each_length() -> None:
     printed = run("picking.py", "--rounds", "1", "--points", "20", "200")
     assert [cells[0] for cells in table(printed)] == ["20", "200"]
     assert [cells[1].split()[1] for cells in table(printed)] == ["ms", "ms"]
 
 
+@pytest.mark.slow
 def test_footprint_counts_what_a_finder_weighs() -> None:
     rows = {name: float(value) for name, value in table(run("footprint.py", "--rounds", "3"))}
     assert rows["models of a finder"] == 1

@@ -135,6 +135,7 @@ def test_mnist_agrees_with_a_plain_loop_and_the_article(run, source: str) -> Non
 
 
 @LONG
+@pytest.mark.slow
 def test_cifar10_agrees_with_a_plain_loop_of_the_tutorial(run) -> None:
     cells = run(
         "cifar10_resnet18",

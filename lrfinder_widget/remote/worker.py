@@ -30,7 +30,8 @@ from .wire import (
 from .work import versions
 
 CHUNK_S = 0.05
-"""How long a worker collects points before it answers."""
+"""How long a worker collects points before it answers; four times as long in trial runs, as some
+engines need some milliseconds from one call to the next."""
 PATIENCE_S, LONGEST_PATIENCE_S = 5.0, 60.0
 """How long a stop waits for the step under way, at least and at most, before the worker is given
 up. In between: twice as long as the longest wait for an answer so far."""
@@ -187,6 +188,7 @@ class WorkerRun:
         self._worker = worker
         self._what = what
         self._linger_s = linger_s
+        self._chunk_s = CHUNK_S if isinstance(what, SweepPlan) else 4 * CHUNK_S
         self._id = worker.next_run()
         self._asked: deque[tuple[Answer, float]] = deque()
         self._slowest = 0.0
@@ -210,7 +212,7 @@ class WorkerRun:
         while not self.over:
             while seen not in early:  # … so each chunk says from where on its points are
                 if not self._asked:
-                    self._ask(CHUNK_S)
+                    self._ask(self._chunk_s)
                 answer, since = self._asked[0]
                 if not has_come(answer, self._linger_s):
                     yield None
@@ -224,7 +226,7 @@ class WorkerRun:
                 # Where steps are short, the worker would idle for a round trip. Where they are
                 # long, a stop would have to wait for steps that nobody wants any more.
                 while chunk.reason is None and len(chunk.items) > 1 and len(self._asked) < 2:
-                    self._ask(CHUNK_S)
+                    self._ask(self._chunk_s)
             chunk, error = early.pop(seen)
             seen += len(chunk.items)
             self.over = chunk.reason is not None

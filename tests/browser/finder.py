@@ -71,7 +71,17 @@ class Finder:
         return middle(self.root.locator(".lrf-line"))
 
     def tick_x(self, tick: str) -> float:
-        """Where the learning-rate axis has this tick."""
+        """Where the learning-rate axis has this tick, once it stands still."""
+        now = self._tick_x(tick)
+        for _ in range(50):
+            before = now
+            self.page.wait_for_timeout(50)
+            now = self._tick_x(tick)
+            if now == before:
+                break
+        return now
+
+    def _tick_x(self, tick: str) -> float:
         axis = self.root.locator(".lrf-figure g.axis").first
         one = axis.locator("g.tick").filter(has_text=re.compile(f"^{re.escape(tick)}$"))
         return middle(one.locator("line"))
@@ -79,10 +89,10 @@ class Finder:
     def gap(self, tick: str) -> float:
         """How far the marker is from this tick, once the figure has taken up a new width."""
         for _ in range(100):
-            if abs(self.x() - self.tick_x(tick)) <= 1.0:
+            if abs(self.x() - self._tick_x(tick)) <= 1.0:
                 break
             self.page.wait_for_timeout(50)
-        return abs(self.x() - self.tick_x(tick))
+        return abs(self.x() - self._tick_x(tick))
 
     def drag_to(self, x: float, steps: int = 10, *, release: bool = True) -> None:
         self.handle.scroll_into_view_if_needed()

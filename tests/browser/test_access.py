@@ -125,8 +125,12 @@ def check(lab: Host) -> None:
         assert any(part in html for html in read), (part, read)
 
 
-def test_what_is_touched_is_large_enough(lab: Host) -> None:
+@pytest.mark.parametrize("dark", LIGHT_AND_DARK)
+def test_the_focus_is_seen_wherever_it_goes_and_what_is_touched_is_large_enough(
+    lab: Host, dark: bool
+) -> None:
     lab.open([SLOW, BROKEN]).run_all()
+    lab.theme(dark=dark)
     finder = Finder(lab)
     finder.root.get_by_role("button", name="Set up").click()
     finder.start.click()
@@ -134,16 +138,6 @@ def test_what_is_touched_is_large_enough(lab: Host) -> None:
     targets = finder.root.evaluate(TARGETS)
     assert len(targets) >= 11
     assert not [target for target in targets if min(target[1:]) < TARGET_PX]
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_focus_is_seen_wherever_it_goes(lab: Host, dark: bool) -> None:
-    lab.open([SLOW, BROKEN]).run_all()
-    lab.theme(dark=dark)
-    finder = Finder(lab)
-    finder.root.get_by_role("button", name="Set up").click()
-    finder.start.click()
-    expect(finder.status.locator("summary")).to_be_visible()
     finder.start.focus()
     lab.page.keyboard.press("Tab")
     lab.page.keyboard.press("Shift+Tab")  # only who uses the keyboard is shown the focus
@@ -158,6 +152,7 @@ def test_the_focus_is_seen_wherever_it_goes(lab: Host, dark: bool) -> None:
     assert len(seen) >= 10
 
 
+@pytest.mark.slow
 def test_nothing_moves_for_those_who_want_it_still(lab: Host) -> None:
     lab.page.emulate_media(reduced_motion="reduce")
     lab.open([SLOW, "lr = 1e-3\nslow_model(0, 50)"]).run_all()

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from finder import DOTS, SLOW, Finder, middle
-from host import Host, in_each_host
+from host import Host
 from playwright.sync_api import Locator, expect
 
 BUSY_S = 10
@@ -161,7 +161,13 @@ def unmarked(root: Locator) -> bool:
     return bool(root.page.evaluate("window.hit === undefined"))
 
 
-@pytest.mark.parametrize("kernel", [True, False], ids=["with-kernel", "without"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        pytest.param(True, id="with-kernel"),
+        pytest.param(False, id="without", marks=pytest.mark.slow),
+    ],
+)
 def test_a_notebook_that_was_saved_is_opened_again(lab: Host, kernel: bool) -> None:
     lab.open(
         [SLOW, "lr = 1e-3\nfinder = slow_model(0, 60)\nfinder.start().wait().pick(0.01)\nfinder"]
@@ -192,7 +198,6 @@ def test_a_notebook_that_was_saved_is_opened_again(lab: Host, kernel: bool) -> N
         lab.console_errors.clear()  # the page asks for models that the new kernel does not have
 
 
-@in_each_host
 def test_a_notebook_of_somebody_elses_shows_the_picture(host: Host) -> None:
     """It is not trusted then: nothing in it may run."""
     host.open(

@@ -196,7 +196,6 @@ def test_an_error_of_the_users_is_shown_as_text_with_a_folded_traceback(host: Ho
     assert "ValueError: <img" in host.append_and_run("finder.wait()")
 
 
-@in_each_host
 def test_a_cell_run_again_takes_over(host: Host) -> None:
     make = "finders = globals().get('finders', []) + [slow_model()]\nfinders[-1].start()"
     host.open([SLOW, make]).run_all()
@@ -233,6 +232,7 @@ def test_a_host_without_anywidget_is_told_what_to_install(host: Host) -> None:
     host.console_errors.clear()  # the browser has reason to complain
 
 
+@pytest.mark.slow
 def test_the_hint_on_what_to_install_goes_away_when_all_is_there(host: Host) -> None:
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
     expect(Finder(host).handle).to_be_visible()
@@ -243,7 +243,7 @@ def test_the_hint_on_what_to_install_goes_away_when_all_is_there(host: Host) -> 
 @pytest.mark.parametrize(
     ("dark", "width"),
     [
-        pytest.param(False, 1500, id="light-1500"),
+        pytest.param(False, 1500, id="light-1500", marks=pytest.mark.slow),
         pytest.param(True, 480, id="dark-480"),
         pytest.param(False, 480, id="light-480", marks=pytest.mark.slow),
         pytest.param(True, 1500, id="dark-1500", marks=pytest.mark.slow),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from finder import Finder, middle
-from host import LIGHT_AND_DARK, Host, in_each_host
+from host import LIGHT_AND_DARK, Host
 from playwright.sync_api import expect
 
 # A task of a few seconds: a fall that can be read, and data that cost nothing.
@@ -220,7 +220,6 @@ def test_chart_and_runs_are_saved_as_files_and_the_pick_is_copied(
     assert copied.startswith(f"{lr}  # LR range test, SGD, batch 64, ")
 
 
-@in_each_host
 def test_when_the_kernel_is_gone_everything_is_greyed(host: Host) -> None:
     host.open(SHOWN).run_all()
     finder = Finder(host)

@@ -20,6 +20,7 @@ UNTIL = {
     "workshop": "sizes",
     "your_own_loop": "accumulation",
 }
+SLOW = ("mnist_lenet", "workshop", "your_own_loop")  # without a browser, `make test` runs them
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -41,7 +42,9 @@ def test_no_notebook_is_forgotten() -> None:
     assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(UNTIL) | elsewhere
 
 
-@pytest.mark.parametrize("name", UNTIL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in UNTIL]
+)
 def test_a_notebook_runs_and_its_finder_starts_again_at_a_click(lab: Host, name: str) -> None:
     lab.open(f"notebooks/{name}.ipynb").run_until(UNTIL[name], timeout_ms=3 * MINUTE)
     finder = Finder(lab)

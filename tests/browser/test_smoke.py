@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from host import Host, in_each_host
 from playwright.sync_api import expect
 
@@ -26,12 +27,7 @@ def test_widgets_appear_and_the_kernel_hears_them(host: Host) -> None:
     host.wait_until_kernel_says("slider.value", "0")
 
 
-def test_an_error_in_a_cell_is_readable(host: Host) -> None:
-    host.open(["1 / 0", "print('after')"])
-    assert "ZeroDivisionError: division by zero" in host.run_cell(0)
-    assert host.run_cell(1) == "after"
-
-
+@pytest.mark.slow
 def test_theme_and_width_change_the_page(host: Host) -> None:
     host.open(CELLS).run_all()
     for dark, width in [(True, 700), (False, 1280)]:
@@ -49,8 +45,12 @@ def test_the_kernel_outlives_a_reload_of_the_page(host: Host) -> None:
     assert host.append_and_run("answer") == "42"
 
 
-def test_a_complaint_in_the_console_is_noticed(host: Host) -> None:
-    host.open(["1 + 1"])
+def test_an_error_in_a_cell_is_readable_and_a_complaint_in_the_console_is_noticed(
+    host: Host,
+) -> None:
+    host.open(["1 / 0", "print('after')"])
+    assert "ZeroDivisionError: division by zero" in host.run_cell(0)
+    assert host.run_cell(1) == "after"
     host.page.evaluate("console.error('noticed')")
     host.page.evaluate("void setTimeout(() => { throw new Error('thrown') })")
     host.page.wait_for_timeout(100)  # for an event that a passing test never sees

@@ -220,7 +220,7 @@ def test_a_run_is_played_again(shown: Shown) -> None:
     finder.wait_for_dots(POINTS)
     steps = finder.root.get_by_role("slider", name="points drawn")
     steps.fill("30")
-    assert finder.dots() == 30
+    finder.wait_for_dots(30, 30)
     finder.root.evaluate(
         """(root) => {
           window.drawn = [];

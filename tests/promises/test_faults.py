@@ -563,19 +563,38 @@ def moments_of(act: Callable[[], object], **options: Any) -> dict[str, list[int]
     return {f"{line}+{offset}": [found[0], found[-1]] for (line, offset), found in places.items()}
 
 
-@pytest.mark.parametrize("part", range(4))  # one of several that may run side by side
-@pytest.mark.parametrize("name", ["validation", "fp16"])
-def test_an_interrupt_at_any_moment_restores_everything(name: str, part: int) -> None:
-    short = {"num_iter": 2}
+SHORT = {"num_iter": 2}
+
+
+def places_of(name: str) -> dict[str, list[int]]:
     setup = make(name)
-    places = moments_of(lambda: range_test(**{**setup.sweep, **short}))
+    return moments_of(lambda: range_test(**{**setup.sweep, **SHORT}))
+
+
+@pytest.mark.parametrize("part", range(4))  # one of several that may run side by side
+@pytest.mark.parametrize("name", ["validation", pytest.param("fp16", marks=pytest.mark.slow)])
+def test_an_interrupt_at_any_moment_restores_everything(name: str, part: int) -> None:
+    places = places_of(name)
     assert len(places) > 200
+    assert_restored(name, dict(list(places.items())[part::4]))
+
+
+def test_an_interrupt_where_only_a_scaler_and_autocast_lead_restores_everything() -> None:
+    elsewhere = places_of("validation")
+    places = {place: times for place, times in places_of("fp16").items() if place not in elsewhere}
+    assert len(places) > 10
+    assert_restored("fp16", places)
+
+
+def assert_restored(name: str, places: dict[str, list[int]]) -> None:
+    """Interrupt a test at each of these places, the first and the last time."""
     broken = []
+    setup = make(name)
     before = setup.picture(), settings()
-    for place, times in list(places.items())[part::4]:
+    for place, times in places.items():
         for time in set(times):
             with Moments(chosen=time), suppress(KeyboardInterrupt):
-                range_test(**{**setup.sweep, **short})
+                range_test(**{**setup.sweep, **SHORT})
             if (setup.picture(), settings()) != before:
                 broken.append(place)
                 torch.set_grad_enabled(True)
