@@ -56,6 +56,11 @@ class About:
     plan: SweepPlan | None = None
     open_ended: bool = False
 
+    @property
+    def has_own_settings(self) -> bool:
+        """Whether its learning rates are set elsewhere, so that the page's boxes do nothing."""
+        return self.plan is not None or self.open_ended
+
 
 class ThreadState(Protocol):
     """The state of a thread that a run is to have in another one."""

@@ -45,15 +45,16 @@ def sentences(
     return f"{text} {evidence}"
 
 
-def for_a_hand(reason: str) -> str:
+def for_a_hand(reason: str, about: About) -> str:
     """Name the boxes of the page where the reason of a suggestion names arguments."""
-    for argument, box in _BOXES.items():
+    boxes = _ALWAYS if about.has_own_settings else _ALWAYS | _NEXT_RUN
+    for argument, box in boxes.items():
         reason = reason.replace(argument, box)
     return reason
 
 
-_BOXES = {
-    NO_LENGTH: ": enter the training steps in Set up for a sharper one",
+_ALWAYS = {NO_LENGTH: ": enter the training steps in Set up for a sharper one"}
+_NEXT_RUN = {
     "repeats=3": "3 repeats",
     "start_lr": "'from'",
     "end_lr": "'to'",

@@ -150,7 +150,7 @@ class View:
             self._show_suggestion(curve, suggestion)
         evidence = None
         if suggestion is not None:
-            evidence = f"{for_a_hand(suggestion.reason)} {self._way_on}".strip()
+            evidence = f"{for_a_hand(suggestion.reason, self._about)} {self._way_on}".strip()
         if evidence is not None and run is not self.legend.latest:
             evidence = f"{run.name}: {evidence}"
         text = sentences(test, latest, done, self._plan.steps, self._about, waiting, evidence)

@@ -28,7 +28,9 @@ from widget_support import (
 
 from lrfinder_widget import LRFinder, State
 from lrfinder_widget.curve import suggest
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import NO_LENGTH
+from lrfinder_widget.runs.source import About
 from lrfinder_widget.widget.sentences import MISSING, blocked, for_a_hand
 
 
@@ -332,7 +334,15 @@ REASONS = [
 
 @pytest.mark.parametrize("reason", [*REASONS, NO_LENGTH])
 def test_a_reason_that_names_arguments_names_the_boxes_of_the_page_instead(reason: str) -> None:
-    assert not FOR_CODE.search(for_a_hand(reason))
+    assert not FOR_CODE.search(for_a_hand(reason, About()))
+
+
+@pytest.mark.parametrize("about", [About(open_ended=True), About(plan=SweepPlan())])
+def test_where_the_boxes_do_nothing_the_arguments_of_the_job_are_named(about: About) -> None:
+    assert for_a_hand("raise end_lr, or take repeats=3.", about) == (
+        "raise end_lr, or take repeats=3."
+    )
+    assert "Set up" in for_a_hand(NO_LENGTH, about)  # a box that counts for any curve
 
 
 def test_all_reasons_are_seen() -> None:
