@@ -545,7 +545,7 @@ def pausing(rank: int, timeout_s: float, pause_s: float) -> Result:
 def test_a_pause_on_one_rank_may_be_longer_than_the_usual_time_out(
     pair: Ranks, timeout_s: float, pause_s: float
 ) -> None:
-    results = pair.play("pausing", timeout_s=timeout_s, pause_s=pause_s)
+    results = pair.play("pausing", 60.0, timeout_s=timeout_s, pause_s=pause_s)
     assert [told["points"] for told in results] == [8, 8]
     assert_as_before(*results)
 
