@@ -148,6 +148,20 @@ def test_no_source_file_is_much_longer_than_300_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 340} == {}
 
 
+def test_the_page_weighs_at_most_45_kb() -> None:
+    files = [PACKAGE / "static" / name for name in ("finder.js", "finder.css")]
+    assert sum(path.stat().st_size for path in files) <= 45_000
+
+
+def test_every_property_that_the_styles_use_is_set() -> None:
+    sources = [*ROOT.glob("js/src/*.ts"), *ROOT.glob("js/src/styles/*.css")]
+    written = "".join(path.read_text() for path in sources)
+    used = set(re.findall(r"var\(\s*--([\w-]+)", written))
+    ours = {name for name in used if not name.startswith(("jp-", "vscode-"))}
+    assert ours
+    assert ours <= set(re.findall(r"""(?:^\s*|")--([\w-]+)[":]""", written, re.MULTILINE))
+
+
 def test_lock_file_names_no_registry() -> None:
     assert '"resolved"' not in (ROOT / "js" / "package-lock.json").read_text()
     assert "omit-lockfile-registry-resolved=true" in (ROOT / "js" / ".npmrc").read_text()

@@ -1,10 +1,11 @@
 /** A marker by itself, over any chart in the same grid cell: the widget `LRMarker`. */
 
+import { guardKeys, on } from "./dom.ts";
 import { answerIfClicked } from "./downloads.ts";
-import type { Kind } from "./format.ts";
 import { isDisconnected, showKernel, watchKernel } from "./kernel.ts";
 import { addMarker } from "./marker.ts";
-import { fields, type Model, number, numbers } from "./model.ts";
+import { fieldsOf, type Model, number, numbers } from "./model.ts";
+import { candidatesOf, kindOf } from "./state.ts";
 
 const LOOK_FOR_CHART_MS = 10_000;
 const LOOK_EVERY_MS = 100;
@@ -19,25 +20,23 @@ export function renderAlone(model: Model, el: HTMLElement): () => void {
     axis: () => ({
       low: number(model.get("low")),
       high: number(model.get("high")),
-      scale: model.get("scale") === "linear" ? "linear" : "log",
+      log: model.get("scale") !== "linear",
     }),
-    kind() {
-      const kind = model.get("kind") as Kind;
-      return kind === "candidate" && model.get("weak") === true ? "weak" : kind;
-    },
+    kind: () => kindOf(model, model.get("weak") === true),
     curve: () => ({
       lrs: numbers(model.get("curve_lrs")),
       losses: numbers(model.get("curve_losses")),
     }),
-    ticks: () => model.get("ticks"),
-    margin: (side) => number(fields(model.get("margin"))[side]),
+    ticks: () => candidatesOf(model.get("ticks")),
+    margin: (side) => number(fieldsOf(model, "margin")[side]),
   });
   const findRoot = () => el.closest<HTMLElement>(".lrf-finder");
+  guardKeys(el, signal);
   answerIfClicked(model, findRoot, signal);
   watchKernel(model, !isDisconnected(el), signal, (kernel) => {
     marker.dead(kernel !== "live");
     const root = findRoot();
-    if (root !== null) showKernel(root, kernel);
+    if (root) showKernel(root, kernel);
   });
   whenChartIsThere(el, signal, () => {
     if (model.get("ready") === true) return;
@@ -61,5 +60,5 @@ function whenChartIsThere(el: HTMLElement, signal: AbortSignal, found: () => voi
     }
   };
   timer = setTimeout(look, 0);
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  on(signal, "abort", () => clearTimeout(timer));
 }

@@ -1,11 +1,11 @@
 /** A line chart in SVG: axes, grid, band, lines and dots. Only what has changed is drawn again. */
 
-import { put, svg, whenResized } from "./dom.ts";
-import type { Dashes } from "./lines.ts";
-import { dashArray } from "./lines.ts";
+import { type Attributes, put, rows, svg, whenResized } from "./dom.ts";
+import { type Axis, clamp } from "./geometry.ts";
+import { DASHES, type Dashes } from "./lines.ts";
 import type { Line } from "./model.ts";
 import { dotsPath, linePath } from "./paths.ts";
-import { type Scale, scaleOf } from "./scales.ts";
+import { general, lossTicks, type Scale, scaleOf } from "./scales.ts";
 
 /** The same around bqplot's plot area, so that the marker fits both charts. */
 export const MARGIN = { top: 34, right: 22, bottom: 46, left: 62 };
@@ -15,10 +15,7 @@ export const HEIGHT_PX = 340;
 const SIDE_PX = 4;
 export const USUAL_WIDTH_PX = 800;
 
-export interface AxisOf {
-  readonly low: number;
-  readonly high: number;
-  readonly log: boolean;
+export interface AxisOf extends Axis {
   ticks(width_px: number): readonly number[];
   readonly format: (x: number) => string;
 }
@@ -38,7 +35,7 @@ export interface Scene {
   readonly x: AxisOf;
   /** Null if there is nothing yet to measure. */
   readonly y: AxisOf | null;
-  readonly band: readonly [number, number] | null;
+  readonly band?: readonly [number, number] | null;
   /** From back to front. */
   readonly strokes: readonly Stroke[];
 }
@@ -50,12 +47,6 @@ interface Options {
   readonly top_px: number;
 }
 
-interface Drawn {
-  readonly path: SVGPathElement;
-  line?: Line;
-  axes?: string;
-}
-
 export interface Chart {
   draw(scene: Scene): void;
 }
@@ -64,93 +55,80 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   const { name, xLabel, height_px, top_px } = options;
   const { left, right, bottom } = MARGIN;
   const tall_px = height_px - top_px - bottom;
-  const root = svg("svg", { class: "lrf-chart", role: "img", "aria-label": name }, parent);
-  put(root, "height", String(height_px));
+  const root = svg(
+    "svg",
+    { class: "lrf-chart", height: height_px, role: "img", "aria-label": name },
+    parent,
+  );
   const xAxis = svg("g", { class: "axis", transform: at(left, top_px + tall_px) }, root);
   const yAxis = svg("g", { class: "axis", transform: at(left, top_px) }, root);
-  const xName = svg("text", { ...NAME, y: String(top_px + tall_px + 38) }, root);
+  const xName = svg("text", { ...NAME, y: top_px + tall_px + 38 }, root, xLabel);
   const middle = `${at(16, top_px + tall_px / 2)} rotate(-90)`;
-  xName.textContent = xLabel;
-  svg("text", { ...NAME, transform: middle }, root).textContent = "loss";
+  svg("text", { ...NAME, transform: middle }, root, "loss");
   // A picture inside the picture cuts off what is beyond the plot area.
-  const area = svg("svg", { x: String(left - SIDE_PX), y: String(top_px) }, root);
-  put(area, "height", String(tall_px));
-  const band = svg("rect", { class: "lrf-band", height: String(tall_px) }, area);
-  const drawn = new Map<string, Drawn>();
+  const area = svg("svg", { x: left - SIDE_PX, y: top_px, height: tall_px }, root);
+  const band = svg("rect", { class: "lrf-band", height: tall_px }, area);
   let scene: Scene | null = null;
-  let acrossBefore = "";
-  let upBefore = "";
+  let across = "";
+  let up = "";
   let root_px = 0;
+  let xScale: Scale;
+  let yScale: Scale;
 
-  function draw(now: Scene): void {
+  const drawStrokes = rows<Stroke>(
+    area,
+    ({ key }) => key,
+    () => {
+      const element = svg("path", { class: "line" });
+      let drawn: Line;
+      let axes = "";
+      return {
+        element,
+        show({ line, width, dashes, opacity, colour, dots }) {
+          put(element, {
+            "stroke-width": width,
+            "stroke-dasharray": DASHES[dashes ?? "solid"],
+            opacity: opacity ?? 1,
+            // Only a style may refer to the theme's colours.
+            style: `stroke: ${colour}`,
+          });
+          if (drawn === line && axes === across + up) return;
+          drawn = line;
+          axes = across + up;
+          put(element, { d: (dots ? dotsPath : linePath)(line, xScale, yScale) });
+        },
+      };
+    },
+  );
+
+  const draw = (now: Scene): void => {
     scene = now;
     root_px = root.clientWidth || USUAL_WIDTH_PX;
     const width_px = Math.max(1, root_px - left - right);
     const { x, y } = now;
-    const xScale = scaleOf(x.low, x.high, x.log, 0, width_px);
-    const yScale = scaleOf(y?.low ?? 0, y?.high ?? 1, y?.log ?? false, tall_px, 0);
-    const across = [width_px, x.low, x.high, x.log].join();
-    const up = [width_px, y?.low, y?.high, y?.log].join();
-    if (across !== acrossBefore) drawXAxis(now, xScale, width_px);
-    if (up !== upBefore) drawYAxis(now, yScale, width_px);
-    acrossBefore = across;
-    upBefore = up;
-    const axes = across + up;
-    const [low = 0, high = 0] = now.band?.map((lr) => clamp(xScale.at(lr), width_px)) ?? [];
-    put(band, "x", String(low));
-    put(band, "width", String(Math.max(0, high - low)));
-    drawStrokes(now.strokes, xScale, yScale, axes);
-  }
-
-  function drawXAxis(now: Scene, x: Scale, width_px: number): void {
-    const wide_px = width_px + 2 * SIDE_PX;
-    put(xName, "x", String(left + width_px / 2));
-    put(area, "width", String(wide_px));
-    put(area, "viewBox", `${-SIDE_PX} 0 ${wide_px} ${tall_px}`);
-    xAxis.replaceChildren(svg("path", { class: "domain", d: `M0 0H${width_px}` }));
-    for (const tick of now.x.ticks(width_px)) {
-      const box = svg("g", { class: "tick", transform: at(x.at(tick), 0) }, xAxis);
-      svg("line", { y1: String(-tall_px), y2: "5" }, box);
-      svg("text", { y: "19", "text-anchor": "middle" }, box).textContent = now.x.format(tick);
+    xScale = scaleOf(x, 0, width_px);
+    yScale = scaleOf(y ?? { low: 0, high: 1, log: false }, tall_px, 0);
+    const acrossNow = [width_px, x.low, x.high, x.log].join();
+    const upNow = [width_px, y?.low, y?.high, y?.log].join();
+    if (across !== acrossNow) {
+      const wide_px = width_px + 2 * SIDE_PX;
+      put(xName, { x: left + width_px / 2 });
+      put(area, { width: wide_px, viewBox: `${-SIDE_PX} 0 ${wide_px} ${tall_px}` });
+      const place = (lr: number) => at(xScale.at(lr), 0);
+      const label = { y: 19, "text-anchor": "middle" };
+      drawAxis(xAxis, `M0 0H${width_px}`, x, width_px, place, { y1: -tall_px, y2: 5 }, label);
     }
-  }
-
-  function drawYAxis(now: Scene, y: Scale, width_px: number): void {
-    yAxis.replaceChildren(svg("path", { class: "domain", d: `M0 0V${tall_px}` }));
-    if (now.y === null) return;
-    for (const tick of now.y.ticks(tall_px)) {
-      const box = svg("g", { class: "tick", transform: at(0, y.at(tick)) }, yAxis);
-      svg("line", { x1: "-5", x2: String(width_px) }, box);
-      const label = svg("text", { x: "-9", dy: "0.32em", "text-anchor": "end" }, box);
-      label.textContent = now.y.format(tick);
+    if (up !== upNow) {
+      const place = (loss: number) => at(0, yScale.at(loss));
+      const label = { x: -9, dy: "0.32em", "text-anchor": "end" };
+      drawAxis(yAxis, `M0 0V${tall_px}`, y, tall_px, place, { x1: -5, x2: width_px }, label);
     }
-  }
-
-  function drawStrokes(strokes: readonly Stroke[], x: Scale, y: Scale, axes: string): void {
-    const keys = new Set(strokes.map(({ key }) => key));
-    for (const [key, { path }] of drawn) {
-      if (keys.has(key)) continue;
-      path.remove();
-      drawn.delete(key);
-    }
-    let before: Element = band;
-    for (const stroke of strokes) {
-      const is = drawn.get(stroke.key) ?? { path: svg("path", { class: "line" }) };
-      drawn.set(stroke.key, is);
-      const { path } = is;
-      if (before.nextElementSibling !== path) before.after(path);
-      before = path;
-      put(path, "stroke-width", String(stroke.width));
-      put(path, "stroke-dasharray", dashArray(stroke.dashes ?? "solid") || null);
-      put(path, "opacity", String(stroke.opacity ?? 1));
-      // Only a style may refer to the theme's colours.
-      put(path, "style", `stroke: ${stroke.colour}`);
-      if (is.line === stroke.line && is.axes === axes) continue;
-      is.line = stroke.line;
-      is.axes = axes;
-      put(path, "d", (stroke.dots ? dotsPath : linePath)(stroke.line, x, y));
-    }
-  }
+    across = acrossNow;
+    up = upNow;
+    const [low = 0, high = 0] = now.band?.map((lr) => clamp(xScale.at(lr), 0, width_px)) ?? [];
+    put(band, { x: low, width: Math.max(0, high - low) });
+    drawStrokes(now.strokes);
+  };
 
   whenResized(parent, signal, () => {
     if (root.clientWidth !== root_px && scene) draw(scene);
@@ -160,10 +138,26 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
 
 const NAME = { class: "lrf-axis-label", "text-anchor": "middle" };
 
-function at(x_px: number, y_px: number): string {
-  return `translate(${x_px} ${y_px})`;
+/** The line of an axis, and at each tick one across the plot, and a label. */
+function drawAxis(
+  box: Element,
+  domain: string,
+  axis: AxisOf | null,
+  length_px: number,
+  place: (tick: number) => string,
+  line: Attributes,
+  label: Attributes,
+): void {
+  box.replaceChildren(svg("path", { class: "domain", d: domain }));
+  for (const tick of axis?.ticks(length_px) ?? []) {
+    const one = svg("g", { class: "tick", transform: place(tick) }, box);
+    svg("line", line, one);
+    svg("text", label, one, axis?.format(tick));
+  }
 }
 
-function clamp(x_px: number, most_px: number): number {
-  return Math.min(Math.max(x_px, 0), most_px);
-}
+/** An axis of losses; null if there is nothing yet to measure. */
+export const lossAxis = (axis: Axis | null): AxisOf | null =>
+  axis && { ...axis, ticks: () => lossTicks(axis), format: (loss) => general(loss, 6) };
+
+const at = (x_px: number, y_px: number): string => `translate(${x_px} ${y_px})`;

@@ -1,99 +1,113 @@
-/** Small helpers for elements, buttons and keys. All text goes in as text, never as markup. */
+/** Small helpers for elements, listeners and keys. All text goes in as text, never as markup. */
 
-import { icon } from "./icons.ts";
+/** What all classes of ours begin with; `make` and `flag` put it before the names that they are given. */
+const PREFIX = "lrf-";
 
-type Attributes = Readonly<Record<string, string>>;
+/** One that is false or empty is left out, or taken away. */
+export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
-export function make<K extends keyof HTMLElementTagNameMap>(
+/** Make an element of some classes, written without their prefix. */
+export const make = <K extends keyof HTMLElementTagNameMap>(
   tag: K,
-  className: string,
-  parent?: Element,
+  classes: string,
+  parent?: Element | null,
   content = "",
-): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (content) made.textContent = content;
-  parent?.append(made);
-  return made;
-}
+  attributes: Attributes = {},
+): HTMLElementTagNameMap[K] =>
+  filled(document.createElement(tag), parent, content, {
+    class: classes.replace(/\S+/g, `${PREFIX}$&`),
+    ...attributes,
+  });
 
-export function svg<K extends keyof SVGElementTagNameMap>(
+/** Make a part of a drawing; its class is an attribute like others. */
+export const svg = <K extends keyof SVGElementTagNameMap>(
   tag: K,
   attributes: Attributes,
   parent?: Element,
-): SVGElementTagNameMap[K] {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  content = "",
+): SVGElementTagNameMap[K] =>
+  filled(document.createElementNS("http://www.w3.org/2000/svg", tag), parent, content, attributes);
+
+function filled<E extends Element>(
+  made: E,
+  parent: Element | null | undefined,
+  content: string,
+  attributes: Attributes,
+): E {
+  put(made, attributes);
+  made.textContent = content;
   parent?.append(made);
   return made;
 }
 
-/** Set an attribute only if it differs: what changes is laid out again, and read out again. */
-export function put(element: Element, name: string, value: string | null): void {
-  if (element.getAttribute(name) === value) return;
-  if (value === null) element.removeAttribute(name);
-  else element.setAttribute(name, value);
+/** Set attributes, only those that differ: what changes is laid out again, and read out again. */
+export function put(element: Element, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === "" || value === false) element.removeAttribute(name);
+    else if (element.getAttribute(name) !== `${value}`) element.setAttribute(name, `${value}`);
+  }
 }
 
 export function say(element: Element, content: string): void {
   if (element.textContent !== content) element.textContent = content;
 }
 
-export function hide(element: HTMLElement, isHidden: boolean): void {
-  if (element.hidden !== isHidden) element.hidden = isHidden;
+export const hide = (element: Element, isHidden: boolean): void =>
+  put(element, { hidden: isHidden });
+
+/** Say something, or hide the element if there is nothing to say. */
+export function sayOrHide(element: Element, content: string): void {
+  say(element, content);
+  hide(element, !content);
 }
 
-/** A button that stays reachable while it cannot work, so that it can say why. */
-export interface Button {
-  readonly element: HTMLButtonElement;
-  /** Without a label, what it is about is its name. */
-  show(label: string, icon: string, about?: string): Button;
-  /** Say why it cannot work now; an empty string if it can. */
-  block(why: string): Button;
+export const flag = (element: Element, name: string, isOn: boolean): boolean =>
+  element.classList.toggle(PREFIX + name, isOn);
+
+export const on = <K extends keyof HTMLElementEventMap>(
+  target: EventTarget,
+  type: K,
+  act: (event: HTMLElementEventMap[K]) => void,
+  options?: AddEventListenerOptions,
+): void => target.addEventListener(type, act as EventListener, options);
+
+export interface Row<Item> {
+  readonly element: Element;
+  show?(item: Item): void;
 }
 
-export function button(
+/**
+ * A row for each item of a list, after what the parent has already.
+ *
+ * A row stays the same as long as an item has its key, and keeps the focus that is in it.
+ */
+export function rows<Item>(
   parent: Element,
-  className: string,
-  act: () => void,
-  refuse: (why: string) => void,
-): Button {
-  const element = make("button", `lrf-button ${className}`, parent);
-  element.type = "button";
-  const words = make("span", "", element);
-  let shownIcon = "";
-  let why = "";
-  let tip = "";
-  element.addEventListener("click", () => {
-    if (why) refuse(why);
-    else act();
-  });
-  const made: Button = {
-    element,
-    show(label, iconName, about = "") {
-      say(words, label);
-      tip = about;
-      if (iconName !== shownIcon) {
-        shownIcon = iconName;
-        element.querySelector(".lrf-icon")?.remove();
-        if (iconName) element.prepend(icon(iconName));
-      }
-      put(element, "aria-label", label ? null : about);
-      return made.block(why);
-    },
-    block(now) {
-      why = now;
-      put(element, "aria-disabled", why ? "true" : null);
-      put(element, "title", why || tip || null);
-      return made;
-    },
+  keyOf: (item: Item) => unknown,
+  makeRow: (item: Item) => Row<Item>,
+): (items: readonly Item[]) => void {
+  const first = parent.children.length;
+  const shown = new Map<unknown, Row<Item>>();
+  return (items) => {
+    const keys = items.map(keyOf);
+    for (const [key, { element }] of shown) {
+      if (keys.includes(key)) continue;
+      element.remove();
+      shown.delete(key);
+    }
+    for (const [i, item] of items.entries()) {
+      const row = shown.get(keys[i]) ?? makeRow(item);
+      shown.set(keys[i], row);
+      const there = parent.children[first + i];
+      // Not appended again: that would take the focus from a name that is being typed.
+      if (there !== row.element) parent.insertBefore(row.element, there ?? null);
+      row.show?.(item);
+    }
   };
-  return made;
 }
 
-export function isModified(event: KeyboardEvent): boolean {
-  return event.ctrlKey || event.metaKey || event.altKey;
-}
+export const isModified = (event: KeyboardEvent): boolean =>
+  event.ctrlKey || event.metaKey || event.altKey;
 
 export function stop(event: Event): void {
   event.preventDefault();
@@ -101,7 +115,7 @@ export function stop(event: Event): void {
 }
 
 /**
- * Keep JupyterLab and Notebook from taking keys that are meant for a text box.
+ * Keep JupyterLab and Notebook from taking keys that are meant for a box or the marker.
  *
  * They handle keys on the document, before the element sees them: arrows would move between
  * headings, "dd" would delete the cell. An attribute tells them not to. It is removed for shortcuts
@@ -111,12 +125,11 @@ export function guardKeys(root: HTMLElement, signal: AbortSignal): void {
   const guard = (event: KeyboardEvent) => {
     const target = event.composedPath()[0];
     if (!(target instanceof HTMLElement) || !root.contains(target)) return;
-    if (!target.matches("input, select")) return;
+    if (!target.matches("input, select, [role=slider]")) return;
     const isForPage = isModified(event) || (event.key === "Enter" && event.shiftKey);
-    if (isForPage) delete target.dataset["lmSuppressShortcuts"];
-    else target.dataset["lmSuppressShortcuts"] = "true";
+    put(target, { "data-lm-suppress-shortcuts": !isForPage });
   };
-  window.addEventListener("keydown", guard, { signal, capture: true });
+  on(window, "keydown", guard, { signal, capture: true });
 }
 
 /** Calls `callback` as soon as the size of the box is known, and whenever it changes. */
@@ -124,5 +137,5 @@ export function whenResized(box: Element, signal: AbortSignal, callback: () => v
   if (typeof ResizeObserver === "undefined") return;
   const observer = new ResizeObserver(callback);
   observer.observe(box);
-  signal.addEventListener("abort", () => observer.disconnect());
+  on(signal, "abort", () => observer.disconnect());
 }

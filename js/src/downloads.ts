@@ -1,5 +1,6 @@
 /** Requests from the kernel to the page: save text as a file, or copy it to the clipboard. */
 
+import { make, on } from "./dom.ts";
 import { listen, type Model } from "./model.ts";
 
 const PIXELS_PER_POINT = 2;
@@ -26,7 +27,7 @@ export function answerIfClicked(
   const onMessage = (content?: unknown) => {
     if (wasClicked) void answer((content ?? {}) as Request);
   };
-  document.addEventListener("click", onAnyClick, { signal, capture: true });
+  on(document, "click", onAnyClick, { signal, capture: true });
   listen(model, ["msg:custom"], onMessage, signal);
 }
 
@@ -41,11 +42,9 @@ async function answer(request: Request): Promise<void> {
 }
 
 function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  const href = URL.createObjectURL(blob);
+  make("a", "", null, "", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 10_000);
 }
 
 /** Rasterize an SVG picture as an image, so that no script in it can run. */
@@ -53,16 +52,11 @@ async function bitmap(svg: string): Promise<Blob> {
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
   await image.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = image.naturalWidth * PIXELS_PER_POINT;
-  canvas.height = image.naturalHeight * PIXELS_PER_POINT;
-  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  return await new Promise((resolve, reject) => {
-    canvas.toBlob(
-      (blob) => (blob ? resolve(blob) : reject(new Error("the picture could not be encoded"))),
-      "image/png",
-    );
-  });
+  const width = image.naturalWidth * PIXELS_PER_POINT;
+  const height = image.naturalHeight * PIXELS_PER_POINT;
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d")?.drawImage(image, 0, 0, width, height);
+  return await canvas.convertToBlob(); // as PNG
 }
 
 export async function copy(text: string): Promise<void> {
@@ -70,9 +64,7 @@ export async function copy(text: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const box = document.createElement("textarea");
-    box.value = text;
-    document.body.append(box);
+    const box = make("textarea", "", document.body, text);
     box.select();
     document.execCommand("copy");
     box.remove();

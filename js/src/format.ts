@@ -7,6 +7,13 @@ import { type Axis, beyond, inside, lrAt } from "./geometry.ts";
 
 export type Kind = "pick" | "candidate" | "weak" | "start";
 
+const WORDS = {
+  pick: "picked",
+  candidate: "candidate",
+  weak: "weak candidate",
+  start: "not picked yet",
+};
+
 /** A label in parts, so that a long variable name can be truncated without losing the number. */
 export interface Label {
   readonly name: string;
@@ -34,9 +41,7 @@ export function pickAt(lr: number, axis: Axis): number {
 }
 
 /** `x` rounded to the three significant digits that `formatLr` writes. */
-export function roundLr(x: number): number {
-  return Number(formatLr(x));
-}
+export const roundLr = (x: number): number => Number(formatLr(x));
 
 /** `x` formatted as by Python's `f"{x:.2e}"`: `3.16e-03`. */
 export function formatLr(x: number): string {
@@ -65,10 +70,10 @@ export function labelOf(
   moving: boolean,
   loss: number | null = null,
 ): Label {
-  const chosen = variable === "" ? "" : `${variable} = `;
-  const names = { pick: chosen, candidate: "candidate ", weak: "weak candidate ", start: "" };
+  const chosen = variable && `${variable} = `;
+  const name = kind === "pick" ? chosen : `${WORDS[kind]} `;
   return {
-    name: moving ? "" : names[kind],
+    name: moving || kind === "start" ? "" : name,
     number: formatLr(lr),
     beyond: beyond(lr, axis),
     loss: loss === null ? "" : `loss ${formatLoss(loss)}`,
@@ -80,17 +85,9 @@ export function valueText(label: Label, kind: Kind, moving: boolean): string {
   const loss = label.loss && `, ${label.loss}`;
   // While a key is held, only the numbers matter, and they are read again at every step.
   if (moving) return label.number + loss;
-  const states = {
-    pick: "picked",
-    candidate: "candidate",
-    weak: "weak candidate",
-    start: "not picked yet",
-  };
-  const where = { [-1]: ", left of the chart", 0: "", 1: ", right of the chart" }[label.beyond];
-  return `${label.number}, ${states[kind]}${where}${loss}`;
+  const where = label.beyond ? `, ${label.beyond < 0 ? "left" : "right"} of the chart` : "";
+  return `${label.number}, ${WORDS[kind]}${where}${loss}`;
 }
 
 /** A number for an ARIA attribute. */
-export function shortNumber(x: number): string {
-  return String(Number(x.toPrecision(5)));
-}
+export const shortNumber = (x: number): number => Number(x.toPrecision(5));

@@ -3,12 +3,11 @@
  * loss at that point. No DOM, so that everything here can be tested as plain functions.
  */
 
-export type Scale = "log" | "linear";
-
 export interface Axis {
   readonly low: number;
   readonly high: number;
-  readonly scale: Scale;
+  /** Whether it is logarithmic. */
+  readonly log: boolean;
 }
 
 /** Loss over learning rate: two arrays of the same length, learning rates in ascending order. */
@@ -32,7 +31,7 @@ export function lrAt(fraction: number, axis: Axis): number {
   if (fraction >= 1) return axis.high;
   const low = position(axis.low, axis);
   const here = low + fraction * (position(axis.high, axis) - low);
-  return inside(axis.scale === "log" ? 10 ** here : here, axis);
+  return inside(valueAt(here, axis), axis);
 }
 
 /** Which side of the axis `lr` lies on: -1 if left of it, 1 if right of it, 0 if on it. */
@@ -51,7 +50,7 @@ export function lrAfterKey(key: string, fine: boolean, lr: number, axis: Axis): 
   if (steps === undefined) return null;
   const [direction, isPage] = steps;
   const from = inside(lr, axis);
-  if (axis.scale === "log") {
+  if (axis.log) {
     const decades = isPage ? 1 : fine ? 1 / 100 : 1 / 20;
     return inside(from * 10 ** (direction * decades), axis);
   }
@@ -77,7 +76,7 @@ export function lossAt(lr: number, { lrs, losses }: Curve, axis: Axis): number |
   // The two traits arrive in separate messages; in between, the arrays may belong to different
   // curves.
   if (last < 0 || losses.length !== lrs.length) return null;
-  const at = (values: ArrayLike<number>, i: number) => values[i] ?? Number.NaN;
+  const at = (values: ArrayLike<number>, i: number) => values[i] ?? NaN;
   if (!(lr >= at(lrs, 0) && lr <= at(lrs, last))) return null;
   let left = 0;
   let right = last;
@@ -94,20 +93,18 @@ export function lossAt(lr: number, { lrs, losses }: Curve, axis: Axis): number |
 }
 
 /** `lr` in the units in which the axis is linear: its logarithm on a log scale, or `lr` itself. */
-export function position(lr: number, axis: Axis): number {
-  return axis.scale === "log" ? Math.log10(lr) : lr;
-}
+export const position = (lr: number, { log }: Pick<Axis, "log">): number =>
+  log ? Math.log10(lr) : lr;
+
+/** The inverse of `position`. */
+export const valueAt = (position: number, { log }: Pick<Axis, "log">): number =>
+  log ? 10 ** position : position;
 
 /** The learning rate on the axis that is closest to `lr`. */
-export function inside(lr: number, axis: Axis): number {
-  return clamp(lr, lowest(axis), axis.high);
-}
+export const inside = (lr: number, axis: Axis): number => clamp(lr, lowest(axis), axis.high);
 
 /** A linear axis may start at zero, but a learning rate is positive: stay one fine step above. */
-function lowest(axis: Axis): number {
-  return axis.low > 0 ? axis.low : axis.high / 1000;
-}
+const lowest = (axis: Axis): number => (axis.low > 0 ? axis.low : axis.high / 1000);
 
-function clamp(x: number, low: number, high: number): number {
-  return Math.min(Math.max(x, low), high);
-}
+export const clamp = (x: number, low: number, high: number): number =>
+  Math.min(Math.max(x, low), high);

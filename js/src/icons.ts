@@ -1,8 +1,6 @@
 /** Icons as strokes in a square of 16. */
 
-import { svg } from "./dom.ts";
-
-const PATHS: Readonly<Record<string, string>> = {
+export const PATHS: Readonly<Record<string, string>> = {
   play: "M5 3v10l8-5z",
   pause: "M5.5 3.5v9M10.5 3.5v9",
   stop: "M4 4h8v8H4z",
@@ -16,9 +14,3 @@ const PATHS: Readonly<Record<string, string>> = {
   narrow: "M2 8h4M4 6l2 2-2 2M14 8h-4M12 6l-2 2 2 2M8 3v10",
   trash: "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.5 9h6l.5-9",
 };
-
-export function icon(name: string): SVGSVGElement {
-  const made = svg("svg", { class: "lrf-icon", viewBox: "0 0 16 16", "aria-hidden": "true" });
-  svg("path", { d: PATHS[name] ?? "" }, made);
-  return made;
-}

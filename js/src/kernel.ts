@@ -1,6 +1,6 @@
 /** Whether there is a kernel behind the page, and what the page says if there is none. */
 
-import { hide, make } from "./dom.ts";
+import { flag, make, say } from "./dom.ts";
 import { listen, type Model } from "./model.ts";
 
 /** "gone": there was a kernel. "static": there never was one, as on a saved page. */
@@ -12,9 +12,8 @@ const NOTES = {
 };
 
 /** Whether ipywidgets has marked this view as one without a kernel. */
-export function isDisconnected(el: HTMLElement): boolean {
-  return el.classList.contains("jupyter-widgets-disconnected");
-}
+export const isDisconnected = (el: HTMLElement): boolean =>
+  el.classList.contains("jupyter-widgets-disconnected");
 
 /**
  * Whether each change that a page saves runs cells again, as in marimo: there, only a pick is saved.
@@ -60,23 +59,20 @@ export function watchKernel(
  * The note is a child of the finder's box, so that it is not out of reach itself.
  */
 export function showKernel(root: HTMLElement, kernel: Kernel): void {
-  const isAlive = kernel === "live";
   let note = root.querySelector<HTMLElement>(":scope > .lrf-gone-note");
   for (const child of root.children) {
     if (child !== note) child.toggleAttribute("inert", kernel === "gone");
   }
-  root.classList.toggle("lrf-gone", kernel === "gone");
-  root.classList.toggle("lrf-static", kernel === "static");
-  if (isAlive) {
+  flag(root, "gone", kernel === "gone");
+  flag(root, "static", kernel === "static");
+  if (kernel === "live") {
     note?.remove();
     return;
   }
   if (note === null) {
-    note = make("div", "lrf-gone-note");
-    note.setAttribute("role", "status");
+    note = make("div", "gone-note", null, "", { role: "status" });
     root.prepend(note);
   }
-  hide(note, false);
   // A live region is announced only if its text changes after it was added to the page.
-  note.textContent = NOTES[kernel];
+  say(note, NOTES[kernel]);
 }

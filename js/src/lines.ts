@@ -2,13 +2,13 @@
 
 import { svg } from "./dom.ts";
 
-export const CURRENT = "var(--lrf-accent)";
+export const CURRENT = "var(--accent)";
 
 // The palette of Okabe and Ito, made for colour blindness; the blue close to the current run's comes
 // last.
 const COLOURS = ["#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#0072b2"];
-const STYLES = ["solid", "dashed", "dash_dotted"] as const;
-const DASHES = { solid: "", dashed: "8 4", dash_dotted: "8 3 2 3", dotted: "2 6" } as const;
+export const STYLES = ["solid", "dashed", "dash_dotted"] as const;
+export const DASHES = { solid: "", dashed: "8 4", dash_dotted: "8 3 2 3", dotted: "2 6" } as const;
 
 export type Dashes = keyof typeof DASHES;
 
@@ -16,7 +16,7 @@ export type Dashes = keyof typeof DASHES;
 const START = -1;
 
 export function look(style: number): { colour: string; dashes: Dashes } {
-  if (style === START) return { colour: "var(--lrf-muted)", dashes: "dotted" };
+  if (style === START) return { colour: "var(--muted)", dashes: "dotted" };
   const i = Math.max(0, Math.trunc(style));
   const again = Math.floor(i / COLOURS.length); // with other dashes
   return {
@@ -25,20 +25,14 @@ export function look(style: number): { colour: string; dashes: Dashes } {
   };
 }
 
-export function dashArray(dashes: Dashes): string {
-  return DASHES[dashes];
-}
-
 /** A sample of a line; `null` is the current run. */
-export function swatch(style: number | null, parent: Element): SVGSVGElement {
+export function swatch(style: number | null): SVGSVGElement {
   const { colour, dashes } =
     style === null ? { colour: CURRENT, dashes: "solid" as const } : look(style);
-  const made = svg(
-    "svg",
-    { class: "lrf-swatch", width: "30", height: "10", "aria-hidden": "true" },
-    parent,
-  );
-  const line = svg("path", { d: "M0 5H30", "stroke-dasharray": dashArray(dashes) }, made);
+  const made = svg("svg", {
+    ...{ class: "lrf-swatch", width: 30, height: 10, "aria-hidden": true },
+  });
+  const line = svg("path", { d: "M0 5H30", "stroke-dasharray": DASHES[dashes] }, made);
   line.style.stroke = colour;
   line.style.strokeWidth = style === null ? "3.5" : "2.5";
   return made;

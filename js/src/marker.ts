@@ -6,7 +6,7 @@
  * messages, because traits coalesce while the kernel is busy: only the last value matters.
  */
 
-import { isModified, make, stop } from "./dom.ts";
+import { flag, isModified, make, on, put, say, stop } from "./dom.ts";
 import { labelOf, pickAt, roundLr, shortNumber, valueText } from "./format.ts";
 import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
 import { isReactive } from "./kernel.ts";
@@ -16,8 +16,8 @@ import { drawTicks } from "./ticks.ts";
 
 /** A drag or key press in progress; while there is one, the kernel does not move the marker. */
 interface Gesture {
-  readonly by: "pointer" | "keys";
-  readonly pointerId: number;
+  /** Null for keys. */
+  readonly pointerId: number | null;
   /** Where the pointer went down, and its distance from the line. */
   readonly start_px: number;
   readonly offset_px: number;
@@ -28,6 +28,7 @@ interface Gesture {
 }
 
 const DRAWN_TRAITS = ["variable", "disabled", "kind", "moving_from", "commit", "received"];
+const SIDES = ["top", "right", "bottom", "left"];
 const SEND_EVERY_MS = 40;
 /** A hand trembles when it clicks: a smaller movement is not a drag. */
 const CLICK_SLOP_PX = 3;
@@ -39,19 +40,19 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
 
   let gesture: Gesture | null = null;
   /** The latest pick before rounding, so that twenty steps of 1/20 decade add up to a decade. */
-  let unrounded = Number.NaN;
+  let unrounded = NaN;
   /** A tick that was clicked while a pick was pending. */
   let clicked: number | null = null;
   let isDead = false;
   /** True while this view writes: "change" events fire for its own values too. */
   let isWriting = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let lastSent_ms = Number.NEGATIVE_INFINITY;
+  let lastSent_ms = -Infinity;
 
   const lrNow = () => gesture?.lr ?? number(model.get(source.place));
-  const isInert = () => isDead || model.get("disabled") === true;
+  const isInert = () => isDead || signal.aborted || model.get("disabled") === true;
 
-  function draw(): void {
+  const draw = (): void => {
     const axis = source.axis();
     const lr = lrNow();
     const kind = source.kind();
@@ -63,72 +64,78 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     const lossHere = lossAt(lr, source.curve(), axis);
     const words = labelOf(lr, axis, kind, variable, isMoving, lossHere);
 
-    plot.style.setProperty("--lrf-fraction", String(fractionOf(lr, axis)));
+    plot.style.setProperty("--fraction", String(fractionOf(lr, axis)));
     source.shown?.(lr);
 
-    label.left.textContent = words.beyond < 0 ? "‹ " : "";
-    label.name.textContent = words.name;
-    label.number.textContent = words.number;
-    label.right.textContent = words.beyond > 0 ? " ›" : "";
-    loss.textContent = words.loss;
+    say(label.left, words.beyond < 0 ? "‹ " : "");
+    say(label.name, words.name);
+    say(label.number, words.number);
+    say(label.right, words.beyond > 0 ? " ›" : "");
+    say(loss, words.loss);
 
-    plot.classList.toggle("lrf-hollow", isMoving || kind !== "pick");
-    plot.classList.toggle("lrf-moving", isMoving);
-    plot.classList.toggle("lrf-dead", isDead);
-    plot.classList.toggle("lrf-disabled", isInert());
+    flag(plot, "hollow", isMoving || kind !== "pick");
+    flag(plot, "moving", isMoving);
+    flag(plot, "dead", isDead);
+    flag(plot, "disabled", isInert());
 
-    // Equal steps along the axis need the logarithm; the number itself is in the value text.
-    handle.setAttribute("aria-valuemin", shortNumber(position(axis.low, axis)));
-    handle.setAttribute("aria-valuemax", shortNumber(position(axis.high, axis)));
-    handle.setAttribute("aria-valuenow", shortNumber(position(lr, axis)));
-    handle.setAttribute("aria-valuetext", valueText(words, kind, isMoving));
-    handle.setAttribute("aria-disabled", String(isInert()));
-    handle.tabIndex = isInert() ? -1 : 0;
-  }
+    put(handle, {
+      // Equal steps along the axis need the logarithm; the number itself is in the value text.
+      "aria-valuemin": shortNumber(position(axis.low, axis)),
+      "aria-valuemax": shortNumber(position(axis.high, axis)),
+      "aria-valuenow": shortNumber(position(lr, axis)),
+      "aria-valuetext": valueText(words, kind, isMoving),
+      "aria-disabled": `${isInert()}`,
+      tabindex: isInert() ? -1 : 0,
+    });
+  };
 
-  function write(values: Record<string, unknown>): void {
+  const write = (values: Record<string, unknown>): void => {
     isWriting = true;
     try {
       for (const [name, value] of Object.entries(values)) model.set(name, value);
     } finally {
       isWriting = false;
     }
-  }
+  };
 
-  function send(): void {
+  const send = (): void => {
     clearTimeout(timer);
     timer = undefined;
     lastSent_ms = performance.now();
     model.save_changes();
-  }
+  };
 
   /** Send what is not a pick, unless the host would run cells again for it. */
-  function tell(): void {
+  const tell = (): void => {
     clearTimeout(timer);
     timer = undefined;
     if (!isReactive(handle)) send();
-  }
+  };
 
-  function tellSoon(): void {
+  const tellSoon = (): void => {
     timer ??= setTimeout(tell, Math.max(0, lastSent_ms + SEND_EVERY_MS - performance.now()));
-  }
+  };
 
-  function begin(by: Gesture["by"], pointerId: number, start_px: number, offset_px: number) {
+  const begin = (pointerId: number | null, start_px = 0, offset_px = 0): Gesture => {
     const lr = number(model.get(source.place));
     clicked = null;
-    gesture = { by, pointerId, start_px, offset_px, before: lr, lr, moved: false };
+    gesture = { pointerId, start_px, offset_px, before: lr, lr, moved: false };
     return gesture;
-  }
+  };
 
-  function move(current: Gesture, lr: number): void {
+  /** The gesture of this pointer, or of the keys. */
+  const gestureOf = (pointerId: number | null) =>
+    gesture?.pointerId === pointerId ? gesture : null;
+
+  const move = (current: Gesture, lr: number): void => {
     current.moved = true;
     current.lr = lr;
     write({ [source.place]: lr, moving_from: current.before });
     draw();
     tellSoon();
-  }
+  };
 
-  function commit(lr: number, pick = pickAt(lr, source.axis())): void {
+  const commit = (lr: number, pick = pickAt(lr, source.axis())): void => {
     gesture = null;
     unrounded = lr;
     // Strictly increasing even if the clock is set back, so that equal picks stay distinct.
@@ -136,10 +143,10 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     write({ [source.place]: pick, moving_from: null, commit: { lr: pick, n } });
     send();
     draw();
-  }
+  };
 
-  function cancel(): void {
-    if (gesture === null) return;
+  const cancel = (): void => {
+    if (!gesture) return;
     const { before, moved } = gesture;
     gesture = null;
     if (moved) {
@@ -147,46 +154,51 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
       tell();
     }
     draw();
-  }
+  };
 
-  function finish(current: Gesture): void {
+  const finish = (current: Gesture): void => {
     // Clicking a marker that is not a pick yet picks its value; clicking a pick changes nothing.
     if (current.moved || model.get("kind") !== "pick") commit(current.lr);
     else cancel();
-  }
+  };
 
-  function onPointerDown(event: PointerEvent): void {
+  on(handle, "pointerdown", (event) => {
     if (event.button !== 0 || !event.isPrimary || isInert()) return;
     // Not preventDefault(): the mouse events that follow set the focus, without a focus ring.
     event.stopPropagation();
-    if (gesture?.by === "keys") commit(gesture.lr);
+    const keys = gestureOf(null);
+    if (keys) commit(keys.lr);
     const rect = plot.getBoundingClientRect();
     const line_px = rect.left + fractionOf(lrNow(), source.axis()) * rect.width;
-    begin("pointer", event.pointerId, event.clientX, event.clientX - line_px);
+    begin(event.pointerId, event.clientX, event.clientX - line_px);
     handle.setPointerCapture(event.pointerId);
-  }
+  });
 
-  function onPointerMove(event: PointerEvent): void {
-    if (gesture?.by !== "pointer" || event.pointerId !== gesture.pointerId) return;
+  on(handle, "pointermove", (event) => {
+    const drag = gestureOf(event.pointerId);
+    if (!drag) return;
     stop(event);
     const rect = plot.getBoundingClientRect();
-    const isClick = !gesture.moved && Math.abs(event.clientX - gesture.start_px) < CLICK_SLOP_PX;
+    const isClick = !drag.moved && Math.abs(event.clientX - drag.start_px) < CLICK_SLOP_PX;
     if (isClick || rect.width === 0) return;
-    const fraction = (event.clientX - gesture.offset_px - rect.left) / rect.width;
-    move(gesture, lrAt(fraction, source.axis()));
-  }
+    const fraction = (event.clientX - drag.offset_px - rect.left) / rect.width;
+    move(drag, lrAt(fraction, source.axis()));
+  });
 
-  function onPointerUp(event: PointerEvent): void {
-    if (gesture?.by !== "pointer" || event.pointerId !== gesture.pointerId) return;
+  on(handle, "pointerup", (event) => {
+    const drag = gestureOf(event.pointerId);
+    if (!drag) return;
     stop(event);
-    finish(gesture);
-  }
+    finish(drag);
+  });
 
-  function onPointerLost(event: PointerEvent): void {
-    if (gesture?.by === "pointer" && event.pointerId === gesture.pointerId) cancel();
-  }
+  const onPointerLost = (event: PointerEvent) => {
+    if (gestureOf(event.pointerId)) cancel();
+  };
+  on(handle, "pointercancel", onPointerLost);
+  on(handle, "lostpointercapture", onPointerLost);
 
-  function onKeyDown(event: KeyboardEvent): void {
+  on(handle, "keydown", (event) => {
     if (isInert() || isModified(event)) return;
     const isCommit = (event.key === "Enter" || event.key === " ") && !event.shiftKey;
     const axis = source.axis();
@@ -195,94 +207,72 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     const lr = lrAfterKey(event.key, event.shiftKey, from, axis);
     if (!isCommit && lr === null) return;
     stop(event);
-    if (gesture?.by === "pointer") return;
+    if (gesture && !gestureOf(null)) return;
     if (lr !== null) {
-      if (lr !== rounded) move(gesture ?? begin("keys", -1, 0, 0), lr);
+      if (lr !== rounded) move(gesture ?? begin(null), lr);
     } else if (!event.repeat) {
       commit(rounded);
     }
-  }
+  });
 
-  function onKeyUp(event: KeyboardEvent): void {
-    if (gesture?.by !== "keys") return;
+  const onKeysEnd = (event: Event) => {
+    const keys = gestureOf(null);
+    if (!keys) return;
     stop(event);
-    finish(gesture);
-  }
-
-  function onBlur(): void {
-    if (gesture?.by === "keys") finish(gesture);
-  }
-
-  // JupyterLab and Notebook handle keys on the document, before the handle sees them: arrows would
-  // move between headings, "dd" would delete the cell. The attribute tells them not to. It is
-  // removed for shortcuts such as Save and Run; listeners on the window run before theirs.
-  function onAnyKeyDown(event: KeyboardEvent): void {
-    const isForPage = isModified(event) || (event.key === "Enter" && event.shiftKey);
-    if (isForPage) delete handle.dataset["lmSuppressShortcuts"];
-    else handle.dataset["lmSuppressShortcuts"] = "true";
-    // Escape must cancel a drag even if the focus has moved elsewhere in the meantime.
-    if (event.key !== "Escape" || gesture === null) return;
-    stop(event);
-    cancel();
-  }
+    finish(keys);
+  };
+  on(handle, "keyup", onKeysEnd);
+  on(handle, "blur", onKeysEnd);
 
   // A long press on the handle is not a request for the page's context menu.
-  function onContextMenu(event: Event): void {
-    if (gesture !== null) stop(event);
-  }
+  on(handle, "contextmenu", (event) => {
+    if (gesture) stop(event);
+  });
 
-  function onModelChange(): void {
+  // Escape must cancel a drag even if the focus has moved elsewhere in the meantime.
+  const onEscape = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || !gesture) return;
+    stop(event);
+    cancel();
+  };
+  on(window, "keydown", onEscape, { signal, capture: true });
+
+  const onModelChange = (): void => {
     if (isWriting) return;
     // Kept up to date, so that Escape returns to where the kernel has since put the marker.
-    if (gesture !== null && model.get(source.place) !== gesture.lr)
-      gesture.before = number(model.get(source.place));
+    const now = number(model.get(source.place));
+    if (gesture && now !== gesture.lr) gesture.before = now;
     placeClicked();
     draw();
-  }
+  };
 
   let shownTicks = "";
-  function onAxis(): void {
+  const onAxis = (): void => {
     const axis = source.axis();
-    const margins = ["top", "right", "bottom", "left"].map((side) => source.margin(side) || 0);
+    const margins = SIDES.map((side) => `${source.margin(side) || 0}px`);
     const now = JSON.stringify([axis, source.ticks(), margins]);
     if (now === shownTicks) return;
     shownTicks = now;
-    for (const [i, side] of ["top", "right", "bottom", "left"].entries()) {
-      plot.style.setProperty(`--lrf-${side}`, `${margins[i]}px`);
-    }
+    plot.style.inset = margins.join(" ");
+    plot.style.setProperty("--top", margins[0] ?? "");
     drawTicks(ticks, source.ticks(), axis, place);
-  }
+  };
 
-  function place(lr: number): void {
+  const place = (lr: number): void => {
     if (isInert()) return;
     clicked = lr;
     placeClicked();
-  }
+  };
 
   /** Not while a pick is pending: the kernel would move the marker back to it. */
-  function placeClicked(): void {
+  const placeClicked = (): void => {
     if (clicked === null || isPending(model)) return;
     write({ [source.place]: clicked, kind: "candidate" });
     clicked = null;
     tell();
     draw();
-  }
-
-  const listeners = {
-    pointerdown: onPointerDown,
-    pointermove: onPointerMove,
-    pointerup: onPointerUp,
-    pointercancel: onPointerLost,
-    lostpointercapture: onPointerLost,
-    contextmenu: onContextMenu,
-    keydown: onKeyDown,
-    keyup: onKeyUp,
-    blur: onBlur,
   };
-  for (const [type, listener] of Object.entries(listeners)) {
-    handle.addEventListener(type, listener as EventListener, { signal });
-  }
-  window.addEventListener("keydown", onAnyKeyDown, { signal, capture: true });
+
   listen(model, changes(...DRAWN_TRAITS, ...source.drawn), onModelChange, signal);
   listen(model, changes(...source.ticked), onAxis, signal);
   draw();
@@ -306,30 +296,27 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
       if (timer !== undefined) tell();
       controller.abort();
       plot.remove();
-      el.classList.remove("lrf-marker");
+      flag(el, "marker", false);
     },
   };
 }
 
 function build(el: HTMLElement) {
-  el.classList.add("lrf-marker");
-  const plot = make("div", "lrf-plot", el);
-  const ticks = make("div", "lrf-ticks", plot);
-  ticks.setAttribute("aria-hidden", "true");
-  const handle = make("div", "lrf-handle", plot);
-  handle.setAttribute("role", "slider");
-  handle.setAttribute("aria-label", "learning rate");
-  handle.setAttribute("aria-orientation", "horizontal");
-  handle.dataset["lmSuppressShortcuts"] = "true";
-  make("div", "lrf-line", handle);
-  make("div", "lrf-knob", handle);
-  const box = make("div", "lrf-label", handle);
+  flag(el, "marker", true);
+  const plot = make("div", "plot", el);
+  const ticks = make("div", "ticks", plot, "", { "aria-hidden": true });
+  const handle = make("div", "handle", plot, "", {
+    ...{ role: "slider", "aria-label": "learning rate", "aria-orientation": "horizontal" },
+  });
+  make("div", "line", handle);
+  make("div", "knob", handle);
+  const box = make("div", "label", handle);
   const label = {
-    left: make("span", "lrf-beyond", box),
-    name: make("span", "lrf-name", box),
-    number: make("span", "lrf-number", box),
-    right: make("span", "lrf-beyond", box),
+    left: make("span", "", box),
+    name: make("span", "name", box),
+    number: make("span", "number", box),
+    right: make("span", "", box),
   };
-  const loss = make("div", "lrf-loss", handle);
+  const loss = make("div", "loss", handle);
   return { plot, ticks, handle, label, loss };
 }

@@ -1,5 +1,7 @@
 /** Typed access to a widget's model. The values that come from it are not trusted. */
 
+import { on } from "./dom.ts";
+
 /** The part of a model that we use; listeners are called with the view as `this`. */
 export interface Model {
   get(name: string): unknown;
@@ -8,19 +10,19 @@ export interface Model {
   on(name: string, callback: (content?: unknown) => void): void;
   off(name: string, callback: (content?: unknown) => void): void;
   send?(content: unknown): void;
-  widget_manager?: { get_model?(id: string): Promise<unknown> | undefined };
+  /** May raise an error. */
+  readonly widget_manager?: { get_model?(id: string): Promise<unknown> | undefined } | undefined;
 }
 
 /** The same model, where what a host does not have (MyST's raises errors) does nothing. */
 export function tolerant(model: Model): Model {
-  function attempt<T>(act: () => T): T | undefined {
+  const attempt = (act: () => void) => {
     try {
-      return act();
+      act();
     } catch {
-      return undefined;
+      // Nothing to be done: this host has no kernel.
     }
-  }
-  const widget_manager = attempt(() => model.widget_manager);
+  };
   return {
     get: (name) => model.get(name),
     set: (name, value) => model.set(name, value),
@@ -28,7 +30,9 @@ export function tolerant(model: Model): Model {
     off: (name, callback) => attempt(() => model.off(name, callback)),
     save_changes: () => attempt(() => model.save_changes()),
     send: (content) => attempt(() => model.send?.(content)),
-    ...(widget_manager && { widget_manager }),
+    get widget_manager() {
+      return model.widget_manager;
+    },
   };
 }
 
@@ -43,32 +47,25 @@ export interface Line {
 const NOTHING = new Float64Array();
 export const NO_LINE: Line = { x: NOTHING, y: NOTHING };
 
-export function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
+export const fields = (value: unknown): Fields =>
+  typeof value === "object" ? ((value ?? {}) as Fields) : {};
 
-export function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
+export const fieldsOf = (model: Model, trait: string): Fields => fields(model.get(trait));
 
-export function text(value: unknown): string {
-  return typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
-}
+export const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-export function number(value: unknown): number {
-  return typeof value === "number" ? value : Number.NaN;
-}
+export const text = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number" ? String(value) : "";
+
+export const number = (value: unknown): number => (typeof value === "number" ? value : NaN);
 
 /** A number, or null if it is none. */
-export function maybe(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
+export const maybe = (value: unknown): number | null =>
+  Number.isFinite(value) ? (value as number) : null;
 
 export function pair(value: unknown): readonly [number, number] | null {
-  const [low, high] = list(value).map(maybe);
-  return low === undefined || low === null || high === undefined || high === null
-    ? null
-    : [low, high];
+  const [low = null, high = null] = list(value).map(maybe);
+  return low === null || high === null ? null : [low, high];
 }
 
 /** Equal bytes give the same array, so that lines can be compared by identity. */
@@ -88,14 +85,12 @@ export function numbers(value: unknown): Float64Array {
 
 function decode(value: object): Float64Array {
   if (value instanceof ArrayBuffer) return decode(new DataView(value));
-  if (value instanceof Uint8Array) {
-    return decode(new DataView(value.buffer, value.byteOffset, value.byteLength)); // Colab's
+  // Colab's are plain bytes.
+  if (value instanceof DataView || value instanceof Uint8Array) {
+    const { buffer, byteOffset, byteLength } = value;
+    const view = new DataView(buffer, byteOffset, byteLength);
+    return Float64Array.from({ length: byteLength >> 3 }, (_, i) => view.getFloat64(8 * i, true));
   }
-  if (value instanceof DataView) {
-    const length = value.byteLength >> 3;
-    return Float64Array.from({ length }, (_, i) => value.getFloat64(8 * i, true));
-  }
-  if (!Array.isArray(value) && !ArrayBuffer.isView(value)) return NOTHING;
   return Float64Array.from(value as ArrayLike<unknown>, number);
 }
 
@@ -114,13 +109,10 @@ export function lineOf(value: unknown): Line {
 }
 
 /** Whether a pick has been sent that the kernel has not acknowledged. */
-export function isPending(model: Model): boolean {
-  return commitNumber(model) > (number(model.get("received")) || 0);
-}
+export const isPending = (model: Model): boolean =>
+  commitNumber(model) > (number(model.get("received")) || 0);
 
-export function commitNumber(model: Model): number {
-  return number(fields(model.get("commit"))["n"]) || 0;
-}
+export const commitNumber = (model: Model): number => number(fieldsOf(model, "commit")["n"]) || 0;
 
 export function listen(
   model: Model,
@@ -130,10 +122,9 @@ export function listen(
 ): void {
   for (const name of names) {
     model.on(name, callback);
-    signal.addEventListener("abort", () => model.off(name, callback));
+    on(signal, "abort", () => model.off(name, callback));
   }
 }
 
-export function changes(...names: string[]): string[] {
-  return names.map((name) => `change:${name}`);
-}
+export const changes = (...names: readonly string[]): string[] =>
+  names.map((name) => `change:${name}`);

@@ -2,7 +2,7 @@
 
 import { addCandidates } from "./candidates.ts";
 import { MARGIN } from "./chart.ts";
-import { guardKeys, make } from "./dom.ts";
+import { flag, guardKeys, make } from "./dom.ts";
 import { answerIfClicked } from "./downloads.ts";
 import { greet, isDisconnected, type Kernel, showKernel, watchKernel } from "./kernel.ts";
 import { addLegend } from "./legend.ts";
@@ -16,9 +16,9 @@ import { pictureOf } from "./scene.ts";
 import { addSettings } from "./settings.ts";
 import type { Marker } from "./source.ts";
 import { axisOf, curveOf, kindOf, readingOf } from "./state.ts";
-import { addStatus, type Status } from "./status.ts";
+import { addStatus } from "./status.ts";
 import { addSurface } from "./surface.ts";
-import { addFold, addToolbar } from "./toolbar.ts";
+import { addToolbar } from "./toolbar.ts";
 import { addTrials } from "./trials.ts";
 
 const ADOPT_EVERY_MS = 20;
@@ -28,63 +28,34 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
   const controller = new AbortController();
   const { signal } = controller;
   const findRoot = () => el.parentElement?.closest<HTMLElement>(".lrf-finder") ?? el;
-  const parts = make("div", "lrf-parts");
 
-  const when: Page["when"] = (names, show) => {
-    listen(model, changes(...names), show, signal);
-    show();
-  };
-  let status: Status | undefined;
-  const page: Page = {
-    ...{ model, signal, when },
-    send: (content) => model.send?.(content),
-    refuse: (why) => status?.refuse(why),
-  };
   let marker: Marker;
-  const { folds, bar } = addToolbar(page, parts);
-  const settings = addSettings(page, parts);
-  const saving = addSaving(page, parts);
-  const stage = make("div", "lrf-stage", parts);
-  const overlay = make("div", "", parts);
-  const pick = addPick(page, parts, () => marker);
-  addCandidates(
-    page,
-    parts,
-    () => marker,
-    () => {
-      setUp.open(true);
-      settings.trainSteps.focus();
+  let refuse: Page["refuse"];
+  const page: Page = {
+    ...{ model, signal, marker: () => marker },
+    send: (content) => model.send?.(content),
+    refuse: (why) => refuse(why),
+    when(names, show) {
+      listen(model, changes(...names), show, signal);
+      show();
     },
-  );
-  status = addStatus(page, parts);
-  addLegend(page, parts);
-  let tryOut: { open(isOpen: boolean): void } | undefined;
-  let isTrying = false;
-  const openTrials = () => {
-    isTrying = true;
-    tryOut?.open(true);
   };
-  const trials = addTrials(page, parts, () => marker, openTrials);
-  const setUp = addFold(page, folds, settings.panel, [
-    "Set up",
-    "sliders",
-    "Range, number of points and repeats of the next run; length of the training",
-  ]);
-  tryOut = addFold(page, folds, trials, [
-    "Try",
-    "flask",
-    "Train a few hundred steps with each of several learning rates and compare",
-  ]);
-  tryOut.open(isTrying);
-  addFold(page, folds, saving, [
-    "Save",
-    "save",
-    "Save the chart as a picture, or the runs as a table",
-  ]);
+  const above = make("div", "above");
+  const stage = make("div", "stage");
+  const overlay = make("div", "");
+  const below = make("div", "below");
+  const { folds, bar } = addToolbar(page, above);
+  const setUpTraining = addSettings(page, above, folds);
+  addCandidates(page, below, setUpTraining);
+  const showPlace = addPick(page, below);
+  refuse = addStatus(page, below);
+  addLegend(page, below);
+  addTrials(page, below, folds);
+  addSaving(page, above, folds);
 
-  const stays = [...parts.children];
-  el.classList.add("lrf-page");
-  el.append(...stays);
+  const parts = [above, stage, overlay, below];
+  flag(el, "page", true);
+  el.append(...parts);
 
   marker = addMarker(model, overlay, {
     place: "position",
@@ -93,19 +64,16 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
     axis: () => axisOf(model),
     kind: () => kindOf(model, readingOf(model).weak),
     curve: () => curveOf(model),
-    ticks: () => Object.fromEntries(readingOf(model).candidates),
+    ticks: () => readingOf(model).candidates,
     margin: (side) => MARGIN[side as keyof typeof MARGIN],
-    shown: (lr) => pick.at(lr),
+    shown: showPlace,
   });
 
   const surface = addSurface(model, stage, findRoot, signal);
   let kernel: Kernel = "live";
-  const draw = () => {
-    surface.draw(pictureOf(model, replay.cut()));
-    overlay.classList.toggle("lrf-away", replay.cut() !== null);
-  };
+  const draw = () => surface.draw(pictureOf(model, replay.cut()));
   const replay = addReplay(page, bar, draw);
-  when(["chart", "repeats", "runs", "reading"], draw);
+  page.when(["chart", "repeats", "runs", "reading"], draw);
 
   const isLive = greet(given) && !isDisconnected(el);
   guardKeys(el, signal);
@@ -130,8 +98,8 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
       return;
     }
     const isRoot = findRoot() === el;
-    el.classList.toggle("lrf-finder", isRoot);
-    if (!isRoot) el.querySelector(":scope > .lrf-gone-note")?.remove();
+    flag(el, "finder", isRoot);
+    if (!isRoot) showKernel(el, "live");
     if (kernel !== "live") showKernel(findRoot(), kernel);
   }
 
@@ -139,8 +107,8 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
     marker.remove();
     clearTimeout(timer);
     controller.abort();
-    for (const element of stays) element.remove();
-    el.querySelector(":scope > .lrf-gone-note")?.remove();
-    el.classList.remove("lrf-page", "lrf-finder", "lrf-gone", "lrf-static", "lrf-draws");
+    for (const element of parts) element.remove();
+    showKernel(el, "live");
+    for (const name of ["page", "finder", "draws"]) flag(el, name, false);
   };
 }

@@ -1,17 +1,86 @@
-/** What the parts of the page share: the model, and ways to tell the kernel or the user something. */
+/** What the parts of the page share: the model, buttons, boxes and panels. */
 
-import { make } from "./dom.ts";
-import { type Model, text } from "./model.ts";
+import { flag, hide, make, on, put, say, svg } from "./dom.ts";
+import { PATHS } from "./icons.ts";
+import { fieldsOf, type Model, text } from "./model.ts";
+import type { Marker } from "./source.ts";
+
+type Message = Readonly<Record<string, unknown>>;
 
 export interface Page {
   readonly model: Model;
   readonly signal: AbortSignal;
-  send(content: Readonly<Record<string, unknown>>): void;
+  marker(): Marker;
+  send(content: Message): void;
   /** Say why a click did nothing. */
   refuse(why: string): void;
   /** Call now, and whenever one of these traits changes. */
   when(names: readonly string[], show: () => void): void;
 }
+
+/** A button that stays reachable while it cannot work, so that it can say why. */
+export interface Button {
+  readonly element: HTMLButtonElement;
+  /** Without a label, what it is about is its name. */
+  show(label: string, icon: string, about?: string): Button;
+  /** Say why it cannot work now; an empty string if it can. */
+  block(why: string): Button;
+}
+
+/** `act` is what a click does, or what it tells the kernel. */
+export function button(
+  page: Page,
+  parent: Element,
+  classes: string,
+  act: Message | (() => void),
+): Button {
+  const element = make("button", `button ${classes}`, parent, "", { type: "button" });
+  const icon = svg(
+    "svg",
+    { class: "lrf-icon", viewBox: "0 0 16 16", "aria-hidden": true, hidden: true },
+    element,
+  );
+  const path = svg("path", {}, icon);
+  const words = make("span", "", element);
+  let why = "";
+  let tip = "";
+  on(element, "click", () => {
+    if (why) page.refuse(why);
+    else if (typeof act === "function") act();
+    else page.send(act);
+  });
+  const made: Button = {
+    element,
+    show(label, iconName, about = "") {
+      tip = about;
+      say(words, label);
+      hide(icon, !iconName);
+      put(path, { d: PATHS[iconName] ?? "" });
+      put(element, { "aria-label": label ? "" : about });
+      return made.block(why);
+    },
+    block(now) {
+      why = now;
+      put(element, { "aria-disabled": why !== "", title: why || tip });
+      return made;
+    },
+  };
+  return made;
+}
+
+/** Show a button that starts something, and stops it once it is active. */
+export function showStart(start: Button, isActive: boolean, label: string, why: string): void {
+  flag(start.element, "primary", !isActive);
+  start.show(isActive ? "Stop" : label, isActive ? "stop" : "play").block(why);
+}
+
+/** Say why a box cannot be edited now; an empty string if it can. */
+export const block = (box: HTMLInputElement | HTMLSelectElement, why: string): void =>
+  put(box, {
+    [box.localName === "select" ? "disabled" : "readonly"]: why !== "",
+    "aria-disabled": why !== "",
+    title: why,
+  });
 
 /**
  * A box that shows what the kernel has, and tells it what is typed, on Enter and on leaving the box.
@@ -32,27 +101,26 @@ export function typedBox(input: HTMLInputElement, tell: (typed: string) => void)
   let known = "";
   let isEdited = false;
 
-  function reset(): void {
+  const reset = (): void => {
     isEdited = false;
     known = shown;
     if (input.value !== shown) input.value = shown;
-  }
+  };
 
-  function commit(): void {
+  const commit = (): void => {
     const typed = input.value;
     isEdited = false;
     // Enter makes browsers report a change, too.
     if (input.readOnly || typed === known) return;
     known = typed;
     tell(typed);
-  }
+  };
 
-  input.dataset["lmSuppressShortcuts"] = "true";
-  input.addEventListener("input", () => {
+  on(input, "input", () => {
     isEdited = true;
   });
-  input.addEventListener("change", commit);
-  input.addEventListener("keydown", (event) => {
+  on(input, "change", commit);
+  on(input, "keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey) commit();
     else if (event.key === "Escape" && isEdited) reset();
   });
@@ -67,13 +135,75 @@ export function typedBox(input: HTMLInputElement, tell: (typed: string) => void)
   };
 }
 
-/** A text box with its label before it. */
-export function field(parent: Element, label: string, className = ""): HTMLInputElement {
-  const box = make("label", `lrf-field ${className}`, parent);
+/** A box with its label before it. */
+export function field<K extends "input" | "select">(
+  parent: Element,
+  label: string,
+  tag: K,
+  classes = "",
+): HTMLElementTagNameMap[K] {
+  const box = make("label", `field ${classes}`, parent);
   make("span", "", box, label);
-  const input = make("input", "", box);
-  input.type = "text";
-  input.spellcheck = false;
-  input.autocomplete = "off";
+  return make(tag, "", box);
+}
+
+export function textField(parent: Element, label: string, classes = ""): HTMLInputElement {
+  const input = field(parent, label, "input", classes);
+  put(input, { type: "text", spellcheck: "false", autocomplete: "off" });
   return input;
+}
+
+/** A box with a tick, and its label after it. */
+export function check(parent: Element, label: string): HTMLInputElement {
+  const box = make("label", "check", parent);
+  const input = make("input", "", box, "", { type: "checkbox" });
+  make("span", "", box, label);
+  return input;
+}
+
+/** Show one of the finder's settings, now and whenever it changes. */
+export const whenSet = (page: Page, key: string, show: (value: unknown) => void): void =>
+  page.when(["settings"], () => show(fieldsOf(page.model, "settings")[key]));
+
+export const set = (page: Page, key: string, value: unknown): void =>
+  page.send({ set: { [key]: value } });
+
+/** A text box for one of the finder's settings; `read` makes its value from what is typed. */
+export function setting(
+  page: Page,
+  parent: Element,
+  key: string,
+  label: string,
+  classes = "",
+  read: (typed: string) => unknown = text,
+): HTMLInputElement {
+  const input = textField(parent, label, classes);
+  const box = typedBox(input, (typed) => set(page, key, read(typed)));
+  whenSet(page, key, box.show);
+  return input;
+}
+
+let folded = 0;
+
+/** A button that folds a panel out and in; which ones are open is the page's own affair. */
+export function addFold(
+  page: Page,
+  folds: Element,
+  panel: HTMLElement,
+  label: string,
+  icon: string,
+  about: string,
+): (isOpen: boolean) => void {
+  const id = `lrf-panel-${folded++}`;
+  put(panel, { id, role: "group", "aria-label": label });
+  const toggle = button(page, folds, "toggle", () => {
+    open(panel.hidden !== false);
+    if (!panel.hidden) panel.scrollIntoView?.({ block: "nearest" });
+  }).show(label, icon, about);
+  const open = (isOpen: boolean): void => {
+    hide(panel, !isOpen);
+    put(toggle.element, { "aria-controls": id, "aria-expanded": `${isOpen}` });
+  };
+  open(false);
+  return open;
 }

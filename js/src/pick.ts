@@ -1,82 +1,66 @@
 /** The row below the chart: the number, taking it, what was picked, and applying it. */
 
-import { button, hide, make, put, say } from "./dom.ts";
+import { hide, make, on, say } from "./dom.ts";
 import { copy } from "./downloads.ts";
 import { formatLr } from "./format.ts";
 import { isReactive } from "./kernel.ts";
-import { changes, fields, listen, number, text } from "./model.ts";
-import { field, type Page, typedBox } from "./parts.ts";
-import type { Marker } from "./source.ts";
+import { changes, fieldsOf, listen, number, text } from "./model.ts";
+import { block, button, type Page, textField, typedBox } from "./parts.ts";
 import { blockedBy } from "./state.ts";
 
 const SHOW_EVERY_MS = 40;
 
-export interface PickRow {
-  /** Show where the marker is. */
-  at(lr: number): void;
-}
-
-export function addPick(page: Page, root: Element, marker: () => Marker): PickRow {
+/** Returns what shows where the marker is. */
+export function addPick(page: Page, root: Element): (lr: number) => void {
   const { model } = page;
-  const bar = make("div", "lrf-bar lrf-pick", root);
-  const choose = make("div", "lrf-group lrf-live", bar);
-  const input = field(choose, "learning rate", "lrf-lr");
+  const bar = make("div", "bar pick", root);
+  const choose = make("div", "group live", bar);
+  const input = textField(choose, "learning rate", "lr");
   input.inputMode = "decimal";
   const box = typedBox(input, (typed) => {
     const lr = Number(typed);
-    const isNumber = lr > 0 && lr < Number.POSITIVE_INFINITY;
+    const isNumber = lr > 0 && lr < Infinity;
     // Only what is saved runs cells again.
-    if (isNumber && isReactive(input)) marker().pick(lr);
+    if (isNumber && isReactive(input)) page.marker().pick(lr);
     else page.send({ type: typed });
     // What is no number is not kept; the status line says what was typed.
     if (!isNumber) box.reset();
   });
-  const use = button(choose, "", () => marker().pick(), page.refuse);
+  const use = button(page, choose, "", () => page.marker().pick());
   use.show("Use", "check", "Pick the learning rate at the marker");
-  const apply = button(choose, "", () => page.send({ click: "apply" }), page.refuse);
-  const written = make("div", "lrf-group", bar);
+  const apply = button(page, choose, "", { click: "apply" });
+  const written = make("div", "group", bar);
   const code = make("code", "", written);
   const assigned = make("span", "", code);
-  const about = make("span", "lrf-about", code);
-  const unpicked = make("span", "lrf-muted", written);
-  const line = button(written, "lrf-bare", () => void copyLine(), page.refuse);
-  const copied = make("span", "lrf-muted", written);
-  copied.setAttribute("aria-live", "polite");
-  line.show("", "copy", "Copy this line of code");
-
-  async function copyLine(): Promise<void> {
-    await copy(text(fields(model.get("picked"))["code"]));
+  const about = make("span", "about", code);
+  const unpicked = make("span", "muted", written);
+  const line = button(page, written, "bare", async () => {
+    await copy(text(fieldsOf(model, "picked")["code"]));
     say(copied, "copied");
-  }
+  }).show("", "copy", "Copy this line of code");
+  const copied = make("span", "muted", written, "", { "aria-live": "polite" });
 
   page.when(["picked", "blocked"], () => {
-    const picked = fields(model.get("picked"));
+    const picked = fieldsOf(model, "picked");
     const origin = text(picked["about"]);
     const content = text(picked["text"]);
     say(assigned, content);
     say(about, origin && `  # ${origin}`);
     hide(code, !content);
-    say(unpicked, origin ? "" : content ? "unchanged; nothing picked yet" : "nothing picked yet");
+    say(unpicked, origin ? "" : `${content && "unchanged; "}nothing picked yet`);
     hide(line.element, !text(picked["code"]));
     say(copied, "");
-    const optimizer = text(picked["optimizer"]);
-    const applied = picked["applied"] === true;
-    apply
-      .show(
-        applied ? "Undo" : "Apply",
-        applied ? "undo" : "apply",
-        applied
-          ? `Restore the previous learning rate of the ${optimizer} optimizer`
-          : `Set the picked learning rate on the ${optimizer} optimizer of this test`,
-      )
-      .block(blockedBy(model, "apply"));
+    const optimizer = `${text(picked["optimizer"])} optimizer`;
+    if (picked["applied"] === true) {
+      apply.show("Undo", "undo", `Restore the previous learning rate of the ${optimizer}`);
+    } else {
+      apply.show("Apply", "apply", `Set the picked learning rate on the ${optimizer} of this test`);
+    }
+    apply.block(blockedBy(model, "apply"));
     use.block(blockedBy(model, "use"));
-    const why = blockedBy(model, "use");
-    input.readOnly = why !== "";
-    put(input, "aria-disabled", why ? "true" : null);
-    put(input, "title", why || null);
+    block(input, blockedBy(model, "use"));
   });
-  page.when(["status", "received"], () => box.reset());
+  page.when(["status", "received"], box.reset);
   // Not at once: a drag must not wait for the layout of the box.
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lr = number(model.get("position"));
@@ -89,7 +73,7 @@ export function addPick(page: Page, root: Element, marker: () => Marker): PickRo
     timer ??= setTimeout(show, SHOW_EVERY_MS);
   };
   show();
-  page.signal.addEventListener("abort", () => clearTimeout(timer));
+  on(page.signal, "abort", () => clearTimeout(timer));
   listen(model, changes("position"), () => at(number(model.get("position"))), page.signal);
-  return { at };
+  return at;
 }

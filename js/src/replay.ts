@@ -1,8 +1,8 @@
 /** On a page that never had a kernel: play a run again, or step through its points. */
 
-import { button, hide, make, put, say } from "./dom.ts";
+import { hide, make, on, put, say } from "./dom.ts";
 import { formatLr } from "./format.ts";
-import type { Page } from "./parts.ts";
+import { button, type Page } from "./parts.ts";
 import { chartOf } from "./state.ts";
 
 const DURATION_MS = 6000;
@@ -16,58 +16,56 @@ export interface Replay {
 
 export function addReplay(page: Page, bar: Element, changed: () => void): Replay {
   const { model, signal } = page;
-  const box = make("div", "lrf-replay", bar);
-  const play = button(box, "", () => (frame ? pause() : begin()), page.refuse);
-  const slider = make("input", "", box);
-  slider.type = "range";
-  slider.min = "1";
-  slider.setAttribute("aria-label", "points drawn");
-  const where = make("span", "lrf-pace", box);
+  const box = make("div", "replay", bar);
+  const play = button(page, box, "", () => (frame ? pause() : begin()));
+  const slider = make("input", "", box, "", {
+    ...{ type: "range", min: 1, "aria-label": "points drawn" },
+  });
+  const where = make("span", "pace", box);
   let frame = 0;
   let from = 0;
   let began_ms = 0;
 
-  const count = () => chartOf(model).dots.x.length;
-  function show(): void {
-    const all = count();
-    slider.max = String(all);
-    const lr = chartOf(model).dots.x[Number(slider.value) - 1];
-    const words = `${slider.value} / ${all}${lr === undefined ? "" : ` · ${formatLr(lr)}`}`;
+  const lrs = () => chartOf(model).dots.x;
+  const at = () => slider.valueAsNumber;
+  const show = (): void => {
+    slider.max = String(lrs().length);
+    const lr = lrs()[at() - 1];
+    const words = `${at()} / ${slider.max}${lr === undefined ? "" : ` · ${formatLr(lr)}`}`;
     say(where, words);
-    put(slider, "aria-valuetext", words);
+    put(slider, { "aria-valuetext": words });
     play.show(frame ? "Pause" : "Play", frame ? "pause" : "play", "Play this run again");
     changed();
-  }
-  function begin(): void {
-    from = Number(slider.value) >= count() ? 1 : Number(slider.value);
+  };
+  const begin = (): void => {
+    from = at() >= lrs().length ? 1 : at();
     began_ms = performance.now();
     frame = requestAnimationFrame(step);
-  }
-  function pause(): void {
+  };
+  const pause = (): void => {
     cancelAnimationFrame(frame);
     frame = 0;
     show();
-  }
-  function step(): void {
-    const all = count();
-    const at = Math.floor(from + ((performance.now() - began_ms) / DURATION_MS) * all);
-    slider.value = String(Math.min(all, at));
-    if (at < all) {
+  };
+  const step = (): void => {
+    const all = lrs().length;
+    const now = Math.floor(from + ((performance.now() - began_ms) / DURATION_MS) * all);
+    slider.value = String(Math.min(all, now));
+    if (now < all) {
       frame = requestAnimationFrame(step);
       show();
     } else pause();
-  }
-  slider.addEventListener("input", () => (frame ? pause() : show()));
-  signal.addEventListener("abort", () => cancelAnimationFrame(frame));
+  };
+  on(slider, "input", () => (frame ? pause() : show()));
+  on(signal, "abort", () => cancelAnimationFrame(frame));
   hide(box, true);
   return {
-    cut: () => (box.hidden || Number(slider.value) >= count() ? null : Number(slider.value)),
+    cut: () => (box.hidden || at() >= lrs().length ? null : at()),
     offer(isOffered) {
-      const isPossible = isOffered && count() > 1;
+      const isPossible = isOffered && lrs().length > 1;
       hide(box, !isPossible);
       if (!isPossible) return;
-      slider.max = String(count());
-      slider.value = slider.max;
+      slider.max = slider.value = String(lrs().length);
       show();
     },
   };

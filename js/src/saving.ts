@@ -1,7 +1,7 @@
 /** Buttons that save the chart, or the runs on it, as a file. */
 
-import { button, make } from "./dom.ts";
-import type { Page } from "./parts.ts";
+import { make } from "./dom.ts";
+import { addFold, button, type Page } from "./parts.ts";
 
 const KINDS = {
   svg: "The chart as a vector graphic",
@@ -10,15 +10,18 @@ const KINDS = {
   json: "All runs in full precision",
 };
 
-export function addSaving(page: Page, root: Element): HTMLElement {
-  const panel = make("div", "lrf-panel lrf-saving", root);
-  const bar = make("div", "lrf-group", panel);
+export function addSaving(page: Page, root: Element, folds: Element): void {
+  const panel = make("div", "panel", root);
+  const bar = make("div", "group", panel);
   for (const [kind, about] of Object.entries(KINDS)) {
-    button(bar, "", () => page.send({ save: kind }), page.refuse).show(
-      kind.toUpperCase(),
-      "save",
-      about,
-    );
+    button(page, bar, "", { save: kind }).show(kind.toUpperCase(), "save", about);
   }
-  return panel;
+  addFold(
+    page,
+    folds,
+    panel,
+    "Save",
+    "save",
+    "Save the chart as a picture, or the runs as a table",
+  );
 }

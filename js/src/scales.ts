@@ -1,25 +1,16 @@
 /** Which ticks an axis has, how their labels read, and where a value lies in pixels. */
 
-/** An axis in pixels: `at` is linear in `unit(value)`. */
-export interface Scale {
-  readonly log: boolean;
-  readonly low: number;
-  readonly high: number;
+import { type Axis, position } from "./geometry.ts";
+
+/** An axis in pixels. */
+export interface Scale extends Axis {
   at(value: number): number;
 }
 
-export function scaleOf(
-  low: number,
-  high: number,
-  log: boolean,
-  from_px: number,
-  to_px: number,
-): Scale {
-  const unit = log ? Math.log10 : Number;
-  const start = unit(low);
-  const perUnit = (to_px - from_px) / (unit(high) - start);
-  const at = (value: number) => from_px + (unit(value) - start) * perUnit;
-  return { log, low, high, at };
+export function scaleOf(axis: Axis, from_px: number, to_px: number): Scale {
+  const start = position(axis.low, axis);
+  const perUnit = (to_px - from_px) / (position(axis.high, axis) - start);
+  return { ...axis, at: (value) => from_px + (position(value, axis) - start) * perUnit };
 }
 
 /** At most `most` round numbers between the limits. */
@@ -69,13 +60,12 @@ function trimmed(written: string): string {
 }
 
 /** As many as their labels have room for. */
-export function lrTicks(low: number, high: number, log: boolean, width_px: number): number[] {
+export function lrTicks({ low, high, log }: Axis, width_px: number): number[] {
   const most = Math.max(2, Math.floor(width_px / LABEL_PX));
   return log ? logTicks(low, high, Math.min(12, most)) : roundTicks(low, high, Math.min(6, most));
 }
 
 const LABEL_PX = 40;
 
-export function lossTicks(low: number, high: number, log: boolean): number[] {
-  return log ? logTicks(low, high) : roundTicks(low, high);
-}
+export const lossTicks = ({ low, high, log }: Axis): number[] =>
+  (log ? logTicks : roundTicks)(low, high);

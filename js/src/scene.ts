@@ -1,9 +1,9 @@
 /** What the chart of a finder shows, whoever draws it. */
 
-import type { Scene, Stroke } from "./chart.ts";
+import { lossAxis, type Scene, type Stroke } from "./chart.ts";
 import { CURRENT, look } from "./lines.ts";
 import { type Line, type Model, NO_LINE } from "./model.ts";
-import { exponent, general, lossTicks, lrTicks } from "./scales.ts";
+import { exponent, general, lrTicks } from "./scales.ts";
 import { type ChartState, chartOf, type Run, readingOf, repeatsOf, runsOf } from "./state.ts";
 
 export interface Picture {
@@ -20,7 +20,7 @@ export function pictureOf(model: Model, cut: number | null): Picture {
   const others = runsOf(model).filter((run) => run.shown && !run.current);
   const repeats = repeatsOf(model);
   if (cut === null) return { chart, repeats, others, band: readingOf(model).band };
-  const last = chart.dots.x[cut - 1] ?? Number.NEGATIVE_INFINITY;
+  const last = chart.dots.x[cut - 1] ?? -Infinity;
   const behind = chart.line.x.findIndex((lr) => lr > last);
   const dots = slice(chart.dots, cut);
   const line = slice(chart.line, behind < 0 ? chart.line.x.length : behind);
@@ -32,14 +32,10 @@ function slice({ x, y }: Line, count: number): Line {
 }
 
 export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
-  const { low, high, scale } = chart.x;
-  const log = scale === "log";
-  const [least, most] = chart.y ?? [0, 1];
   const strokes: Stroke[] = [
-    ...others.map((run) => {
-      const { colour, dashes } = look(run.style);
-      return { key: `run ${run.key}`, line: run.line, colour, dashes, width: 2 };
-    }),
+    ...others.map(({ key, line, style }) => ({
+      ...{ key: `run ${key}`, line, width: 2, ...look(style) },
+    })),
     ...repeats.map((line, i) => ({
       ...{ key: `repeat ${i}`, line, colour: CURRENT, width: 1, opacity: 0.35 },
     })),
@@ -48,14 +44,11 @@ export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
   ];
   return {
     x: {
-      ...{ low, high, log, ticks: (width_px) => lrTicks(low, high, log, width_px) },
-      format: log ? exponent : (lr) => general(lr, 2),
+      ...chart.x,
+      ticks: (width_px) => lrTicks(chart.x, width_px),
+      format: chart.x.log ? exponent : (lr) => general(lr, 2),
     },
-    y: chart.y && {
-      ...{ low: least, high: most, log: chart.yLog },
-      ticks: () => lossTicks(least, most, chart.yLog),
-      format: (loss) => general(loss, 6),
-    },
+    y: lossAxis(chart.y),
     band,
     strokes,
   };

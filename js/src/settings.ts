@@ -1,136 +1,106 @@
 /** What can be set up: the next run, the training that a learning rate is for, and the display. */
 
-import { button, hide, make, put, say } from "./dom.ts";
-import { fields, list, text } from "./model.ts";
-import { field, type Page, type TypedBox, typedBox } from "./parts.ts";
+import { make, on, put, sayOrHide } from "./dom.ts";
+import { list, text } from "./model.ts";
+import { addFold, block, button, check, field, type Page, set, setting, whenSet } from "./parts.ts";
 import { blockedBy } from "./state.ts";
-
-export interface Settings {
-  readonly panel: HTMLElement;
-  readonly trainSteps: HTMLInputElement;
-}
 
 let made = 0;
 
-export function addSettings(page: Page, root: Element): Settings {
+/** Returns what shows the settings of the training. */
+export function addSettings(page: Page, root: Element, folds: Element): () => void {
   const { model } = page;
-  const panel = make("div", "lrf-panel lrf-settings", root);
-  const set = (key: string) => (value: unknown) => page.send({ set: { [key]: value } });
-  const boxes: [string, TypedBox][] = [];
-  const selects: [string, HTMLSelectElement][] = [];
-  const checks: [string, HTMLInputElement][] = [];
-  const runOnly: (HTMLInputElement | HTMLSelectElement)[] = [];
+  const panel = make("div", "panel settings", root);
 
   const group = (name: string) => {
-    const box = make("fieldset", "lrf-fields", panel);
+    const box = make("fieldset", "", panel);
     make("legend", "", box, name);
-    return make("div", "lrf-bar", box);
-  };
-  const textBox = (parent: Element, key: string, label: string, className = "") => {
-    const input = field(parent, label, className);
-    boxes.push([key, typedBox(input, set(key))]);
-    return input;
+    return make("div", "bar", box);
   };
   const select = (
     parent: Element,
     key: string,
     label: string,
-    options: readonly (readonly [string, string])[],
+    options: Readonly<Record<string, string>>,
   ) => {
-    const box = make("label", "lrf-field", parent);
-    make("span", "", box, label);
-    const made = make("select", "", box);
-    made.dataset["lmSuppressShortcuts"] = "true";
-    for (const [value, name] of options) make("option", "", made, name).value = value;
-    made.addEventListener("change", () => set(key)(made.value));
-    selects.push([key, made]);
+    const made = field(parent, label, "select");
+    for (const [value, name] of Object.entries(options)) make("option", "", made, name, { value });
+    on(made, "change", () => set(page, key, made.value));
+    whenSet(page, key, (value) => {
+      made.value = text(value) || made.value;
+    });
     return made;
   };
-  const check = (parent: Element, key: string, label: string) => {
-    const box = make("label", "lrf-check", parent);
-    const input = make("input", "", box);
-    input.type = "checkbox";
-    make("span", "", box, label);
-    input.addEventListener("change", () => set(key)(input.checked));
-    checks.push([key, input]);
+  const toggle = (parent: Element, key: string, label: string) => {
+    const box = check(parent, label);
+    on(box, "change", () => set(page, key, box.checked));
+    whenSet(page, key, (value) => {
+      box.checked = value === true;
+    });
   };
 
   const run = group("Next run");
-  runOnly.push(
-    textBox(run, "start_lr", "from"),
-    textBox(run, "end_lr", "to"),
-    textBox(run, "num_iter", "points"),
-    select(run, "mode", "spacing", [
-      ["exp", "exponential"],
-      ["linear", "linear"],
-    ]),
-    textBox(run, "repeats", "repeats", "lrf-short"),
-  );
-  const narrow = button(run, "", () => page.send({ click: "narrow" }), page.refuse);
-  narrow.show(
+  const runOnly = [
+    setting(page, run, "start_lr", "from"),
+    setting(page, run, "end_lr", "to"),
+    setting(page, run, "num_iter", "points"),
+    select(run, "mode", "spacing", { exp: "exponential", linear: "linear" }),
+    setting(page, run, "repeats", "repeats", "short"),
+  ];
+  const narrow = button(page, run, "", { click: "narrow" }).show(
     "Narrow",
     "narrow",
     "Set the range to where the loss falls, plus a decade on either side",
   );
-  const note = make("p", "lrf-note", run.parentElement ?? run);
+  const note = make("p", "note", run.parentElement);
 
   const training = group("Your training");
-  const trainSteps = textBox(training, "train_steps", "training steps", "lrf-long");
-  trainSteps.placeholder = "unknown";
-  trainSteps.title = "For how many steps you will train: the more, the lower the candidate";
+  const trainSteps = setting(page, training, "train_steps", "training steps", "long");
   const offers = make("datalist", "", training);
   offers.id = `lrf-offers-${made++}`;
-  put(trainSteps, "list", offers.id);
-  const schedule = select(training, "schedule", "schedule", [
-    ["constant", "constant"],
-    ["decay", "decays"],
-  ]);
-  schedule.title = "Whether the learning rate of your training will be constant or decay";
+  put(trainSteps, {
+    list: offers.id,
+    placeholder: "unknown",
+    title: "For how many steps you will train: the more, the lower the candidate",
+  });
+  select(training, "schedule", "schedule", { constant: "constant", decay: "decays" }).title =
+    "Whether the learning rate of your training will be constant or decay";
 
   const display = group("Display");
-  check(display, "zoom", "zoom to the run");
-  check(display, "log_loss", "logarithmic loss axis");
-  const smoothing = field(display, "smoothing %", "lrf-short");
-  smoothing.type = "number";
-  Object.assign(smoothing, { min: "0", max: "50", step: "5" });
-  smoothing.title =
-    "Percentage of the points that the line is smoothed over; candidates do not depend on it";
-  boxes.push([
-    "smoothing",
-    typedBox(smoothing, (typed) => {
-      const percent = Math.round(Number(typed));
-      if (typed !== "" && Number.isFinite(percent)) {
-        set("smoothing")(Math.min(Math.max(percent, 0), 50));
-      }
-    }),
-  ]);
-
-  page.when(["settings"], () => {
-    const settings = fields(model.get("settings"));
-    for (const [key, box] of boxes) box.show(settings[key]);
-    for (const [key, box] of selects) box.value = text(settings[key]) || box.value;
-    for (const [key, box] of checks) box.checked = settings[key] === true;
+  toggle(display, "zoom", "zoom to the run");
+  toggle(display, "log_loss", "logarithmic loss axis");
+  // An empty box is no number, which the kernel does not take.
+  const percent = (typed: string) =>
+    Math.min(Math.max(Math.round(Number.parseFloat(typed)), 0), 50);
+  put(setting(page, display, "smoothing", "smoothing %", "short", percent), {
+    ...{ type: "number", min: 0, max: 50, step: 5 },
+    title:
+      "Percentage of the points that the line is smoothed over; candidates do not depend on it",
   });
+
   page.when(["offers"], () => {
     const options = list(model.get("offers")).map((offer) => {
-      const [value, label] = list(offer).map(text);
-      const option = make("option", "");
-      option.value = label ? `${value} (${label})` : (value ?? "");
-      return option;
+      const [value = "", label] = list(offer).map(text);
+      return make("option", "", null, "", { value: label ? `${value} (${label})` : value });
     });
     offers.replaceChildren(...options);
   });
   page.when(["blocked"], () => {
     const why = blockedBy(model, "settings");
     narrow.block(blockedBy(model, "narrow"));
-    say(note, why);
-    hide(note, !why);
-    for (const box of runOnly) {
-      put(box, "aria-disabled", why ? "true" : null);
-      if (box instanceof HTMLInputElement) box.readOnly = why !== "";
-      else box.disabled = why !== "";
-      box.title = why;
-    }
+    sayOrHide(note, why);
+    for (const box of runOnly) block(box, why);
   });
-  return { panel, trainSteps };
+  const open = addFold(
+    page,
+    folds,
+    panel,
+    "Set up",
+    "sliders",
+    "Range, number of points and repeats of the next run; length of the training",
+  );
+  return () => {
+    open(true);
+    trainSteps.focus();
+  };
 }

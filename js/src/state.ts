@@ -2,12 +2,23 @@
 
 import type { Kind } from "./format.ts";
 import type { Axis, Curve } from "./geometry.ts";
-import { fields, type Line, lineOf, list, type Model, maybe, number, pair, text } from "./model.ts";
+import {
+  fields,
+  fieldsOf,
+  type Line,
+  lineOf,
+  list,
+  type Model,
+  maybe,
+  number,
+  pair,
+  text,
+} from "./model.ts";
 
 export interface ChartState {
   readonly x: Axis;
-  /** The limits of the loss axis; null while there is no point. */
-  readonly y: readonly [number, number] | null;
+  /** Null while there is no point. */
+  readonly y: Axis | null;
   readonly yLog: boolean;
   readonly n: number;
   readonly total: number;
@@ -26,38 +37,48 @@ export interface Run {
   readonly line: Line;
 }
 
+export type Candidate = readonly [rule: string, lr: number];
+
 export interface Reading {
-  readonly candidates: readonly (readonly [rule: string, lr: number])[];
+  readonly candidates: readonly Candidate[];
   readonly band: readonly [number, number] | null;
   readonly weak: boolean;
+}
+
+export interface Trial {
+  readonly name: string;
+  readonly style: number;
+  readonly line: Line;
+  readonly heldOut: Line;
 }
 
 export interface Trials {
   readonly active: boolean;
   readonly text: string;
   readonly steps: number;
-  readonly y: readonly [number, number] | null;
+  readonly y: Axis | null;
   readonly take: number | null;
-  readonly lines: readonly {
-    readonly name: string;
-    readonly style: number;
-    readonly line: Line;
-    readonly heldOut: Line;
-  }[];
+  readonly lines: readonly Trial[];
 }
 
 export function axisOf(model: Model): Axis {
-  const chart = fields(model.get("chart"));
-  const [low, high] = pair(chart["x"]) ?? [1e-7, 10];
-  return { low, high, scale: chart["x_log"] === false ? "linear" : "log" };
+  const chart = fieldsOf(model, "chart");
+  const log = chart["x_log"] !== false;
+  return axisFrom(chart["x"], log) ?? { low: 1e-7, high: 10, log };
+}
+
+function axisFrom(limits: unknown, log: boolean): Axis | null {
+  const found = pair(limits);
+  return found && { low: found[0], high: found[1], log };
 }
 
 export function chartOf(model: Model): ChartState {
-  const chart = fields(model.get("chart"));
+  const chart = fieldsOf(model, "chart");
+  const yLog = chart["y_log"] === true;
   return {
     x: axisOf(model),
-    y: pair(chart["y"]),
-    yLog: chart["y_log"] === true,
+    y: axisFrom(chart["y"], yLog),
+    yLog,
     n: number(chart["n"]) || 0,
     total: number(chart["total"]) || 0,
     perSecond: maybe(chart["per_second"]),
@@ -67,13 +88,11 @@ export function chartOf(model: Model): ChartState {
 }
 
 export function curveOf(model: Model): Curve {
-  const { x, y } = lineOf(fields(model.get("chart"))["line"]);
+  const { x, y } = lineOf(fieldsOf(model, "chart")["line"]);
   return { lrs: x, losses: y };
 }
 
-export function repeatsOf(model: Model): Line[] {
-  return list(model.get("repeats")).map(lineOf);
-}
+export const repeatsOf = (model: Model): Line[] => list(model.get("repeats")).map(lineOf);
 
 export function runsOf(model: Model): Run[] {
   return list(model.get("runs")).map((run) => {
@@ -91,15 +110,19 @@ export function runsOf(model: Model): Run[] {
 }
 
 export function readingOf(model: Model): Reading {
-  const reading = fields(model.get("reading"));
+  const reading = fieldsOf(model, "reading");
   return {
-    candidates: Object.entries(fields(reading["candidates"]))
-      .filter((entry): entry is [string, number] => maybe(entry[1]) !== null)
-      .sort(([, a], [, b]) => a - b),
+    candidates: candidatesOf(reading["candidates"]),
     band: pair(reading["band"]),
     weak: reading["weak"] === true,
   };
 }
+
+/** From low to high. */
+export const candidatesOf = (value: unknown): Candidate[] =>
+  Object.entries(fields(value))
+    .filter((entry): entry is [string, number] => maybe(entry[1]) !== null)
+    .sort(([, a], [, b]) => a - b);
 
 /** What the number stands for; whether a candidate is weak is said elsewhere. */
 export function kindOf(model: Model, isWeak: boolean): Kind {
@@ -109,13 +132,13 @@ export function kindOf(model: Model, isWeak: boolean): Kind {
 }
 
 export function trialsOf(model: Model): Trials | null {
-  const trials = fields(model.get("trials"));
+  const trials = fieldsOf(model, "trials");
   if (Object.keys(trials).length === 0) return null;
   return {
     active: isActive(trials["state"]),
     text: text(trials["text"]),
     steps: number(trials["steps"]) || 1,
-    y: pair(trials["y"]),
+    y: axisFrom(trials["y"], false),
     take: maybe(trials["take"]),
     lines: list(trials["lines"]).map((each) => {
       const { name, style, line, held_out } = fields(each);
@@ -129,11 +152,8 @@ export function trialsOf(model: Model): Trials | null {
   };
 }
 
-export function isActive(state: unknown): boolean {
-  return state === "running" || state === "paused";
-}
+export const isActive = (state: unknown): boolean => state === "running" || state === "paused";
 
 /** Why a control cannot work now; empty if it can. */
-export function blockedBy(model: Model, control: string): string {
-  return text(fields(model.get("blocked"))[control]);
-}
+export const blockedBy = (model: Model, control: string): string =>
+  text(fieldsOf(model, "blocked")[control]);

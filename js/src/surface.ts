@@ -2,8 +2,8 @@
 
 import { type Bqplot, findBqplot } from "./bqplot.ts";
 import { addChart, type Chart, HEIGHT_PX, MARGIN, USUAL_WIDTH_PX } from "./chart.ts";
-import { make, whenResized } from "./dom.ts";
-import { changes, fields, listen, type Model } from "./model.ts";
+import { flag, make, on, whenResized } from "./dom.ts";
+import { changes, fieldsOf, listen, type Model } from "./model.ts";
 import { type Picture, sceneOf } from "./scene.ts";
 
 const WAIT_MS = 2000;
@@ -31,34 +31,34 @@ export function addSurface(
   /** Which search this is: an older one that ends late counts no more. */
   let search = 0;
 
-  function draw(now: Picture): void {
+  const draw = (now: Picture): void => {
     picture = now;
     // The figure is replaced when an axis changes between linear and logarithmic.
     if (bqplot !== null && figure?.isConnected === false) begin();
     if (bqplot !== null) bqplot.draw(now, width());
     else own?.chart.draw(sceneOf(now));
-  }
+  };
 
-  function width(): number {
+  const width = (): number => {
     return (stage.clientWidth || USUAL_WIDTH_PX) - MARGIN.left - MARGIN.right;
-  }
+  };
 
-  function begin(): void {
+  const begin = (): void => {
     clearTimeout(timer);
     bqplot = null;
     search += 1;
     since_ms = performance.now();
-    if (Object.keys(fields(model.get("figure"))).length === 0) drawItself();
+    if (Object.keys(fieldsOf(model, "figure")).length === 0) drawItself();
     else void look(search, null);
-  }
+  };
 
-  async function look(current: number, before: Bqplot | null): Promise<void> {
+  const look = async (current: number, before: Bqplot | null): Promise<void> => {
     const found = before ?? (await findBqplot(model, model.get("figure")));
     if (current !== search || signal.aborted) return;
     figure = findRoot().querySelector(":scope > .bqplot");
     if (found !== null && figure !== null) {
       bqplot = found;
-      figure.classList.add("lrf-figure");
+      flag(figure, "figure", true);
       removeOwn();
       if (picture) draw(picture);
       return;
@@ -68,29 +68,31 @@ export function addSurface(
     if (waited_ms >= GIVE_UP_MS) return;
     const again_ms = waited_ms < WAIT_MS ? LOOK_EVERY_MS : LOOK_LATER_MS;
     timer = setTimeout(() => void look(current, found), again_ms);
-  }
+  };
 
-  function drawItself(): void {
+  const drawItself = (): void => {
     if (own !== null) return;
-    const box = make("div", "lrf-figure lrf-own", stage);
-    const sizes = { height_px: HEIGHT_PX, top_px: MARGIN.top };
-    const name = "Loss over learning rate";
-    own = { box, chart: addChart(box, { name, xLabel: "learning rate", ...sizes }, signal) };
-    findRoot().classList.add("lrf-draws");
+    const box = make("div", "figure own", stage);
+    const options = {
+      ...{ name: "Loss over learning rate", xLabel: "learning rate" },
+      ...{ height_px: HEIGHT_PX, top_px: MARGIN.top },
+    };
+    own = { box, chart: addChart(box, options, signal) };
+    flag(findRoot(), "draws", true);
     if (picture) draw(picture);
-  }
+  };
 
-  function removeOwn(): void {
+  const removeOwn = (): void => {
     own?.box.remove();
     own = null;
-    findRoot().classList.remove("lrf-draws");
-  }
+    flag(findRoot(), "draws", false);
+  };
 
   listen(model, changes("figure"), begin, signal);
   whenResized(stage, signal, () => {
     if (picture !== null && bqplot !== null) draw(picture);
   });
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  on(signal, "abort", () => clearTimeout(timer));
   begin();
   return { draw };
 }

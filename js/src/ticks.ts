@@ -1,7 +1,8 @@
 /** Small marks on the axis for the candidates; clicking one moves the marker there. */
 
-import { make } from "./dom.ts";
+import { make, on } from "./dom.ts";
 import { type Axis, beyond, fractionOf } from "./geometry.ts";
+import type { Candidate } from "./state.ts";
 
 /**
  * For pointers only: the buttons below the chart offer the same to keyboards and screen readers,
@@ -9,20 +10,17 @@ import { type Axis, beyond, fractionOf } from "./geometry.ts";
  */
 export function drawTicks(
   box: HTMLElement,
-  ticks: unknown,
+  ticks: readonly Candidate[],
   axis: Axis,
   onClick: (lr: number) => void,
 ): void {
-  const made = Object.entries((ticks ?? {}) as Record<string, unknown>)
-    .filter((entry): entry is [string, number] => typeof entry[1] === "number")
+  const made = ticks
     .filter(([, lr]) => beyond(lr, axis) === 0)
-    .sort(([, a], [, b]) => a - b)
     .map(([name, lr]) => {
-      const tick = make("div", "lrf-tick");
-      tick.style.setProperty("--lrf-at", String(fractionOf(lr, axis)));
-      tick.dataset["rule"] = name;
+      const tick = make("div", "tick", null, "", { "data-rule": name });
+      tick.style.left = `${100 * fractionOf(lr, axis)}%`;
       make("span", "", tick, name);
-      tick.addEventListener("click", () => onClick(lr));
+      on(tick, "click", () => onClick(lr));
       return tick;
     });
   box.replaceChildren(...made);

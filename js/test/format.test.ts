@@ -67,8 +67,8 @@ describe("a pick", () => {
     expect(pickAt(1.2345e-7, ODD)).toBe(1.24e-7);
     expect(pickAt(9.8765, ODD)).toBe(9.87);
     expect(pickAt(1000, ODD)).toBe(9.87);
-    expect(pickAt(1.0044, { low: 1.0041, high: 2, scale: "log" })).toBe(1.01);
-    expect(pickAt(9.996, { low: 1, high: 9.999, scale: "log" })).toBe(9.99);
+    expect(pickAt(1.0044, { low: 1.0041, high: 2, log: true })).toBe(1.01);
+    expect(pickAt(9.996, { low: 1, high: 9.999, log: true })).toBe(9.99);
   });
 
   test("is positive on an axis that begins at zero", () => {
@@ -76,7 +76,7 @@ describe("a pick", () => {
   });
 
   test("is on the axis even if no number of three digits is", () => {
-    const tiny: Axis = { low: 1.0041, high: 1.0042, scale: "log" };
+    const tiny: Axis = { low: 1.0041, high: 1.0042, log: true };
     expect(beyond(pickAt(1.00415, tiny), tiny)).toBe(0);
   });
 });

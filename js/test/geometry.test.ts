@@ -38,9 +38,9 @@ describe("the place on the axis", () => {
 
   test("is the left end where the axis makes no sense", () => {
     for (const axis of [
-      { low: 1, high: 1, scale: "log" },
-      { low: 0, high: 1, scale: "log" },
-      { low: Number.NaN, high: 1, scale: "linear" },
+      { low: 1, high: 1, log: true },
+      { low: 0, high: 1, log: true },
+      { low: Number.NaN, high: 1, log: false },
     ] as const) {
       expect(fractionOf(0.5, axis)).toBe(0);
     }

@@ -3,8 +3,8 @@ import type { Line } from "../src/model.ts";
 import { clipped, dotsPath, linePath } from "../src/paths.ts";
 import { scaleOf } from "../src/scales.ts";
 
-const X = scaleOf(0, 10, false, 0, 100);
-const Y = scaleOf(0, 1, false, 100, 0);
+const X = scaleOf({ low: 0, high: 10, log: false }, 0, 100);
+const Y = scaleOf({ low: 0, high: 1, log: false }, 100, 0);
 const line = (x: number[], y: number[]): Line => ({
   x: Float64Array.from(x),
   y: Float64Array.from(y),
@@ -33,9 +33,10 @@ test("each point is a dot, those far outside too", () => {
 });
 
 test("a line for bqplot is cut in the same places, and the same object where nothing is cut", () => {
+  const axis = { low: 0.1, high: 1, log: true };
   const inside = line([1, 10], [0.1, 1]);
-  expect(clipped(inside, true, 0.1, 1, true)).toBe(inside);
-  const { x, y } = clipped(line([0.01, 100], [0.1, 1e7]), true, 0.1, 1, true);
+  expect(clipped(inside, axis, axis)).toBe(inside);
+  const { x, y } = clipped(line([0.01, 100], [0.1, 1e7]), axis, axis);
   expect([...y].map((loss) => Math.round(loss * 10) / 10)).toEqual([0.1, 10, 10]);
   expect(x[1]).toBeCloseTo(0.1, 9); // a quarter of the way, in logarithms
 });

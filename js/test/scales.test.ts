@@ -30,8 +30,9 @@ describe("ticks", () => {
   });
 
   test("have room for their labels", () => {
-    expect(lrTicks(1e-7, 10, true, 236).length).toBeLessThanOrEqual(5);
-    expect(lrTicks(1e-7, 10, true, 700)).toHaveLength(9);
+    const axis = { low: 1e-7, high: 10, log: true };
+    expect(lrTicks(axis, 236).length).toBeLessThanOrEqual(5);
+    expect(lrTicks(axis, 700)).toHaveLength(9);
   });
 });
 
@@ -46,6 +47,6 @@ test("labels read as bqplot's do", () => {
 });
 
 test("a scale is linear in the logarithm", () => {
-  const x = scaleOf(1e-7, 10, true, 0, 800);
+  const x = scaleOf({ low: 1e-7, high: 10, log: true }, 0, 800);
   expect([1e-7, 1e-3, 10].map((lr) => Math.round(x.at(lr)))).toEqual([0, 400, 800]);
 });

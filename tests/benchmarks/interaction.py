@@ -109,8 +109,8 @@ WATCH = """() => {
   const plot = root.querySelector(".lrf-plot");
   window.addEventListener("pointermove", (event) => {
     requestAnimationFrame(() => {
-      if (plot.style.getPropertyValue("--lrf-fraction") !== seen.last) {
-        seen.last = plot.style.getPropertyValue("--lrf-fraction");
+      if (plot.style.getPropertyValue("--fraction") !== seen.last) {
+        seen.last = plot.style.getPropertyValue("--fraction");
         seen.pixels.push(performance.now() - event.timeStamp);
       }
     });
