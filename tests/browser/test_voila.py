@@ -9,9 +9,11 @@ from finder import SLOW, Finder
 from host import Host
 from playwright.sync_api import expect
 
-# Voila asks two networks for fonts and formulas, and loads an extension of Notebook's that it does
-# not bear; all the same it works without.
-KNOWN = re.compile(r"@fortawesome|mathjax|voila/labextensions/@jupyter-notebook")
+# Voila asks two networks for fonts and formulas, and loads extensions that it does not bear: one of
+# Notebook's, and ipyparallel's where that is installed. All the same it works without.
+KNOWN = re.compile(
+    r"@fortawesome|mathjax|voila/labextensions/@jupyter-notebook|ipyparallel-labextension"
+)
 
 APP = """import ipywidgets
 lr = 1e-3
