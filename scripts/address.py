@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 NEEDS = {
     "cifar10_resnet18": ("torchvision", "notebooks"),
     "cluster": ("distributed", "notebooks"),
+    "fine_tuning": ("matplotlib", "notebooks"),
     "mnist_lenet": ("torchvision", "notebooks"),
     "quickstart": ("sklearn", "notebooks"),
     "workshop": ("matplotlib", "notebooks"),

@@ -194,6 +194,39 @@ def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> Non
     assert cells["after-check-5"] == cells["after-refused"] == "None\n"
 
 
+@LONG
+def test_fine_tuning_refuses_where_nothing_is_to_be_gained_and_names_a_number_where_it_is(
+    run,
+) -> None:
+    path = next(path for path in NOTEBOOKS if path.stem == "fine_tuning")
+    text = next(c for c in nbformat.read(path, as_version=4).cells if c.id == "solutions").source
+    solutions = dict(re.findall(r"^(\d)\. `(\w+ = [^`]+)`", text, re.MULTILINE))
+    assert sorted(solutions) == ["1", "2", "3", "4"]
+    cells = run(
+        "fine_tuning",
+        before={
+            "setting": BEGIN,
+            "ladder": PICTURE,
+            "head-ladder": "before = support.picture(tuned, optimizer)",
+        },
+        after={
+            **{f"exercise-{number}": answer for number, answer in solutions.items()},
+            "read-ladder": RESTORED,
+            "shares": "print(support.picture(tuned, optimizer) == before)",
+        },
+    )
+    checks = ("read", "read-ladder", "read-head", "shares")
+    assert {cell: "Right." in cells[cell] for cell in checks} == dict.fromkeys(checks, True)
+    assert "compare a few learning rates in trial runs" in cells["read"]
+    assert cells["read-ladder"].startswith("Training on does not help")
+    assert cells["read-head-ladder"].startswith("For 200 steps with a decay")
+    assert cells["after-read-ladder"] == cells["after-shares"] == "True\n"
+    shares = [float(share) for share in re.findall(r"(\d+\.\d)% are right", cells["train"])]
+    assert len(shares) == 2
+    assert shares[1] > 75
+    assert cells["restored"].count("True") == 2
+
+
 def test_a_cluster_trains_tries_and_is_watched(run) -> None:
     cells = run(
         "cluster",

@@ -56,6 +56,11 @@ def workshop(host: Host) -> Locator:
     return finder.root
 
 
+def fine_tuning(host: Host) -> Locator:
+    run(host, "fine_tuning", until="read-head-ladder")
+    return Finder(host, -1).root.locator(".lrf-trials")
+
+
 def your_own_loop(host: Host) -> Locator:
     run(host, "your_own_loop", until="lightning-own")
     return Finder(host, -1).root
@@ -75,6 +80,7 @@ PICTURES: dict[str, Callable[[Host], Locator]] = {
     "mnist_lenet": mnist_lenet,
     "cifar10_resnet18": cifar10_resnet18,
     "workshop": workshop,
+    "fine_tuning": fine_tuning,
     "your_own_loop": your_own_loop,
 }
 

@@ -18,9 +18,11 @@ UNTIL = {
     "mnist_lenet": "plot",
     "cifar10_resnet18": "test",
     "workshop": "sizes",
+    "fine_tuning": "read",
     "your_own_loop": "accumulation",
 }
-SLOW = ("mnist_lenet", "workshop", "your_own_loop")  # without a browser, `make test` runs them
+# Without a browser, `make test` runs them.
+SLOW = ("mnist_lenet", "workshop", "fine_tuning", "your_own_loop")
 
 pytestmark = pytest.mark.timeout(300)
 
