@@ -11,7 +11,7 @@ import reprlib
 import sys
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from types import ModuleType
 from typing import Any, Protocol
@@ -147,13 +147,17 @@ class OnRay:
 
 class _RayAnswer:
     def __init__(self, reference: Any) -> None:
-        self._reference = reference
+        # Ray ends the whole process, if it is shut down while a thread waits in `ray.wait`.
+        self._future: Future[Any] = reference.future()
 
     def wait(self, seconds: float) -> bool:
-        return bool(_ray().wait([self._reference], timeout=seconds)[0])
+        _ray()
+        return bool(wait([self._future], seconds).done)
 
     def result(self) -> Any:
-        return _ray().get(self._reference)
+        if not self._future.done():
+            _ray()
+        return self._future.result(0)
 
 
 def _ray() -> Any:
