@@ -187,8 +187,8 @@ class Work:
         if any(other is not self for other in list(_under_way)):
             raise RuntimeError(
                 f"another finder's run is in progress in the same process on {platform.node()}, "
-                "and each would draw from the other's random numbers: stop that one, or use more "
-                "workers."
+                "and each would draw from the other's random numbers: stop that one, use more "
+                "workers, or, if its notebook is gone, restart this one."
             )
 
 
