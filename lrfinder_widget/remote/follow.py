@@ -143,7 +143,8 @@ class Followed:
         plan = _plan(plan) if isinstance(plan, dict) else None
         self.about = About(
             summary=lines.text(first.get("summary")),
-            device=" ".join(filter(None, (lines.text(first.get(k)) for k in ("host", "device")))),
+            device=" ".join(filter(None, (lines.text(first.get(k)) for k in ("host", "device"))))
+            or None,
             budget=Budget(
                 family=family if family in get_args(Family) else None,
                 cautions=tuple(map(lines.text, cautions[:9])) if isinstance(cautions, list) else (),
@@ -164,7 +165,7 @@ class Followed:
         self.waiting = self._run = ""
         if is_reason(reason := last["end"]):
             return reason
-        error = lines.text(last.get("error"), 5000) or "its error is not told"
+        error = lines.text(last.get("error"), 5000).strip() or "its error is not told"
         raise RuntimeError(f"the run{self._host} failed: {error}")
 
     def _say(self, quiet_s: float) -> None:
@@ -174,8 +175,8 @@ class Followed:
         quiet = f"no sign of life from the run{self._host} for {quiet_s:.0f} s"
         if quiet_s >= lines.SILENT_S:
             raise RuntimeError(
-                f"{quiet}: its process has probably been killed. If it goes on after all, start() "
-                "follows it from its beginning."
+                f"{quiet}: its process has probably been killed. If it goes on after all, the next "
+                "start follows it from its beginning."
             )
         self.waiting = f"There has been {quiet}." if quiet_s >= _QUIET_S else ""
 
@@ -222,8 +223,8 @@ class _File:
             return
         if not same:
             raise RuntimeError(
-                f"the run's file {self._path} is gone, or another run has taken its place; start() "
-                "follows that."
+                f"the run's file {self._path} is gone, or another run has taken its place; the "
+                "next start follows that."
             )
         whole, newline, rest = data.rpartition(b"\n")
         if len(rest) > lines.LONGEST:

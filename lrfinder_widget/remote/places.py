@@ -11,7 +11,7 @@ import reprlib
 import sys
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from types import ModuleType
 from typing import Any, Protocol
@@ -58,6 +58,9 @@ def places(on: Any, count: int) -> list[Place]:
     TypeError, ValueError
         If `on` is nothing of the kind, or has too few.
     """
+    what = f"{_ACCEPTED}; got {reprlib.repr(on)}"
+    if isinstance(on, type):  # such as Client, which has all methods of one
+        raise TypeError(f"{what}.")
     views = _views(on)
     if views is not None:
         if count > len(views):
@@ -70,7 +73,6 @@ def places(on: Any, count: int) -> list[Place]:
         return [OnDask(on) for _ in range(count)]
     if (decorate := _ray_decorator(on)) is not None:
         return [OnRay(decorate) for _ in range(count)]
-    what = f"{_ACCEPTED}; got {reprlib.repr(on)}"
     if isinstance(on, Executor) or hasattr(on, "submit"):
         raise TypeError(
             f"{what}. An executor cannot keep a model in one place between two calls: on this "
@@ -107,11 +109,12 @@ def _caller() -> type:
 
 def _ray_decorator(on: Any) -> Callable[[type], Any] | None:
     """Return what makes an actor of a class: `ray.remote`, alone or with options."""
+    remote = getattr(sys.modules.get("ray"), "remote", None)
     if isinstance(on, ModuleType):
         on = getattr(on, "remote", None)
     function = on.func if isinstance(on, functools.partial) else on
     module = str(getattr(function, "__module__", ""))
-    is_rays = callable(on) and module.partition(".")[0] == "ray" and not hasattr(on, "remote")
+    is_rays = module.partition(".")[0] == "ray" and (on is remote or on is not function)
     return on if is_rays else None
 
 
@@ -132,25 +135,43 @@ class OnRay:
 
     def call(self, name: str, *args: Any) -> Answer:
         """Call a method of it."""
+        _ray()
         return _RayAnswer(self._actor.call.remote(name, pickle.dumps(args)))
 
     def kill(self) -> None:
         """End its process."""
         actor, self._actor = self._actor, None
         with suppress(Exception):
-            sys.modules["ray"].kill(actor)
+            _ray().kill(actor)
 
 
 class _RayAnswer:
     def __init__(self, reference: Any) -> None:
-        self._ray: Any = sys.modules["ray"]
-        self._reference = reference
+        # Ray ends the whole process, if it is shut down while a thread waits in `ray.wait`.
+        self._future: Future[Any] = reference.future()
 
     def wait(self, seconds: float) -> bool:
-        return bool(self._ray.wait([self._reference], timeout=seconds)[0])
+        _ray()
+        return bool(wait([self._future], seconds).done)
 
     def result(self) -> Any:
-        return self._ray.get(self._reference)
+        if not self._future.done():
+            _ray()
+        return self._future.result(0)
+
+
+def _ray() -> Any:
+    """Return Ray; asked for anything after a shutdown, it would start another cluster.
+
+    Raises
+    ------
+    RuntimeError
+        If it has been shut down.
+    """
+    ray: Any = sys.modules["ray"]
+    if not ray.is_initialized():
+        raise RuntimeError("Ray has been shut down")
+    return ray
 
 
 # -- Dask -----------------------------------------------------------------------------------------
@@ -248,7 +269,7 @@ class OnIPyParallel:
     def call(self, name: str, *args: Any) -> Answer:
         """Call a method of it."""
         answer = self._view.apply_async(_call_here, self._key, name, args)
-        return _IPyParallelAnswer(answer, self._made)
+        return _IPyParallelAnswer(answer, self._made, self._view.client)
 
     def kill(self) -> None:
         """Let the engine drop it, once it is idle."""
@@ -257,16 +278,21 @@ class OnIPyParallel:
 
 
 class _IPyParallelAnswer:
-    def __init__(self, answer: Any, made: Any) -> None:
+    def __init__(self, answer: Any, made: Any, client: Any) -> None:
         self._answer = answer
         self._made = made
+        self._client = client
 
     def wait(self, seconds: float) -> bool:
+        if getattr(self._client, "_closed", False):  # the answer would never come
+            return True
         if seconds > 0:
             self._answer.wait(seconds)
         return bool(self._answer.ready())
 
     def result(self) -> Any:
+        if not self._answer.ready():
+            raise RuntimeError("the client of ipyparallel has been closed")
         self._made.get()  # what kept it from being made
         return self._answer.get()
 

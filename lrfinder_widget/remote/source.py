@@ -17,7 +17,7 @@ from lrfinder_widget.curve.points import Item, RunPoints
 from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About, NoThreadState
 from lrfinder_widget.runs.trial_runs import TrialJob, TrialRuns
-from lrfinder_widget.training.checks import check_lrs
+from lrfinder_widget.training.checks import check_lrs, check_val_batches
 
 from .places import Answer, Place
 from .trials import RemoteTrials
@@ -94,6 +94,7 @@ class RemoteSource:
         if evaluate is not None and held_out is None:
             raise ValueError("evaluate needs held_out=[…], the batches to evaluate on.")
         rates = [] if climbs else check_lrs(lrs, None)
+        held_out = check_val_batches(held_out, "held_out")
         judged = held_out is not None
         trials = RemoteTrials(rates, steps, climbs=climbs, judged=judged)
         payload = None

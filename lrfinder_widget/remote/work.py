@@ -7,6 +7,7 @@ how they hand on what is raised.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import pickle
 import platform
@@ -36,7 +37,7 @@ from lrfinder_widget.training.trials import check_trials, trial_run
 
 from .wire import Chunk, Plain, about_to_plain, chunk_to_plain, error_to_plain, items_to_plain
 
-NOT_IN_SETUP = ("start_lr", "end_lr", "num_iter", "mode", "repeats", "train_steps", "schedule")
+_TAKES = inspect.signature(TrainingTask).parameters
 
 # In this process: two runs would draw from each other's random numbers.
 _under_way: weakref.WeakSet[Work] = weakref.WeakSet()
@@ -186,8 +187,8 @@ class Work:
         if any(other is not self for other in list(_under_way)):
             raise RuntimeError(
                 f"another finder's run is in progress in the same process on {platform.node()}, "
-                "and each would draw from the other's random numbers: stop that one, or use more "
-                "workers."
+                "and each would draw from the other's random numbers: stop that one, use more "
+                "workers, or, if its notebook is gone, restart this one."
             )
 
 
@@ -200,10 +201,15 @@ def _task(parts: Any) -> TrainingTask:
         If it is not what `LRFinder` takes.
     """
     if isinstance(parts, dict):
-        if wrong := [repr(name) for name in NOT_IN_SETUP if name in parts]:
+        if wrong := [repr(name) for name in parts if name not in _TAKES]:
             raise TypeError(
-                f"setup() returned {', '.join(wrong)}: give that to LRFinder.remote instead."
+                f"setup() returned a dict with {', '.join(wrong)}; it may have "
+                f"{', '.join(_TAKES)}. The range, and what else LRFinder.remote takes, is given "
+                "to that."
             )
+        needed = (name for name, one in _TAKES.items() if one.default is one.empty)
+        if missing := [repr(name) for name in needed if name not in parts]:
+            raise TypeError(f"setup() returned a dict without {', '.join(missing)}.")
         return TrainingTask(**parts)
     if isinstance(parts, (tuple, list)) and len(parts) in (3, 4):
         return TrainingTask(*parts)

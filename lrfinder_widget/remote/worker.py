@@ -74,9 +74,21 @@ class Worker:
         self.make()
 
     def make(self) -> None:
-        """Ask for the worker, unless there is one."""
+        """Ask for the worker, unless there is one.
+
+        Raises
+        ------
+        RuntimeError
+            If the engine refuses, as a client that has been closed does.
+        """
         if self._setting_up is None and not self._retired:
-            self._place.make()
+            try:
+                self._place.make()
+            except Exception as error:
+                raise RuntimeError(
+                    f"`on` makes no worker ({_first_line(error)}). If its cluster is gone, connect "
+                    "to one again, and make a new LRFinder."
+                ) from error
             self._setting_up = self._set_up()
 
     def kill(self) -> None:
@@ -168,7 +180,7 @@ class Worker:
                 "the worker has no lrfinder_widget, or another version: install the same one there "
                 "(with Ray: runtime_env={'pip': [\"lrfinder_widget\"]})."
             )
-        return WorkerLost(f"the worker{where} was lost ({said}); start() takes another.")
+        return WorkerLost(f"the worker{where} was lost ({said}); the next start takes another.")
 
 
 class WorkerRun:

@@ -63,6 +63,12 @@ class Draggable(anywidget.AnyWidget):
     def __deepcopy__(self, memo: Any) -> NoReturn:
         self.__copy__()
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled, as its page is here: send what is read "
+            "from it, such as its lr."
+        )
+
     def _ends(self) -> tuple[float, float]:
         """Return the ends of the axis, within which a pick lies."""
         raise NotImplementedError

@@ -75,6 +75,8 @@ class Elsewhere:
             For other arguments that cannot work.
         ImportError
             If cloudpickle is missing.
+        RuntimeError
+            If no worker can be made with `on`, such as a client that has been closed.
 
         Notes
         -----

@@ -115,12 +115,17 @@ def after_failure(run: RangeTest, *, here: bool) -> str:
     for note in getattr(run.exception, "__notes__", ()):
         if "Traceback (most recent call last):" in note:  # it is shown among the details
             said = said.replace(note, "")
-    return f"{restored} {said.strip()}"
+    return f"{restored} {_sendable(said.strip())}"
 
 
 def traceback_text(exception: BaseException | None) -> str:
     """Return the traceback from the first frame of the user's code, without our own before it."""
-    return "" if exception is None else "".join(_own_traceback(exception))
+    return "" if exception is None else _sendable("".join(_own_traceback(exception)))
+
+
+def _sendable(text: str) -> str:
+    """Return a text without halves of surrogate pairs: no page can be sent one."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _own_traceback(exception: BaseException) -> list[str]:

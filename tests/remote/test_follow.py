@@ -241,6 +241,16 @@ def test_a_text_of_the_file_is_one_line_of_a_text_that_a_page_can_be_sent(folder
         assert len(text) < 6000
 
 
+def test_a_run_that_does_not_say_where_it_is_is_nowhere(folder: Path) -> None:
+    job, followed = Job(folder, host=None, device=None), follow(folder)
+    items = followed.items()
+    seen(items)
+    assert followed.about.device is None
+    job.write({"end": "failed", "error": "KeyError: 3\n"})
+    with pytest.raises(RuntimeError, match=r"^the run failed: KeyError: 3$"):
+        next(items)
+
+
 def test_how_it_failed_is_told(folder: Path) -> None:
     job, items = Job(folder), follow(folder).items()
     job.write(*PAIRS, {"end": "failed", "error": "ValueError: a bad batch"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import types
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import cloudpickle
@@ -66,9 +68,85 @@ class LoadBalanced:
         """It has no `scatter`."""
 
 
+class Client:
+    """A client of Dask as far as it is looked at; to pass its class is a slip."""
+
+    def submit(self) -> None:
+        """It can."""
+
+    def scheduler_info(self) -> None:
+        """It knows."""
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    module = types.ModuleType("ray")
+    for name in ("remote", "init", "get", "make_remote"):
+
+        def function(*_: Any) -> None:
+            """Each is of some module in Ray."""
+
+        function.__module__ = "ray._private.worker"
+        setattr(module, name, function)
+    monkeypatch.setitem(sys.modules, "ray", module)
+    return module
+
+
+def test_what_makes_an_actor_of_ray_is_told_from_its_other_functions(ray: Any) -> None:
+    for on in (ray, ray.remote, functools.partial(ray.make_remote, num_gpus=1)):
+        assert len(places.places(on, 2)) == 2
+    for other in (ray.init, ray.get):
+        with pytest.raises(TypeError, match="on must be what a worker is made with"):
+            places.places(other, 1)
+
+
+def test_after_its_shutdown_ray_is_asked_for_nothing(ray: Any) -> None:
+    """It would start a cluster on this machine, where nobody answers."""
+    asked: list[str] = []
+    ray.kill = lambda _actor: asked.append("kill")
+    ray.is_initialized = lambda: True
+    reference = types.SimpleNamespace(future=Future)
+    call = types.SimpleNamespace(remote=lambda *_: asked.append("call") or reference)
+    actor = types.SimpleNamespace(call=call)
+    place = places.OnRay(lambda _: types.SimpleNamespace(remote=lambda: actor))
+    place.make()
+    answer = place.call("hello")
+    assert not answer.wait(0.0)  # nor is Ray asked for anything here: it would end the process
+    ray.is_initialized = lambda: False
+    for ask in (lambda: place.call("hello"), lambda: answer.wait(0.0), answer.result):
+        with pytest.raises(RuntimeError, match="Ray has been shut down"):
+            ask()
+    place.kill()
+    assert asked == ["call"]
+
+
+def test_nobody_waits_for_an_answer_to_a_client_of_ipyparallel_that_is_closed() -> None:
+    class Pending:
+        def ready(self) -> bool:
+            return False
+
+        def wait(self, seconds: float) -> None:
+            raise AssertionError("for ever")
+
+        get = wait
+
+    view = View(0)
+    view.apply_async = lambda *_: Pending()  # type: ignore[method-assign]
+    place = places.OnIPyParallel(view)
+    place.make()
+    answer = place.call("hello")
+    assert not answer.wait(0.0)
+    view._closed = True  # type: ignore[attr-defined]
+    assert answer.wait(5.0)
+    with pytest.raises(RuntimeError, match="has been closed"):
+        answer.result()
+
+
 @pytest.mark.parametrize(
     ("on", "text"),
     [
+        (Client, r"got <class .*Client'>"),
+        (View, r"got <class .*View'>"),
         (ThreadPoolExecutor(1), r"use Client\(n_workers=…, threads_per_worker=1\)"),
         (LoadBalanced(), r"which chooses another engine for each call: pass rc\[:\]"),
         ("ray", "got 'ray'"),

@@ -224,7 +224,7 @@ def test_a_lost_worker_keeps_the_curve_and_the_next_start_takes_another(made: An
         finder.wait(WAIT_S)
     assert finder.state is State.FAILED
     assert len(finder.curve) >= 1
-    assert "start() takes another" in status(finder)
+    assert "the next start takes another" in status(finder)
     assert finder.start().wait(WAIT_S).curve == range_test(**parts(), **PLAN)
 
 
@@ -320,7 +320,9 @@ def test_a_setup_that_cannot_be_sent_is_refused_at_once() -> None:
     ("told", "text"),
     [
         (lambda: 3, r"setup\(\) must return \(model, optimizer, batches, criterion\)"),
-        (lambda: {**parts(), "end_lr": 1.0}, "give that to LRFinder.remote instead"),
+        (lambda: {**parts(), "end_lr": 1.0}, r"with 'end_lr'; .* LRFinder\.remote takes"),
+        (lambda: {**parts(), "loss": 1}, r"with 'loss'; it may have model, .*, device\."),
+        (lambda: {"model": 3}, "a dict without 'optimizer', 'batches'"),
         (lambda: {**parts(), "model": 3}, "model must be"),
     ],
 )
@@ -328,6 +330,35 @@ def test_what_setup_returns_is_checked(made: Any, told: Any, text: str) -> None:
     finder = made(Place(), setup=told).start()
     with pytest.raises(TypeError, match=text):
         finder.wait(WAIT_S)
+
+
+def test_held_out_batches_are_checked_before_a_worker_is_asked(made: Any) -> None:
+    place = Place()
+    finder = made(place)
+    with pytest.raises(TypeError, match="held_out must be a list of a few fixed batches"):
+        finder.compare([1e-3], 10, held_out=(batch for batch in [1]))
+    assert (finder.comparison, place.heard) == (None, [])
+
+
+def test_an_engine_that_is_gone_is_told_to_code_and_to_a_hand(made: Any) -> None:
+    class Gone(Exception):
+        """What a client that is closed raises."""
+
+    def make() -> None:
+        raise Gone("Client is closed. Can't send.")
+
+    place = Place(fate=after(4, LOSE))
+    finder = made(place).start()
+    with pytest.raises(WorkerLost):
+        finder.wait(WAIT_S)
+    place.make = make  # type: ignore[method-assign]
+    told = r"`on` makes no worker \(Gone: Client is closed\. Can't send\)\. If its cluster is gone"
+    with pytest.raises(RuntimeError, match=told):
+        finder.start()
+    click(finder, "start")
+    assert problem(finder).startswith("`on` makes no worker")
+    with pytest.raises(RuntimeError, match=told):
+        finder_on(place)
 
 
 def test_a_worker_without_this_package_is_told_apart(made: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import pickle
 from typing import Any
 
 import pytest
@@ -98,6 +99,11 @@ def test_a_finder_cannot_be_copied(make: Any) -> None:
     for copied in (copy.copy, copy.deepcopy):
         with pytest.raises(NotImplementedError):
             copied(finder)
+
+
+def test_nor_be_sent_to_another_process(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"a LRFinder cannot be pickled.* such as its lr"):
+        pickle.dumps(make(namespace={}))
 
 
 def test_the_pick_as_code_says_where_it_comes_from(make: Any) -> None:

@@ -115,6 +115,20 @@ def test_the_pace_is_that_since_the_run_goes_on(
     finder.wait(WAIT_S)
 
 
+def test_half_of_a_surrogate_pair_in_an_exception_does_not_keep_the_end_from_the_page(
+    make: Any,
+) -> None:
+    def broken_step(batch: Any) -> float:
+        raise ValueError("\ud83d")
+
+    finder = make(broken_step, namespace={}).start()
+    with pytest.raises(ValueError, match="\ud83d"):
+        finder.wait(WAIT_S)
+    assert r"ValueError: \ud83d" in status(finder)
+    for text in (status(finder), finder.status["traceback"]):
+        text.encode()
+
+
 def test_an_exception_is_told_and_its_traceback_is_apart(make: Any) -> None:
     def broken_step(batch: Any) -> float:
         raise ValueError("<script>alert('&')</script>")
