@@ -110,7 +110,7 @@ class VariedRuns(Jobs[VariedJob]):
         """The curves of the tests that have come to an end of their own."""
         with self._lock:
             ended = dict(self._curves)
-        return Variation(self.names, {v: ended[v] for v in self._in_order if v in ended})
+        return Variation(self.names, {v: ended[v] for v in self.all_values if v in ended})
 
     @property
     def curves(self) -> dict[Values, LossCurve]:
@@ -118,15 +118,16 @@ class VariedRuns(Jobs[VariedJob]):
         with self._lock:
             curves = {v: LossCurve.median(one.curves) for v, one in self._running.items()}
             curves |= self._curves
-        return {v: curves[v] for v in self._in_order if v in curves}
+        return {v: curves[v] for v in self.all_values if v in curves}
 
     @property
-    def _in_order(self) -> list[Values]:
+    def all_values(self) -> list[Values]:
+        """The values of each test, in their order."""
         return [job.values for job in self.jobs]
 
     def learn(self, budgets: Sequence[Budget]) -> None:
         """Take what the optimizer of each test shows of the training that a candidate is for."""
-        self._budgets = dict(zip(self._in_order, budgets, strict=True))
+        self._budgets = dict(zip(self.all_values, budgets, strict=True))
 
     def plan_training(self, planned: Budget) -> None:
         """Let every curve answer for another length and schedule of the training."""

@@ -52,10 +52,10 @@ class Page(Draggable):
     trial_cost : str
         How many steps trial runs would take.
     varied : dict
-        The tests with other settings varied, if there are any: ``state``, ``text``, ``names``,
-        ``x``, ``x_log``, ``y``, ``y_log``, and ``tests``, each with ``values``, ``style``,
-        ``line``, ``dot`` and, once it is complete, ``lr``, ``turns_up_after``, ``lowest_loss``,
-        ``weak``.
+        The tests with other settings varied, if there are any: ``state``, ``text``, ``x``,
+        ``x_log``, ``y``, ``y_log``; ``lines``, each with ``style``, ``line`` and ``dot``, its
+        candidate; ``table``, rows of text, of which the first ``heads`` are the values; ``map``,
+        rows of a text and a share, if two settings are varied.
     vary_cost : str
         How many steps such tests would take.
     blocked : dict

@@ -75,5 +75,5 @@ class SideView:
             looks, source = self.view.settings.looks, session.source
             here, waiting = source.about.here, source.waiting
             shown = self._variation.show(run, varied, looks, here=here, waiting=waiting)
-            self.view.show_beside(run, (one["line"] for one in shown["tests"]), varied=shown)
+            self.view.show_beside(run, (one["line"] for one in shown["lines"]), varied=shown)
             self._show_rest()

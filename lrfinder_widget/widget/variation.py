@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.variation import Value, row_of
-from lrfinder_widget.runs.varied_runs import Setting, Values, VariedRuns, check_settings
+from lrfinder_widget.runs.varied_runs import MOST, Setting, Values, VariedRuns, check_settings
 
 from .drawing import Drawing, Line, Looks, packed
 from .number import format_lr
@@ -20,6 +20,7 @@ from .run_settings import RunSettings
 from .sentences import after_failure, restored_sentence
 
 MOST_TESTS = 16
+_NONE = "–"
 _BOXES = ("vary", "vary_2")
 
 
@@ -145,33 +146,34 @@ class ShownVariation:
         """
         ended = run.state.ended  # before the curves: if it has ended, they are whole
         whole, curves = varied.variation.curves, varied.curves
+        shown = {v: curve for v, curve in curves.items() if not ended or v in whole}
+        drawings = {v: self._drawing(v, curve, looks) for v, curve in shown.items()}
+        rows = {v: self._row(v, curve) for v, curve in shown.items() if v in whole}
+        ends = [one.limits for one in drawings.values() if one.limits is not None]
+        lines = [
+            {
+                "style": style,
+                "line": drawings[job.values].beside,
+                "dot": _dot(drawings[job.values], rows.get(job.values, {}).get("lr")),
+            }
+            for style, job in enumerate(varied.jobs)
+            if job.values in shown
+        ]
         names = [name.replace("_", " ") for name in varied.names]
-        tests: list[dict[str, Any]] = []
-        for style, job in enumerate(varied.jobs):
-            if job.values in (whole if ended else curves):
-                curve = curves[job.values]
-                drawing = self._drawing(job.values, curve, looks)
-                row = self._row(job.values, curve) if job.values in whole else {}
-                tests.append(
-                    {
-                        "values": [format_value(*one) for one in job.chosen.items()],
-                        "style": style,
-                        "line": drawing.beside,
-                        "dot": _dot(drawing, row.get("lr")),
-                        **row,
-                    }
-                )
-        found = [self._drawings[values].limits for values in (whole if ended else curves)]
-        ends = [one for one in found if one is not None]
         return {
             "state": run.state.value,
-            "text": _text(run, varied, names, tests, here=here, waiting=waiting),
-            "names": names,
+            "text": _text(run, varied, rows, here=here, waiting=waiting),
             "x": [varied.plan.start_lr, varied.plan.end_lr],
             "x_log": varied.plan.log,
             "y": [min(low for low, _ in ends), max(high for _, high in ends)] if ends else None,
             "y_log": looks.log_loss,
-            "tests": tests,
+            "lines": lines,
+            "heads": len(names),
+            "table": [
+                [*names, "candidate", "turns up after", "lowest loss"],
+                *(_cells(varied.names, values, rows.get(values)) for values in shown),
+            ],
+            "map": _map(varied, rows) if len(names) == MOST else [],
         }
 
     def _drawing(self, values: Values, curve: LossCurve, looks: Looks) -> Drawing:
@@ -182,9 +184,7 @@ class ShownVariation:
 
     def _row(self, values: Values, curve: LossCurve) -> dict[str, Any]:
         if values not in self._rows or self._rows[values][0] is not curve:
-            row = row_of(curve)
-            kept = {name: row[name] for name in ("lr", "turns_up_after", "lowest_loss", "weak")}
-            self._rows[values] = curve, kept
+            self._rows[values] = curve, row_of(curve)
         return self._rows[values][1]
 
 
@@ -196,18 +196,54 @@ def _dot(drawing: Drawing, lr: float | None) -> Line:
     return packed(at, at)
 
 
+def _cells(names: Sequence[str], values: Values, row: dict[str, Any] | None) -> list[str]:
+    """Return a row of the table; of a test that is going on, what it is."""
+    cells = [_candidate(row), "", ""]
+    if row is not None:
+        turns, lowest = row["turns_up_after"], row["lowest_loss"]
+        cells[1:] = [_NONE if turns is None else format_lr(turns)]
+        cells += [_NONE if lowest is None else f"{lowest:.4g}"]
+    return [*map(format_value, names, values), *cells]
+
+
+def _candidate(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "running"
+    weak = ", weak" if row["weak"] else ""
+    return "none" if row["lr"] is None else f"{format_lr(row['lr'])}{weak}"
+
+
+def _map(varied: VariedRuns, rows: Mapping[Values, dict[str, Any]]) -> list[list[Any]]:
+    """Return the candidates by the values of two settings: texts, and how high each is, from 0."""
+    first, second = (list(dict.fromkeys(each)) for each in zip(*varied.all_values, strict=True))
+    logs = {v: math.log(row["lr"]) for v, row in rows.items() if row["lr"] is not None}
+    low, high = min(logs.values(), default=0.0), max(logs.values(), default=0.0)
+
+    def cell(values: Values) -> list[Any]:
+        if values not in logs:
+            return [_candidate(rows[values]) if values in rows else "", None]
+        share = (logs[values] - low) / (high - low) if high > low else 0.5
+        return [_candidate(rows[values]), share]
+
+    one, other = varied.names
+    heads = [[format_value(other, value), None] for value in second]
+    return [
+        [["", None], *heads],
+        *([[format_value(one, a), None], *(cell((a, b)) for b in second)] for a in first),
+    ]
+
+
 def _text(
     run: RangeTest,
     varied: VariedRuns,
-    names: Sequence[str],
-    tests: Sequence[dict[str, Any]],
+    rows: Mapping[Values, dict[str, Any]],
     *,
     here: bool,
     waiting: str,
 ) -> str:
     if run.state is State.FAILED:
         return f"The tests failed{after_failure(run, here=here)}"
-    whole, in_all = sum("lr" in test for test in tests), len(varied.jobs)
+    whole, in_all = len(rows), len(varied.jobs)
     if not run.state.ended and waiting and not len(run):
         return waiting
     if not run.state.ended:
@@ -219,17 +255,20 @@ def _text(
         left = 0.0 if pace is None else pace * (varied.steps_in_all - done)
         return f"{text}, at most {left:.0f} s left." if pace else f"{text}."
     parts = [f"Stopped: {whole} of {in_all} tests are complete." if whole < in_all else ""]
-    parts += [_result(names, tests), restored_sentence(run, here=here), *run.unrestored]
+    parts += [_result(varied.names, rows), restored_sentence(run, here=here), *run.unrestored]
     return " ".join(filter(None, parts))
 
 
-def _result(names: Sequence[str], tests: Sequence[dict[str, Any]]) -> str:
+def _result(names: Sequence[str], rows: Mapping[Values, dict[str, Any]]) -> str:
     """Say which test has the lowest loss, and its candidate."""
-    found = [test for test in tests if test.get("lowest_loss") is not None]
+    found = {v: row for v, row in rows.items() if row["lowest_loss"] is not None}
     if not found:
         return ""
-    best = min(found, key=lambda test: float(test["lowest_loss"]))
-    where = " and ".join(map(" ".join, zip(names, best["values"], strict=True)))
-    text = f"The lowest loss, {best['lowest_loss']:.4g}, is with {where}"
-    lr = best["lr"]
-    return f"{text}; no candidate there." if lr is None else f"{text}: candidate {format_lr(lr)}."
+    values, row = min(found.items(), key=lambda one: float(one[1]["lowest_loss"]))
+    where = " and ".join(
+        f"{name.replace('_', ' ')} {format_value(name, value)}"
+        for name, value in zip(names, values, strict=True)
+    )
+    lr = row["lr"]
+    after = "; no candidate there." if lr is None else f": candidate {format_lr(lr)}."
+    return f"The lowest loss, {row['lowest_loss']:.4g}, is with {where}{after}"

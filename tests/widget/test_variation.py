@@ -48,9 +48,19 @@ def state_of(finder: LRFinder) -> Any:
     return picture(task.model, task.optimizer)
 
 
-def shown(finder: LRFinder) -> list[dict[str, Any]]:
-    tests: list[dict[str, Any]] = finder.varied["tests"]
-    return tests
+def table(finder: LRFinder) -> list[list[str]]:
+    """The rows of the table, without its head."""
+    rows: list[list[str]] = finder.varied["table"][1:]
+    assert len(rows) == len(finder.varied["lines"])
+    return rows
+
+
+def candidates(finder: LRFinder) -> list[str]:
+    return [row[finder.varied["heads"]].removesuffix(", weak") for row in table(finder)]
+
+
+def written(lrs: list[float | None]) -> list[str]:
+    return ["none" if lr is None else f"{lr:.2e}" for lr in lrs]
 
 
 class Held:
@@ -99,7 +109,7 @@ def test_the_tests_are_those_of_vary_and_everything_is_put_back(trained: Any, gi
     found = finder.variation
     assert (found.names, found.curves) == (expected.names, expected.curves)
     assert found.rows == expected.rows
-    assert [one["lr"] for one in shown(finder)] == [row["lr"] for row in found.rows]
+    assert candidates(finder) == written([row["lr"] for row in found.rows])
     assert finder.varied["text"].endswith("Everything has been restored.")
 
 
@@ -119,9 +129,10 @@ def test_the_candidates_are_for_the_training_that_is_planned(make: Any) -> None:
         fill(finder, train_steps=steps)
         curves = finder.variation.curves.values()
         assert {curve.budget.train_steps for curve in curves} == {int(steps)}
-        found.append([one["lr"] for one in shown(finder)])
-        assert found[-1] == [row["lr"] for row in finder.variation.rows]
-        assert [points(one["dot"])[0] for one in shown(finder)] == [[lr] for lr in found[-1]]
+        found.append([row["lr"] for row in finder.variation.rows])
+        assert candidates(finder) == written(found[-1])
+        dots = [points(one["dot"])[0] for one in finder.varied["lines"]]
+        assert dots == [[lr] for lr in found[-1]]
     assert all(b < a for a, b in zip(*found, strict=True))
 
 
@@ -132,10 +143,8 @@ def test_stop_keeps_what_is_complete_and_puts_everything_back(trained: Any) -> N
     finder.vary(weight_decay=[0.0, 0.1, 1.0])
     assert held.asked.wait(WAIT_S)
     finder._presenter.redraw()
-    assert [("lr" in one, one["values"]) for one in shown(finder)] == [
-        (True, ["0"]),
-        (False, ["0.1"]),
-    ]
+    whole, running = table(finder)
+    assert (whole[0], "running" in whole, running) == ("0", False, ["0.1", "running", "", ""])
     assert (
         "3 tests of at most 30 steps each, from the same start: 1 complete"
         in (finder.varied["text"])
@@ -149,7 +158,7 @@ def test_stop_keeps_what_is_complete_and_puts_everything_back(trained: Any) -> N
     assert state_of(finder) == before
     assert finder._session.varied_test.state is State.STOPPED
     assert list(finder.variation.curves) == [(0.0,)]
-    assert [one["values"] for one in shown(finder)] == [["0"]]
+    assert table(finder) == [whole]
     assert finder.varied["text"].startswith("Stopped: 1 of 3 tests are complete. The lowest loss")
 
 
@@ -165,7 +174,7 @@ def test_an_exception_keeps_what_is_complete_and_puts_everything_back(
     assert "weight_decay=0.1" in error.__notes__[-1]
     assert state_of(finder) == before
     assert list(finder.variation.curves) == [(0.0,)]
-    assert (finder.varied["state"], len(shown(finder))) == ("failed", 1)
+    assert (finder.varied["state"], len(table(finder))) == ("failed", 1)
     assert "The tests failed; everything has been restored." in finder.varied["text"]
     assert str(error) in finder.varied["text"]
 
@@ -282,15 +291,19 @@ def test_a_click_runs_what_is_in_the_boxes_and_another_stops_it(make: Any, gate:
     assert finder.varied["state"] == "stopped"
     click(finder, "vary")
     finder.wait(WAIT_S)
-    assert (finder.varied["state"], finder.varied["names"]) == (
-        "finished",
-        ["weight decay", "momentum"],
-    )
-    assert [one["values"] for one in shown(finder)] == [
+    assert finder.varied["state"] == "finished"
+    assert finder.varied["table"][0][:3] == ["weight decay", "momentum", "candidate"]
+    assert [row[:2] for row in table(finder)] == [
         [a, b] for a in ("0", "0.01", "0.1") for b in ("0", "0.9")
     ]
-    assert [one["style"] for one in shown(finder)] == list(range(6))
-    for one in shown(finder):
+    head, *rows = finder.varied["map"]
+    assert head == [["", None], ["0", None], ["0.9", None]]
+    assert [row[0] for row in rows] == [["0", None], ["0.01", None], ["0.1", None]]
+    cells = [cell for row in rows for cell in row[1:]]
+    assert [text for text, _ in cells] == [row[2] for row in table(finder)]
+    assert all(share is None or 0 <= share <= 1 for _, share in cells)
+    assert [one["style"] for one in finder.varied["lines"]] == list(range(6))
+    for one in finder.varied["lines"]:
         x, y = points(one["line"])
         assert len(x) == len(y) > 0
 
@@ -348,4 +361,4 @@ def test_no_loss_is_too_odd_to_be_shown(make: Any) -> None:
         finder.vary(momentum=[0.0, 0.9]).wait(WAIT_S)
         low, high = finder.varied["y"] or (0.0, 1.0)
         assert -float("inf") < low < high < float("inf")
-        assert len(shown(finder)) == 2
+        assert len(table(finder)) == 2
