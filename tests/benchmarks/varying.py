@@ -1,7 +1,8 @@
 """What `vary` costs beside a single test for each value: a table on stdout.
 
 In each round, both run once, in an order drawn anew, from the same start; the ratio is that of
-their times in the same round, so a machine that is slow for a while is slow for both.
+their times in the same round, so a machine that is slow for a while is slow for both. Beside it is
+the ratio of the process's processor times, which other work on the machine hardly changes.
 
     python tests/benchmarks/varying.py --rounds 20
 """
@@ -13,13 +14,16 @@ import gc
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from overhead import TASKS, Task, load, machine
 
 from lrfinder_widget import LRFinder, range_test, vary
+
+Times: TypeAlias = tuple[float, float]
+Way: TypeAlias = Callable[[], Times]
 
 DECAYS = [0.0, 1e-4, 1e-2]
 RANGE = {"start_lr": 1e-7, "end_lr": 1e-3}
@@ -35,25 +39,28 @@ def main() -> None:
     gc.freeze()
     print(machine())
     print(f"\nThree tests of {chosen.steps} steps, {chosen.rounds} rounds.\n")
-    print("| model | three `range_test` | `vary` ÷ that | `finder.vary` ÷ three finder runs |")
-    print("|---|---|---|---|")
+    print("| model | | in seconds | time, ratio | processor time, ratio |")
+    print("|---|---|---|---|---|")
     for name in chosen.models:
         task = TASKS[name]()
-        ways: dict[str, Callable[[], float]] = {
-            "single": lambda task=task: single(task, chosen.steps),
-            "vary": lambda task=task: varied(task, chosen.steps),
-            "finders": lambda task=task: finders(task, chosen.steps),
-            "finder.vary": lambda task=task: finder_varied(task, chosen.steps),
+        ways: dict[str, Way] = {
+            "`range_test`, three times": lambda task=task: single(task, chosen.steps),
+            "`vary`": lambda task=task: varied(task, chosen.steps),
+            "`finder.start`, three times": lambda task=task: finders(task, chosen.steps),
+            "`finder.vary`": lambda task=task: finder_varied(task, chosen.steps),
         }
         times = measure(ways, chosen.rounds)
-        ratios = [times["vary"] / times["single"], times["finder.vary"] / times["finders"]]
-        cells = [f"{np.median(times['single']):.3f} s", *map(ratio, ratios)]
-        print("|", " | ".join([name, *cells]), "|", flush=True)
+        for before, way in (list(ways)[:2], list(ways)[2:]):
+            ratios = (times[way] / times[before]).T
+            seconds = np.median(times[way][:, 0])
+            cells = [name, f"{way} ÷ {before}", f"{seconds:.3f}", *map(ratio, ratios)]
+            print("|", " | ".join(cells), "|", flush=True)
     print(f"\n{load()}")
 
 
-def measure(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, Any]:
-    times: dict[str, list[float]] = {name: [] for name in ways}
+def measure(ways: dict[str, Way], rounds: int) -> dict[str, Any]:
+    """Return the times of each way: by the clock and of the processor, of shape (rounds, 2)."""
+    times: dict[str, list[Times]] = {name: [] for name in ways}
     for i in range(rounds + 2):
         for name in random.sample(list(ways), len(ways)):
             gc.collect()
@@ -70,9 +77,18 @@ def ratio(found: Any) -> str:
     return f"{np.median(found):.3f} ({low:.3f} to {high:.3f})"
 
 
-def single(task: Task, steps: int) -> float:
+def now() -> Times:
+    return time.perf_counter(), time.process_time()
+
+
+def since(began: Times) -> Times:
+    wall, processor = now()
+    return wall - began[0], processor - began[1]
+
+
+def single(task: Task, steps: int) -> Times:
     model, optimizer = task.begin()
-    began = time.perf_counter()
+    began = now()
     for decay in DECAYS:
         before = [group["weight_decay"] for group in optimizer.param_groups]
         for group in optimizer.param_groups:
@@ -80,15 +96,15 @@ def single(task: Task, steps: int) -> float:
         range_test(model, optimizer, task.batches, task.criterion, num_iter=steps, **RANGE)
         for group, value in zip(optimizer.param_groups, before, strict=True):
             group["weight_decay"] = value
-    return time.perf_counter() - began
+    return since(began)
 
 
-def varied(task: Task, steps: int) -> float:
+def varied(task: Task, steps: int) -> Times:
     model, optimizer = task.begin()
     given = (model, optimizer, task.batches, task.criterion)
-    began = time.perf_counter()
+    began = now()
     vary(*given, weight_decay=DECAYS, num_iter=steps, **RANGE)
-    return time.perf_counter() - began
+    return since(began)
 
 
 def finder_of(task: Task, steps: int) -> LRFinder:
@@ -97,21 +113,21 @@ def finder_of(task: Task, steps: int) -> LRFinder:
     return LRFinder(*given, num_iter=steps, namespace={}, **RANGE)
 
 
-def finders(task: Task, steps: int) -> float:
+def finders(task: Task, steps: int) -> Times:
     finder = finder_of(task, steps)
-    began = time.perf_counter()
+    began = now()
     for _ in DECAYS:
         finder.start().wait()
-    took = time.perf_counter() - began
+    took = since(began)
     finder.close()
     return took
 
 
-def finder_varied(task: Task, steps: int) -> float:
+def finder_varied(task: Task, steps: int) -> Times:
     finder = finder_of(task, steps)
-    began = time.perf_counter()
+    began = now()
     finder.vary(weight_decay=DECAYS).wait()
-    took = time.perf_counter() - began
+    took = since(began)
     finder.close()
     return took
 
