@@ -155,8 +155,10 @@ class Clicks:
         if run.state.active:
             run.stop()
         else:
+            self._presenter.picker.problem = None
             with self._session.surroundings.entered():
                 self._finder.vary(**self._presenter.view.variation_plan.values())
+            self._presenter.redraw()
 
     # -- boxes ------------------------------------------------------------------------------------
 

@@ -322,6 +322,10 @@ def test_why_a_setting_cannot_be_varied_is_told_by_the_button(make: Any) -> None
     assert "vary" in finder.blocked
     fill(finder, vary_2="")
     assert "vary" not in finder.blocked
+    click(finder, "vary")
+    finder.wait(WAIT_S)
+    assert finder.varied["state"] == "finished"
+    assert problem(finder) == ""  # it was about another click
 
 
 @pytest.mark.parametrize(
