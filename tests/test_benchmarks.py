@@ -33,6 +33,13 @@ def test_what_looking_for_an_effect_costs_is_measured_in_steps() -> None:
     assert len(cells) == 3
 
 
+def test_varying_is_compared_with_single_tests() -> None:
+    printed = run("varying.py", "--rounds", "1", "--steps", "4", "--models", "mlp")
+    blocking, background = (cells[1] for cells in table(printed))
+    assert blocking == "`vary` ÷ `range_test`, three times"
+    assert background == "`finder.vary` ÷ `finder.start`, three times"
+
+
 @pytest.mark.slow
 def test_clusters_are_measured_by_engine_and_part() -> None:
     arguments = ["--engines", "dask", "follow", "--rounds", "1", "--steps", "20"]

@@ -20,6 +20,7 @@ import { addStatus } from "./status.ts";
 import { addSurface } from "./surface.ts";
 import { addToolbar } from "./toolbar.ts";
 import { addTrials } from "./trials.ts";
+import { addVaried } from "./varied.ts";
 
 const ADOPT_EVERY_MS = 20;
 
@@ -51,6 +52,7 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
   refuse = addStatus(page, below);
   addLegend(page, below);
   addTrials(page, below, folds);
+  addVaried(page, below);
   addSaving(page, above, folds);
 
   const parts = [above, stage, overlay, below];

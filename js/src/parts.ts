@@ -183,6 +183,23 @@ export function setting(
   return input;
 }
 
+/** A box with a choice for one of the finder's settings; `options` are the labels by their values. */
+export function select(
+  page: Page,
+  parent: Element,
+  key: string,
+  label: string,
+  options: Readonly<Record<string, string>>,
+): HTMLSelectElement {
+  const made = field(parent, label, "select");
+  for (const [value, name] of Object.entries(options)) make("option", "", made, name).value = value;
+  on(made, "change", () => set(page, key, made.value));
+  whenSet(page, key, (value) => {
+    if (text(value) in options) made.value = text(value);
+  });
+  return made;
+}
+
 let folded = 0;
 
 /** A button that folds a panel out and in; which ones are open is the page's own affair. */

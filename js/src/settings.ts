@@ -2,8 +2,19 @@
 
 import { make, on, put, sayOrHide } from "./dom.ts";
 import { list, text } from "./model.ts";
-import { addFold, block, button, check, field, type Page, set, setting, whenSet } from "./parts.ts";
+import {
+  addFold,
+  block,
+  button,
+  check,
+  type Page,
+  select,
+  set,
+  setting,
+  whenSet,
+} from "./parts.ts";
 import { blockedBy } from "./state.ts";
+import { addVary } from "./vary.ts";
 
 let made = 0;
 
@@ -16,20 +27,6 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     const box = make("fieldset", "", panel);
     make("legend", "", box, name);
     return make("div", "bar", box);
-  };
-  const select = (
-    parent: Element,
-    key: string,
-    label: string,
-    options: Readonly<Record<string, string>>,
-  ) => {
-    const made = field(parent, label, "select");
-    for (const [value, name] of Object.entries(options)) make("option", "", made, name, { value });
-    on(made, "change", () => set(page, key, made.value));
-    whenSet(page, key, (value) => {
-      made.value = text(value) || made.value;
-    });
-    return made;
   };
   const toggle = (parent: Element, key: string, label: string) => {
     const box = check(parent, label);
@@ -44,7 +41,7 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     setting(page, run, "start_lr", "from"),
     setting(page, run, "end_lr", "to"),
     setting(page, run, "num_iter", "points"),
-    select(run, "mode", "spacing", { exp: "exponential", linear: "linear" }),
+    select(page, run, "mode", "spacing", { exp: "exponential", linear: "linear" }),
     setting(page, run, "repeats", "repeats", "short"),
   ];
   const narrow = button(page, run, "", { click: "narrow" }).show(
@@ -63,8 +60,10 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     placeholder: "unknown",
     title: "For how many steps you will train: the more, the lower the candidate",
   });
-  select(training, "schedule", "schedule", { constant: "constant", decay: "decays" }).title =
+  select(page, training, "schedule", "schedule", { constant: "constant", decay: "decays" }).title =
     "Whether the learning rate of your training will be constant or decay";
+
+  addVary(page, group("One more setting"));
 
   const display = group("Display");
   toggle(display, "zoom", "zoom to the run");

@@ -67,7 +67,7 @@ export function axisOf(model: Model): Axis {
   return axisFrom(chart["x"], log) ?? { low: 1e-7, high: 10, log };
 }
 
-function axisFrom(limits: unknown, log: boolean): Axis | null {
+export function axisFrom(limits: unknown, log: boolean): Axis | null {
   const found = pair(limits);
   return found && { low: found[0], high: found[1], log };
 }

@@ -51,7 +51,7 @@ class Variation:
         where there is none. ``reason`` says why the test ended.
         """
         return [
-            {**dict(zip(self.names, values, strict=True)), **_row(curve)}
+            {**dict(zip(self.names, values, strict=True)), **row_of(curve)}
             for values, curve in self.curves.items()
         ]
 
@@ -74,10 +74,12 @@ class Variation:
         Raises
         ------
         ValueError
-            If `of` is unknown.
+            If `of` is unknown, or there is no curve yet.
         """
         if of not in get_args(Column):
             raise ValueError(f"of must be one of {get_args(Column)}; got {of!r}.")
+        if not self.curves:
+            raise ValueError("there is nothing to draw: no test has come to its end.")
         if len(self.names) == 1:
             lines = [
                 (str(value), curve.lrs, curve.smooth(), curve.suggestion.lr)
@@ -93,7 +95,8 @@ class Variation:
         return draw_heat_map(ax, cells, labels, self.names, _TITLES[of], log=of != "lowest_loss")
 
 
-def _row(curve: LossCurve) -> dict[str, Any]:
+def row_of(curve: LossCurve) -> dict[str, Any]:
+    """Return what a curve shows, see `Variation.rows`."""
     found, seen = curve.suggestion, curve.report()["seen"]
     return {
         "lr": found.lr,

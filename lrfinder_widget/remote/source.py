@@ -11,16 +11,19 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item, RunPoints
+from lrfinder_widget.runs.jobs import Jobs
 from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About, NoThreadState
-from lrfinder_widget.runs.trial_runs import TrialJob, TrialRuns
+from lrfinder_widget.runs.trial_runs import TrialRuns
+from lrfinder_widget.runs.varied_runs import Settings, VariedRuns
 from lrfinder_widget.training.checks import check_lrs, check_val_batches
 
 from .places import Answer, Place
-from .trials import RemoteTrials
+from .trials import RemoteJobs, RemoteTrials, RemoteVariedRuns
 from .wire import Built, Chunk
 from .worker import CHUNK_S, Waiting, Worker, WorkerRun
 
@@ -101,7 +104,17 @@ class RemoteSource:
         if judged:
             payload = pickled((held_out, evaluate), "held_out and evaluate", "leave them out")
         self._make()
-        return trials, RunPoints(self._try(trials, payload), trials.unrestored)
+        return trials, RunPoints(self._try(trials, "judge", payload), trials.unrestored)
+
+    def begin_variation(
+        self, settings: Settings, plan: SweepPlan, planned: Budget, **makes: Any
+    ) -> tuple[VariedRuns, RunPoints]:
+        """Create tests with other settings varied, as many at once as there are workers."""
+        runs = RemoteVariedRuns(settings, plan, planned)
+        what = "optimizers and make_batches"
+        payload = pickled((settings, makes), what, "let them be functions that can be")
+        self._make()
+        return runs, RunPoints(self._try(runs, "vary", payload), runs.unrestored)
 
     def release(self) -> None:
         """Let the workers go."""
@@ -135,29 +148,30 @@ class RemoteSource:
         finally:
             unrestored += run.end(run.ask_to_end())
 
-    def _try(self, trials: RemoteTrials, held_out: bytes | None) -> Waiting[Any]:
+    def _try(self, jobs: RemoteJobs, *prepare: Any) -> Waiting[Any]:
+        """Run jobs; `prepare` is what to ask each worker first."""
         with self._waited_for():
             first = yield from self._one_that_is_ready()
         assert first.built is not None
-        trials.learn(first.built)
-        judging: dict[Worker, Waiting[Any]] = {}
-        judged: set[Worker] = set()
+        jobs.learn_of(first.built, (yield from first.ask(*prepare)))
+        preparing: dict[Worker, Waiting[Any]] = {}
+        prepared = {first}
 
         def is_ready(worker: Worker) -> bool:
-            """Set a worker up for these trials, bit by bit."""
-            if worker in judged or not self._is_usable(worker):
-                return worker in judged
+            """Set a worker up for these jobs, bit by bit."""
+            if worker in prepared or not self._is_usable(worker):
+                return worker in prepared
             try:
-                next(judging.setdefault(worker, worker.ask("judge", held_out)))
+                next(preparing.setdefault(worker, worker.ask(*prepare)))
             except StopIteration:
-                judged.add(worker)
-            return worker in judged
+                prepared.add(worker)
+            return worker in prepared
 
-        for stage in trials.stages():
-            yield from self._side_by_side(trials, stage, is_ready)
+        for stage in jobs.stages():
+            yield from self._side_by_side(jobs, stage, is_ready)
 
     def _side_by_side(
-        self, trials: RemoteTrials, stage: list[TrialJob], is_ready: Callable[[Worker], bool]
+        self, jobs: RemoteJobs, stage: Sequence[Any], is_ready: Callable[[Worker], bool]
     ) -> Waiting[Any]:
         """Give each worker a job as soon as it is free; ask all before waiting for one."""
         left, busy = deque(stage), dict[Worker, _Busy]()
@@ -165,7 +179,7 @@ class RemoteSource:
             while left or busy:
                 for worker in self._workers:
                     if left and worker not in busy and is_ready(worker):
-                        busy[worker] = _Busy(trials, worker, left.popleft())
+                        busy[worker] = _Busy(jobs, worker, left.popleft())
                 anything = False
                 for worker, job in list(busy.items()):
                     for chunk in job.chunks:
@@ -230,24 +244,32 @@ class RemoteSource:
 class _Busy:
     """A job that a worker is doing."""
 
-    def __init__(self, trials: RemoteTrials, worker: Worker, job: TrialJob) -> None:
+    def __init__(self, jobs: RemoteJobs, worker: Worker, job: Any) -> None:
         self.run = WorkerRun(worker, job)
-        self.chunks = self.run.chunks()
-        self._trials = trials
+        self.chunks = self._chunks()
+        self._jobs: Jobs[Any] = jobs
         self._job = job
-        self._reason: Reason | None = None
+        self._reason: Reason = "stopped"
         self._unrestored: list[str] = []
-        trials.begin(job)
+        self._jobs.begin(job)
+
+    def _chunks(self) -> Iterator[Chunk | None]:
+        try:
+            yield from self.run.chunks()
+        except Exception as error:
+            self._jobs.note(self._job, error)
+            raise
 
     def take(self, chunk: Chunk) -> Iterator[Any]:
-        self._reason = chunk.reason
+        self._reason = chunk.reason or self._reason
         self._unrestored += chunk.unrestored
-        return self._trials.take(self._job, chunk)
+        self._jobs.found(self._job).update(chunk.held_out)
+        shown = (self._jobs.take(self._job, item) for item in chunk.items)
+        return (item for item in shown if item is not None)
 
     def end(self, asked: Answer | None) -> None:
         unrestored = [*self._unrestored, *self.run.end(asked)]
-        completed = self._reason == "completed"
-        self._trials.end(self._job, completed=completed, unrestored=unrestored)
+        self._jobs.end(self._job, self._reason, unrestored)
 
 
 def pickled(value: Any, what: str, instead: str) -> bytes:

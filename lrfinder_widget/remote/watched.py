@@ -23,6 +23,8 @@ _CANNOT = {
     "settings": "The points come from elsewhere: the run there has its own settings.",
     "try": _NO_TRIALS,
     "trial_settings": _NO_TRIALS,
+    "vary": _NO_TRIALS,
+    "vary_settings": _NO_TRIALS,
     "apply": "The optimizer is elsewhere; apply(optimizer) sets the pick on one that is here.",
 }
 _UNKNOWN = About(open_ended=True)
@@ -127,6 +129,10 @@ class WatchedSource:
                 self._points.order(order)
 
     def begin_trials(self, lrs: Any, steps: int, **judged: Any) -> NoReturn:  # noqa: ARG002
+        """Raise a RuntimeError: nothing can be tried."""
+        raise RuntimeError(_NO_TRIALS)
+
+    def begin_variation(self, settings: Any, *plan: Any, **makes: Any) -> NoReturn:  # noqa: ARG002
         """Raise a RuntimeError: nothing can be tried."""
         raise RuntimeError(_NO_TRIALS)
 

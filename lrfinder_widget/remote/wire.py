@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, TypeAlias, cast, get_args
@@ -17,9 +18,10 @@ import numpy as np
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Item
+from lrfinder_widget.runs.jobs import Found
 from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About
-from lrfinder_widget.runs.trial_runs import Found
+from lrfinder_widget.runs.varied_runs import Setting
 
 Plain: TypeAlias = dict[str, Any]
 """Strings, numbers, None, and lists and dicts of them."""
@@ -124,8 +126,8 @@ def about_to_plain(about: About, ladder: Ladder | None, *, batch_losses: bool) -
         "several_rates": about.several_rates,
         "device": about.device,
         "epoch_steps": about.epoch_steps,
-        "family": about.budget.family,
-        "cautions": list(about.budget.cautions),
+        **_budget_to_plain(about.budget),
+        "settings": [[one.name, list(one.values), one.why_not] for one in about.settings],
         "rungs": [] if ladder is None else list(ladder.lrs),
         "ladder": "" if ladder is None else ladder.reason,
         "batch_losses": batch_losses,
@@ -159,7 +161,7 @@ def built_from_plain(told: Any, where: str) -> Built:
     ValueError
         If it is not of the kind that it should be.
     """
-    steps, device, family = (told.get(name) for name in ("epoch_steps", "device", "family"))
+    steps, device = told.get("epoch_steps"), told.get("device")
     rungs = tuple(map(_number, _list(told.get("rungs"))))
     _check(steps is None or (type(steps) is int and steps > 0), "number of steps", steps)
     return Built(
@@ -169,11 +171,42 @@ def built_from_plain(told: Any, where: str) -> Built:
             several_rates=told.get("several_rates") is True,
             device=where if device is None else f"{told_text(told, 'device')} {where}",
             epoch_steps=steps,
-            budget=Budget(family, cautions=tuple(map(str, _list(told.get("cautions"))))),
+            budget=_budget_from_plain(told),
+            settings=tuple(map(_setting, _list(told.get("settings")))),
         ),
         Ladder(rungs, told_text(told, "ladder")) if rungs else None,
         told.get("batch_losses") is True,
     )
+
+
+def _setting(told: Any) -> Setting:
+    name, values, why_not = _list(told)
+    return Setting(str(name), tuple(map(_number, _list(values))), str(why_not))
+
+
+def budgets_to_plain(budgets: Sequence[Budget]) -> Plain:
+    """Return what optimizers show of the training, as it travels."""
+    return {"budgets": list(map(_budget_to_plain, budgets))}
+
+
+def budgets_from_plain(told: Any) -> list[Budget]:
+    """Return what optimizers on a worker show of the training.
+
+    Raises
+    ------
+    ValueError
+        If it is not of the kind that it should be.
+    """
+    return list(map(_budget_from_plain, _list(told.get("budgets"))))
+
+
+def _budget_to_plain(budget: Budget) -> Plain:
+    return {"family": budget.family, "cautions": list(budget.cautions)}
+
+
+def _budget_from_plain(told: Any) -> Budget:
+    _check(isinstance(told, dict), "dict", told)
+    return Budget(told.get("family"), cautions=tuple(map(str, _list(told.get("cautions")))))
 
 
 # -- what a run yields ----------------------------------------------------------------------------

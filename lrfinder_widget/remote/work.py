@@ -26,7 +26,9 @@ import torch
 from lrfinder_widget.curve.budget import NO_BUDGET
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Item
-from lrfinder_widget.runs.trial_runs import Found, TrialJob
+from lrfinder_widget.runs.jobs import Found
+from lrfinder_widget.runs.trial_runs import TrialJob
+from lrfinder_widget.runs.varied_runs import VariedJob
 from lrfinder_widget.training.checks import check_lrs
 from lrfinder_widget.training.held_out import HeldOut
 from lrfinder_widget.training.ladder import ladder
@@ -34,8 +36,17 @@ from lrfinder_widget.training.source import about_task
 from lrfinder_widget.training.sweep_run import SweepRun
 from lrfinder_widget.training.task import TrainingTask
 from lrfinder_widget.training.trials import check_trials, trial_run
+from lrfinder_widget.training.variants import Variants
 
-from .wire import Chunk, Plain, about_to_plain, chunk_to_plain, error_to_plain, items_to_plain
+from .wire import (
+    Chunk,
+    Plain,
+    about_to_plain,
+    budgets_to_plain,
+    chunk_to_plain,
+    error_to_plain,
+    items_to_plain,
+)
 
 _TAKES = inspect.signature(TrainingTask).parameters
 
@@ -77,6 +88,7 @@ class Work:
         self._lock = threading.Lock()
         self._task: TrainingTask | None = None
         self._held_out: HeldOut | None = None
+        self._variants: Variants | None = None
         self._id = 0  # of the run under way; they are counted from 1
         self._latest = 0
         self._ended: tuple[int, Plain] = (0, {})  # the last run, and what to say of it
@@ -96,6 +108,7 @@ class Work:
         np.random.seed(seed)
         random.seed(seed)
         self._task = task = _task(pickle.loads(setup)())
+        self._variants = None
         rungs = None
         with suppress(Exception):  # it is only offered
             rungs = ladder(task.model, task.optimizer)
@@ -112,9 +125,18 @@ class Work:
         return None
 
     @_answered
-    def begin(self, run: int, what: SweepPlan | TrialJob) -> Plain | None:
-        """Begin a run; `take` asks for its points."""
+    def vary(self, given: bytes) -> Plain:
+        """Take what is varied in tests; tell what the optimizer of each shows."""
         if self._task is None:
+            return {"lost": True}
+        settings, makes = pickle.loads(given)
+        self._variants = Variants(self._task, settings, **makes)
+        return budgets_to_plain(self._variants.budgets())
+
+    @_answered
+    def begin(self, run: int, what: SweepPlan | TrialJob | VariedJob) -> Plain | None:
+        """Begin a run; `take` asks for its points."""
+        if self._task is None or (isinstance(what, VariedJob) and self._variants is None):
             return {"lost": True}
         if run <= self._latest:  # closed before it began: calls may overtake each other
             return None
@@ -125,6 +147,9 @@ class Work:
         if isinstance(what, SweepPlan):
             self._run = SweepRun(task, what.lrs, stop=task.stop, repeats=what.repeats)
             self._run.baseline.asked_for = True
+        elif isinstance(what, VariedJob):
+            assert self._variants is not None
+            self._run = self._variants.run(what, task.thread_state())
         else:
             if what.kind == "trial":
                 check_lrs([what.lr], task.optimizer)
@@ -167,7 +192,7 @@ class Work:
     @_answered
     def drop(self) -> Plain:
         """Put everything back, and let go of it."""
-        self._task = self._held_out = None
+        self._task = self._held_out = self._variants = None
         return self._end(self._id, "stopped")
 
     def _end(self, run: int, reason: Any) -> Plain:

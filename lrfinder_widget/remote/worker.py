@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.runs.trial_runs import TrialJob
+from lrfinder_widget.runs.varied_runs import VariedJob
 
 from .places import Answer, Place
 from .wire import (
@@ -190,13 +191,15 @@ class WorkerRun:
     ----------
     worker : Worker
         Ready.
-    what : SweepPlan or TrialJob
+    what : SweepPlan, TrialJob or VariedJob
         What to run.
     linger_s : float
         How long to wait for an answer before saying that there is nothing new.
     """
 
-    def __init__(self, worker: Worker, what: SweepPlan | TrialJob, linger_s: float = 0.0) -> None:
+    def __init__(
+        self, worker: Worker, what: SweepPlan | TrialJob | VariedJob, linger_s: float = 0.0
+    ) -> None:
         self._worker = worker
         self._what = what
         self._linger_s = linger_s

@@ -18,6 +18,7 @@ from lrfinder_widget.curve.points import RunPoints
 
 from .ladder import Ladder
 from .trial_runs import TrialRuns
+from .varied_runs import Setting, Settings, VariedRuns
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class About:
         The learning rates of the run, where the source says them and not the boxes of the page.
     open_ended : bool
         Whether nobody knows how many points there will be.
+    settings : tuple of Setting
+        What tests can be varied by, and what they cannot.
     """
 
     summary: str = ""
@@ -55,6 +58,7 @@ class About:
     here: bool = False
     plan: SweepPlan | None = None
     open_ended: bool = False
+    settings: tuple[Setting, ...] = ()
 
     @property
     def has_own_settings(self) -> bool:
@@ -141,6 +145,31 @@ class RunSource(Protocol):
         ------
         RuntimeError, TypeError, ValueError
             If they cannot run, or for invalid arguments.
+        """
+
+    def begin_variation(
+        self, settings: Settings, plan: SweepPlan, planned: Budget, **makes: Any
+    ) -> tuple[VariedRuns, RunPoints]:
+        """Create tests with other settings varied; they start when a point is requested.
+
+        Parameters
+        ----------
+        settings : mapping of str to sequence
+            The values of each setting, see `check_settings`.
+        plan, planned
+            The learning rates of each test, and the training that the candidates are for.
+        **makes
+            ``optimizers``, a function for each by its name, and ``make_batches``, as for `vary`.
+
+        Returns
+        -------
+        (VariedRuns, RunPoints)
+            What they show so far, and their points ``(lr, loss)``; None stands for nothing new.
+
+        Raises
+        ------
+        RuntimeError, TypeError, ValueError
+            If they cannot run, or for invalid arguments; then nothing has been touched.
         """
 
     def release(self) -> None:

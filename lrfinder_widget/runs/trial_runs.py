@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lrfinder_widget.curve.comparison import Comparison
+from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import check_count
+from lrfinder_widget.curve.points import Item
 from lrfinder_widget.curve.trial import Rate, Trial, clearly_above
 
+from .jobs import Found, Jobs
 from .ladder import MOST_RUNGS, Ladder, next_rung, warm_up_and_decay
-
-Found: TypeAlias = dict[int, NDArray[np.float64]]
-"""The losses of the held-out batches, by the number of steps before."""
-TrialItems: TypeAlias = Generator[Any, None, None]
-"""A point ``(lr, loss)``, or a loss at the starting weights."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ class TrialJob:
     after: frozenset[int] = frozenset()
 
 
-class TrialRuns:
-    """Which trials to run, and the results so far; how they are run is up to its subclasses.
+class TrialRuns(Jobs[TrialJob]):
+    """Which trials to run, and the results so far.
 
     Parameters
     ----------
@@ -69,8 +66,6 @@ class TrialRuns:
         As given; a ladder's trials are as long as all of them can be.
     about : str
         What the learning rates are, if they are a ladder.
-    unrestored : list of str
-        One sentence for each thing that could not be put back after a trial.
     """
 
     def __init__(
@@ -83,12 +78,12 @@ class TrialRuns:
         climbs: bool = False,
         judged: bool = False,
     ) -> None:
+        super().__init__()
         self.steps = check_count("steps", steps, at_least=10)
         if climbs:
             self.steps = Ladder.steps(self.steps)
             schedule = schedule or warm_up_and_decay(self.steps)
         self.lrs, self.about = list(lrs), ""
-        self.unrestored: list[str] = []
         self._first = len(self.lrs)
         self._climbs = climbs
         self._scheduled = schedule is not None
@@ -100,9 +95,6 @@ class TrialRuns:
         self._running: dict[TrialJob, tuple[list[float], Found]] = {}
         self._baseline: NDArray[np.float64] | None = None
         self._start: NDArray[np.float64] | None = None  # on the held-out batches
-        self._done = 0  # steps of trials that have ended
-        self._began: float | None = None
-        self._seconds = 0.0  # until the last of these
 
     @property
     def comparison(self) -> Comparison:
@@ -126,14 +118,6 @@ class TrialRuns:
             steps += left * each
             left = max(2, (left + 1) // 2)
         return steps
-
-    @property
-    def seconds_per_step(self) -> float | None:
-        """How long a step takes, with its share of evaluations; None before a trial has ended.
-
-        Trials that run side by side share their time.
-        """
-        return self._seconds / self._done if self._done else None
 
     def climb(self, ladder: Ladder) -> None:
         """Begin with the rungs of a ladder."""
@@ -188,28 +172,35 @@ class TrialRuns:
 
     # -- what came of it --------------------------------------------------------------------------
 
-    def begin(self, job: TrialJob) -> tuple[list[float], Found]:
-        """Note that a job begins; return where its losses go, step by step and held out."""
-        if self._began is None:
-            self._began = time.monotonic()
+    def _begun(self, job: TrialJob) -> None:
         if job.kind == "trial":
             self._trials.pop(job.lr, None)  # it begins anew, and goes on for longer
         self._running[job] = [], {}
-        return self._running[job]
 
-    def end(self, job: TrialJob, *, completed: bool, unrestored: Iterable[str]) -> None:
-        """Note that a job has ended, and what could not be put back, each sentence once."""
-        self.unrestored += [said for said in unrestored if said not in self.unrestored]
+    def found(self, job: TrialJob) -> Found:
+        """Return where the losses of the held-out batches go during a job."""
+        return self._running[job][1]
+
+    def take(self, job: TrialJob, item: Item) -> Item | None:
+        """Record an item of a job, and return what it shows."""
+        assert not isinstance(item, str)  # between repeats, of which there are none
+        loss = item[1] if isinstance(item, tuple) else item
+        self._running[job][0].append(loss)
+        if job.kind == "start":
+            return None
+        return item if job.kind == "trial" else loss
+
+    def _ended(self, job: TrialJob, reason: Reason) -> int:
         losses, found = self._running[job]
         if job.kind == "start":
             self._start = found.get(1)
         elif job.kind == "trial":
+            completed = reason == "completed"
             self._trials[job.lr] = _trial(job.lr, losses, found, completed=completed)
-            self._done += len(losses)
-            self._seconds = time.monotonic() - (self._began or 0.0)
         elif len(losses) == self.steps and np.isfinite(losses).all():
             self._baseline = np.array(losses)
         del self._running[job]
+        return len(losses) if job.kind == "trial" else 0
 
 
 def _trial(lr: Rate, losses: list[float], found: Found, *, completed: bool) -> Trial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -14,14 +15,16 @@ _BESIDE_EPS = {"rho", "alpha", "lr_decay", "decay_rate"}
 _BY_NORM = ("trust", "max_unorm")  # how the names of keys begin
 
 
-def family_of(optimizer: Optimizer) -> Family | None:
+def family_of(
+    optimizer: Optimizer, groups: Sequence[dict[str, Any]] | None = None
+) -> Family | None:
     """Return the kind of an optimizer; None if neither its groups nor its name show it.
 
     Kinds differ in what they do to the size of a gradient. If the groups differ in kind, that of
     the group with the largest learning rate counts, since a candidate is that group's. A wrapper
-    shows the groups of what it wraps.
+    shows the groups of what it wraps. With `groups`, as if it had these.
     """
-    group = max(optimizer.param_groups, key=_rates)
+    group = max(optimizer.param_groups if groups is None else groups, key=_rates)
     names = [base.__name__.lower() for base in type(optimizer).__mro__]
     # Some classes of one package all have the same keys, so the name comes first.
     if group.get("use_muon", "ns_steps" in group or any("muon" in name for name in names)):

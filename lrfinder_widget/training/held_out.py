@@ -13,7 +13,7 @@ from torch import nn
 from lrfinder_widget.data.batches import move
 from lrfinder_widget.data.describe import describe
 from lrfinder_widget.restore.snapshot import Snapshot
-from lrfinder_widget.runs.trial_runs import Found
+from lrfinder_widget.runs.jobs import Found
 
 from .baseline import eager
 from .checks import check_val_batches

@@ -15,14 +15,17 @@ from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import RunPoints
 from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About
+from lrfinder_widget.runs.varied_runs import Settings, VariedRuns
 
 from .held_out import Evaluate, Rates
 from .ladder import ladder
 from .seeds import seeds_of_cells_kept
+from .settings import settings_of
 from .sweep_run import SweepRun
 from .task import TrainingTask
 from .thread_state import ThreadState
 from .trials import Trials
+from .variants import varied
 
 RELEASED = "this LRFinder is closed; make a new one."
 
@@ -103,6 +106,14 @@ class TrainingSource:
         trials = Trials(self.task, lrs, steps, held_out=held_out, evaluate=evaluate)
         return trials, self._in_a_thread(trials.points())
 
+    def begin_variation(
+        self, settings: Settings, plan: SweepPlan, planned: Budget, **makes: Any
+    ) -> tuple[VariedRuns, RunPoints]:
+        """Create tests with other settings varied, one after another."""
+        task = self.task
+        runs, points = varied(task, settings, plan, planned, task.thread_state(), **makes)
+        return runs, self._in_a_thread(points)
+
     def release(self) -> None:
         """Drop the model and all else that is trained."""
         self._task = None
@@ -132,6 +143,7 @@ def about_task(task: TrainingTask, budget: Budget) -> About:
         epoch_steps=task.epoch_steps,
         budget=budget,
         here=True,
+        settings=settings_of(task),
     )
 
 

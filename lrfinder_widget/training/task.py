@@ -73,6 +73,8 @@ class TrainingTask:
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
     ) -> None:
+        self._criterion = criterion
+        self._given: dict[str, Any] = {"step": step, "accumulate": accumulate}
         check_kind("model", model, nn.Module, "a torch.nn.Module")
         check_sharded(model)
         check_values(model)
@@ -116,10 +118,43 @@ class TrainingTask:
         """Whether the loss of each point is that of its own training batch, in this process."""
         return isinstance(self.step, TrainingStep) and not self.val_batches and not several_ranks()
 
-    def budget(self, planned: Budget) -> Budget:
-        """Return the budget of a planned training with what the optimizer and the model show."""
-        cautions = cautions_for(self.model, self.optimizer)
-        return replace(planned, family=family_of(self.optimizer), cautions=cautions)
+    def budget(self, planned: Budget, groups: Sequence[dict[str, Any]] | None = None) -> Budget:
+        """Return the budget of a planned training with what the optimizer and the model show.
+
+        With `groups`, as if these were the optimizer's.
+        """
+        family, cautions = (
+            family_of(self.optimizer, groups),
+            cautions_for(self.model, self.optimizer),
+        )
+        return replace(planned, family=family, cautions=cautions)
+
+    def replaced(
+        self, optimizer: Optimizer | None = None, batches: Iterable[Any] | None = None
+    ) -> TrainingTask:
+        """Return a task with another optimizer or other batches, and all else the same.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If these cannot be used, as for `sweep`, or a step of the user's own goes with the
+            optimizer.
+        """
+        if optimizer is not None and self._given["step"] is not None:
+            raise ValueError(
+                "optimizers cannot be varied with a step of your own, which updates by its own one."
+            )
+        return TrainingTask(
+            self.model,
+            self.optimizer if optimizer is None else optimizer,
+            self.batches if batches is None else batches,
+            self._criterion,
+            stop=self.stop,
+            val_batches=self.val_batches,
+            preserve=self._preserve,
+            device=self._device,
+            **self._given,
+        )
 
     @property
     def epoch_steps(self) -> int | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrfinder_widget.curve.points import Points, RunPoints
+from lrfinder_widget.curve.points import RunPoints
 from lrfinder_widget.data.batches import can_begin_again
 from lrfinder_widget.data.describe import describe
-from lrfinder_widget.runs.trial_runs import Found, TrialItems, TrialJob, TrialRuns
+from lrfinder_widget.runs.jobs import Found, one_by_one
+from lrfinder_widget.runs.trial_runs import TrialJob, TrialRuns
 
 from .checks import check_lrs
 from .held_out import Evaluate, HeldOut, Rates, Train
@@ -70,32 +70,11 @@ class Trials(TrialRuns):
 
         Without held-out batches, the losses at the starting weights follow, as single numbers.
         """
-        return RunPoints(self._points(self._task.thread_state()), self.unrestored)
-
-    def _points(self, thread_state: ThreadState) -> TrialItems:
-        for stage in self.stages():
-            for job in stage:
-                yield from self._run(job, thread_state)
-
-    def _run(self, job: TrialJob, thread_state: ThreadState) -> TrialItems:
-        losses, found = self.begin(job)
-        run = trial_run(self._task, job, self._held_out, found, thread_state)
-        reason = "stopped"
-        try:
-            with closing(cast(Points, run.items())) as points:
-                while True:
-                    try:
-                        point = next(points)
-                    except StopIteration as end:
-                        reason = end.value
-                        return
-                    losses.append(point[1])
-                    if job.kind == "trial":
-                        yield point
-                    elif job.kind == "baseline":
-                        yield point[1]
-        finally:
-            self.end(job, completed=reason == "completed", unrestored=run.unrestored)
+        task, held_out, state = self._task, self._held_out, self._task.thread_state()
+        return RunPoints(
+            one_by_one(self, lambda job: trial_run(task, job, held_out, self.found(job), state)),
+            self.unrestored,
+        )
 
 
 def check_trials(

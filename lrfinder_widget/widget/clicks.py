@@ -11,7 +11,7 @@ from lrfinder_widget.background.state import State
 
 from .page import Page
 from .presenter import Presenter
-from .run_settings import OF_THE_RUN, OF_THE_TRAINING, OF_TRIALS, is_text
+from .run_settings import OF_THE_RUN, OF_THE_TRAINING, OF_TRIALS, OF_VARIATION, is_text
 from .session import Session
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ class Finder(Protocol):
     def compare(self, lrs: list[float] | Literal["ladder"], steps: int) -> object:
         """Try a few learning rates in the background."""
 
+    def vary(self, **settings: Any) -> object:
+        """Run the test for each value of other settings in the background."""
+
 
 class Clicks:
     """Does what the page asks for.
@@ -44,8 +47,8 @@ class Clicks:
     A message is a dict with one of these keys; others, and values of another kind, are dropped.
 
     ``click``
-        The name of a button: start, pause, apply, narrow, try, take. Start and Try stop a run that
-        is going on.
+        The name of a button: start, pause, apply, narrow, try, take, vary. Start, Try and Vary stop
+        a run that is going on.
     ``type``
         What was typed into the number box: a pick.
     ``set``
@@ -82,6 +85,7 @@ class Clicks:
             "narrow": self._narrow,
             "try": self._try,
             "take": self._take,
+            "vary": self._vary,
         }
         self._doors: dict[str, Callable[[Any, dict[Any, Any]], object]] = {
             "click": self._click,
@@ -146,6 +150,16 @@ class Clicks:
         if (lr := self._page.trials.get("take")) is not None:
             self._presenter.picker.pick(lr)
 
+    def _vary(self) -> None:
+        run = self._session.varied_test
+        if run.state.active:
+            run.stop()
+        else:
+            self._presenter.picker.problem = None
+            with self._session.surroundings.entered():
+                self._finder.vary(**self._presenter.view.variation_plan.values())
+            self._presenter.redraw()
+
     # -- boxes ------------------------------------------------------------------------------------
 
     def _type(self, typed: object, _message: object) -> None:
@@ -161,8 +175,11 @@ class Clicks:
             names -= set(OF_THE_RUN)
         if "trial_settings" in blocked:
             names -= set(OF_TRIALS)
+        if "vary_settings" in blocked:
+            names -= set(OF_VARIATION)
         with view.lock:
             view.settings.set(**{name: values[name] for name in names})
+            view.variation_plan.offer()
         try:
             if names & set(OF_THE_TRAINING):
                 self._presenter.replan()

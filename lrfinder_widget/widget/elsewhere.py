@@ -47,9 +47,10 @@ class Elsewhere:
     ) -> Self:
         """Make a finder whose test runs on a cluster that you have: Ray, Dask or ipyparallel.
 
-        The notebook shows and steers it as ever. Trial runs use all workers at once, with the
-        results that they have one after another; a test and its repeats run on one. The workers
-        are kept from run to run, with what they hold, until `close`.
+        The notebook shows and steers it as ever. Trial runs, and tests with a setting varied, use
+        all workers at once, with the results that they have one after another; a test and its
+        repeats run on one. The workers are kept from run to run, with what they hold, until
+        `close`.
 
         Parameters
         ----------

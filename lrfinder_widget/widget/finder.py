@@ -11,12 +11,10 @@ from torch.optim import Optimizer
 
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.budget import Budget, Schedule
-from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
 from lrfinder_widget.runs.source import RunSource
-from lrfinder_widget.training.held_out import Evaluate, Rates
 from lrfinder_widget.training.source import TrainingSource
 from lrfinder_widget.training.task import Stop, TrainingTask
 
@@ -28,13 +26,14 @@ from .page import Page
 from .presenter import Presenter
 from .sentences import MISSING
 from .session import Session
+from .side_runs import SideRuns
 from .takeover import current_cell, forget, starting, stop_others, take_over
 from .variable import Namespace, Variable
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class LRFinder(Elsewhere, Exports, Page):
+class LRFinder(Elsewhere, SideRuns, Exports, Page):
     """An LR range test in the notebook: watch the loss, drag the marker, use the number.
 
     The test trains `model` in a background thread, one optimizer step per learning rate, while the
@@ -193,11 +192,6 @@ class LRFinder(Elsewhere, Exports, Page):
         """
         return self.curve.suggestion
 
-    @property
-    def comparison(self) -> Comparison | None:
-        """The results of the latest trial runs so far; `None` before the first."""
-        return self._session.comparison
-
     def parameters(self) -> list[Tensor]:
         """Return the parameters that a run changes and puts back."""
         return self._session.source.parameters()
@@ -221,30 +215,6 @@ class LRFinder(Elsewhere, Exports, Page):
             stop_others(self)
             self._session.launch(self._presenter.begin(), self._presenter.show)
         self._session.wait_until_open()
-        return self
-
-    def compare(
-        self,
-        lrs: Rates | None = None,
-        steps: int = 200,
-        *,
-        held_out: Sequence[Any] | None = None,
-        evaluate: Evaluate | None = None,
-    ) -> Self:
-        """Try a few learning rates in the background, as `lrfinder_widget.compare` does.
-
-        Parameters
-        ----------
-        lrs : iterable of float, or "ladder", optional
-            By default those around the candidate of the latest curve; the ladder if it has none.
-        steps, held_out, evaluate : optional
-            As there, but with 200 steps by default.
-        """
-        self._session.check_idle()
-        with starting:
-            stop_others(self)
-            trials = self._session.begin_trials(lrs, steps, held_out=held_out, evaluate=evaluate)
-            self._session.launch(trials, self._presenter.show_trials)
         return self
 
     def pause(self) -> None:

@@ -51,6 +51,13 @@ class Page(Draggable):
         ``take``.
     trial_cost : str
         How many steps trial runs would take.
+    varied : dict
+        The tests with other settings varied, if there are any: ``state``, ``text``, ``x``,
+        ``x_log``, ``y``, ``y_log``; ``lines``, each with ``style``, ``line`` and ``dot``, its
+        candidate; ``table``, rows of text, of which the first ``heads`` are the values; ``map``,
+        rows of a text and a share, if two settings are varied.
+    vary_cost : str
+        How many steps such tests would take.
     blocked : dict
         Why a control cannot be used, by its name; the others can.
     figure : dict
@@ -74,6 +81,8 @@ class Page(Draggable):
     planned = _kernel(traitlets.Dict())
     trials = _kernel(traitlets.Dict())
     trial_cost = _kernel(traitlets.Unicode(""))
+    varied = _kernel(traitlets.Dict())
+    vary_cost = _kernel(traitlets.Unicode(""))
     blocked = _kernel(traitlets.Dict())
     figure = _kernel(traitlets.Dict())
     lr = _kernel(traitlets.Float(None, allow_none=True, read_only=True))

@@ -26,11 +26,13 @@ from .picker import Picker
 from .picture import Picture
 from .sentences import blocked
 from .session import Session, replanned
+from .side_view import SideView
 from .variable import Variable, notebook_shell
+from .variation import ShownVariation
 from .view import View
 
 
-class Presenter:
+class Presenter(SideView):
     """Connects the runs of a finder to its page; may be called from any thread.
 
     Parameters
@@ -58,6 +60,7 @@ class Presenter:
         self._offered = False  # the candidate of the latest test
         self._undo: Callable[[], None] | None = None  # of the last apply
         self._page = page
+        self._variation = ShownVariation()
         self.view = View(
             page,
             plan,
@@ -122,9 +125,10 @@ class Presenter:
         self.redraw()
 
     def redraw(self) -> None:
-        """Show the current state of the latest test and of the latest trial runs."""
+        """Show the current state of the latest test, trial runs and varied tests."""
         self._show(self._session.test)
         self._show_trials(self._session.trial_test)
+        self._show_variation(self._session.varied_test)
 
     def show(self, test: RangeTest) -> None:
         """Show the current state of a test that goes on, if the page is due for it."""
@@ -153,20 +157,6 @@ class Presenter:
             self._legend.name_latest(about.summary)
             self.view.set_about(about)
 
-    def show_trials(self, run: RangeTest) -> None:
-        """Show the current state of trial runs that go on, if the page is due for it."""
-        if draws_from_this_thread() and self.view.is_due(run):
-            self._show_trials(run)
-
-    def _show_trials(self, run: RangeTest) -> None:
-        with self._lock:
-            trials = self._session.trials
-            if not self._session.closed and trials is not None and run is self._session.trial_test:
-                self._learn()
-                waiting = self._session.source.waiting
-                self.view.show_trials(run, trials, self._session.budget, waiting)
-                self._show_rest()
-
     def _show_rest(self) -> None:
         """Show the pick, the training that is planned, and what can be clicked."""
         self._show_pick()
@@ -180,12 +170,16 @@ class Presenter:
     @property
     def blocked(self) -> dict[str, str]:
         """Why controls cannot be used now, by their names."""
+        cannot = self._session.source.cannot
+        if why_not := self.view.variation_plan.why_not:
+            cannot = {"vary": why_not, **cannot}
         return blocked(
             self._session.test,
             self._session.trial_test,
+            self._session.varied_test,
             picked=self.picker.lr is not None,
             candidate=self.view.candidate is not None,
-            cannot=self._session.source.cannot,
+            cannot=cannot,
         )
 
     def _after_cell(self, *_: Any) -> None:

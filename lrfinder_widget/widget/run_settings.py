@@ -15,12 +15,18 @@ from .number import is_number, parse_number
 _LONGEST = 500  # characters in a box
 _EPOCHS = (1, 3, 10, 30)  # offered as lengths of the training
 _MAX_SMOOTHING = 50  # per cent
-_CHOICES = {"mode": ("exp", "linear"), "schedule": ("constant", "decay")}
+_CHOICES = {
+    "mode": ("exp", "linear"),
+    "schedule": ("constant", "decay"),
+    "vary": ("weight_decay", "momentum", "batch_size"),
+    "vary_2": ("", "weight_decay", "momentum", "batch_size"),
+}
 _LABELS = {"start_lr": "'from'", "end_lr": "'to'", "num_iter": "'points'", "repeats": "'repeats'"}
 
 OF_THE_RUN = ("start_lr", "end_lr", "num_iter", "mode", "repeats")
 """Those of the next run, which cannot be edited during one."""
 OF_TRIALS = ("trial_lrs", "trial_steps")
+OF_VARIATION = ("vary", "vary_values", "vary_2", "vary_2_values")
 OF_THE_TRAINING = ("train_steps", "schedule")
 
 
@@ -54,6 +60,10 @@ class RunSettings:
             "smoothing": round(100 * SMOOTHING),
             "trial_lrs": "",
             "trial_steps": "200",
+            "vary": "weight_decay",
+            "vary_values": "",
+            "vary_2": "",
+            "vary_2_values": "",
         }
         self.set_plan(plan)
         self.offer_epochs(epoch_steps)

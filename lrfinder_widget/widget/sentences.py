@@ -144,6 +144,7 @@ def _is_ours(frame: FrameType) -> bool:
 def blocked(
     test: RangeTest,
     trial_run: RangeTest,
+    varied_run: RangeTest,
     *,
     picked: bool,
     candidate: bool,
@@ -153,8 +154,8 @@ def blocked(
 
     Parameters
     ----------
-    test, trial_run : RangeTest
-        The latest test and the latest trial runs.
+    test, trial_run, varied_run : RangeTest
+        The latest test, the latest trial runs, and the latest tests with a setting varied.
     picked, candidate : bool
         Whether a learning rate has been picked; whether the curve shown has a candidate.
     cannot : mapping of str to str
@@ -166,7 +167,7 @@ def blocked(
         A sentence for each control that cannot be used, by its name.
     """
     why: dict[str, str] = {}
-    testing, trying = test.state.active, trial_run.state.active
+    testing, trying, varying = (run.state.active for run in (test, trial_run, varied_run))
     if not testing:
         why["pause"] = "No test is running."
     elif test.stopping:
@@ -177,11 +178,16 @@ def blocked(
         why["apply"] = "Pick a learning rate first."
     if testing:
         running = "A test is running: stop it, or wait until it has ended."
-        why |= dict.fromkeys(("try", "take", "apply", "choose", "settings"), running)
+        why |= dict.fromkeys(("try", "take", "vary", "apply", "choose", "settings"), running)
     if trying:
         trials = "Trial runs are in progress: stop them, or wait until they have ended."
-        why |= dict.fromkeys(("start", "apply", "trial_settings"), trials)
+        why |= dict.fromkeys(("start", "vary", "apply", "trial_settings"), trials)
         if trial_run.stopping:
             why["try"] = "The trial runs are stopping."
-    stops = {"start": testing, "try": trying}  # what the buttons do then
+    if varying:
+        tests = "Tests with a setting varied are in progress: stop them, or wait until they end."
+        why |= dict.fromkeys(("start", "try", "apply", "vary_settings"), tests)
+        if varied_run.stopping:
+            why["vary"] = "The tests are stopping."
+    stops = {"start": testing, "try": trying, "vary": varying}  # what the buttons do then
     return why | {name: text for name, text in cannot.items() if not stops.get(name)}

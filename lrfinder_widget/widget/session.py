@@ -1,4 +1,4 @@
-"""The runs of one finder: the latest test, the curves of earlier tests, and trial runs."""
+"""The runs of one finder: the latest test, earlier curves, trial runs and varied tests."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import RunPoints
 from lrfinder_widget.runs.source import RunSource
 from lrfinder_widget.runs.trial_runs import TrialRuns
+from lrfinder_widget.runs.varied_runs import Settings, VariedRuns
 
 from .surroundings import Surroundings
 
@@ -49,6 +50,10 @@ class Session:
         The latest trial runs, as one run in the background.
     trials : TrialRuns or None
         What those run; `None` before the first, and once the session is released.
+    varied_test : RangeTest
+        The latest tests with other settings varied, as one run in the background.
+    varied : VariedRuns or None
+        What those run; `None` before the first.
     latest : RangeTest
         Whatever was started last.
     closed : bool
@@ -62,10 +67,12 @@ class Session:
         self._planned = planned
         self.test = RangeTest(())
         self.trial_test = RangeTest(())
+        self.varied_test = RangeTest(())
         self.closed = False
         self._earlier: list[LossCurve] = []
         self._latest_curve: tuple[LossCurve, LossCurve] | None = None  # as measured, for the budget
         self.trials: TrialRuns | None = None
+        self.varied: VariedRuns | None = None
         self._comparison: Comparison | None = None  # what is left of the trials at the end
         self.latest = self.test
         self._opened = threading.Event()
@@ -100,6 +107,8 @@ class Session:
         """Let every curve answer for another length and schedule of the training."""
         self._planned = planned
         self._earlier = [c.with_budget(replanned(c.budget, planned)) for c in self._earlier]
+        if self.varied is not None:
+            self.varied.plan_training(planned)
 
     @property
     def unrestored(self) -> tuple[str, ...]:
@@ -123,13 +132,15 @@ class Session:
         Raises
         ------
         RuntimeError
-            If a test is running or paused, trial runs are in progress, or the session is closed.
+            If anything is running or paused, or the session is closed.
         """
         self.check_open()
         if self.test.state.active:
             raise RuntimeError(f"the LR range test is {self.test.state.value}; call stop() first.")
         if self.trial_test.state.active:
             raise RuntimeError("trial runs are in progress; call stop() first.")
+        if self.varied_test.state.active:
+            raise RuntimeError("tests with a setting varied are in progress; call stop() first.")
 
     def begin(self, plan: SweepPlan) -> RangeTest:
         """Create a new test, which becomes the latest; `launch` starts it.
@@ -181,6 +192,28 @@ class Session:
         self.trial_test = self.latest = run
         return run
 
+    def begin_variation(
+        self, settings: Settings, plan: SweepPlan, planned: Budget, **makes: Any
+    ) -> RangeTest:
+        """Create tests with other settings varied, which become the latest; `launch` starts them.
+
+        Parameters
+        ----------
+        settings, plan, planned, **makes
+            See `RunSource.begin_variation`.
+
+        Raises
+        ------
+        RuntimeError
+            As `check_idle`.
+        TypeError, ValueError
+            For invalid arguments.
+        """
+        self.check_idle()
+        self.varied, points = self.source.begin_variation(settings, plan, planned, **makes)
+        self.varied_test = self.latest = self._in_surroundings(points)
+        return self.varied_test
+
     def _in_surroundings(self, points: RunPoints) -> RangeTest:
         run = RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
         if points.steer is not None:
@@ -209,7 +242,7 @@ class Session:
 
     def stop(self) -> None:
         """End all runs after the current step, and return once everything is put back."""
-        for run in (self.test, self.trial_test):
+        for run in (self.test, self.trial_test, self.varied_test):
             run.stop()
             run.join()
 

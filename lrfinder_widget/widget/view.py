@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from lrfinder_widget.background.range_test import RangeTest
@@ -15,7 +15,6 @@ from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
 from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About
-from lrfinder_widget.runs.trial_runs import TrialRuns
 
 from .display import JupyterDisplay
 from .drawing import Drawing, Line, limits
@@ -26,7 +25,8 @@ from .number import format_lr
 from .page import Page
 from .run_settings import RunSettings
 from .sentences import ONLY_DURING_CELLS, for_a_hand, sentences, traceback_text
-from .trials import TrialPlan, shown_trials
+from .trials import TrialPlan
+from .variation import VariationPlan
 
 _BYTES_S = 60_000  # sent at most, while a run grows: the longer its curve, the rarer a redraw
 
@@ -71,6 +71,7 @@ class View:
         self.legend = Legend()
         self.settings = RunSettings(plan, planned, about.epoch_steps)
         self.trial_plan = TrialPlan(self.settings, ladder)
+        self.variation_plan = VariationPlan(self.settings, about.settings)
         self._plan = plan
         self._about = about
         self._name = name
@@ -102,7 +103,8 @@ class View:
             self._plan = about.plan
             self.settings.set_plan(about.plan)
         self.settings.offer_epochs(about.epoch_steps)
-        self.page.show(offers=self.settings.offers)
+        self.variation_plan.offer(about.settings)
+        self.page.show(offers=self.settings.offers, settings=self.settings.values)
 
     def is_due(self, run: RangeTest) -> bool:
         """Return whether to show new points of a run, by what was sent last."""
@@ -159,6 +161,7 @@ class View:
         self.page.show(
             settings=self.settings.values,
             trial_cost=self.trial_plan.cost,
+            vary_cost=self.variation_plan.cost(self.trial_plan.seconds_per_step),
             status={
                 "state": state.value,
                 "stopping": test.stopping,
@@ -277,16 +280,11 @@ class View:
         moving = state is State.RUNNING and done > before and elapsed > 0
         return (done - before) / elapsed if moving else None
 
-    def show_trials(
-        self, run: RangeTest, trials: TrialRuns, planned: Budget, waiting: str = ""
-    ) -> None:
-        """Show the trials so far, and their result for the training that is planned."""
+    def show_beside(self, run: RangeTest, lines: Iterable[Line], **shown: Any) -> None:
+        """Show the current state of a run beside the test, by a trait that has these lines."""
         self._trying = (run, run.state)
-        pace, here = self.trial_plan.seconds_per_step, self._about.here
-        shown = shown_trials(run, trials, pace, planned, here=here, waiting=waiting)
-        lines = [line for one in shown["lines"] for line in (one["line"], one["held_out"])]
         self._sent(*lines)
-        self.page.show(trials=shown)
+        self.page.show(**shown)
 
     def _sent(self, *lines: Line) -> None:
         size = sum(len(part) for line in lines for part in line.values())

@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Sampler
 import lrfinder_widget.background.range_test
 import lrfinder_widget.training.read_back
 import lrfinder_widget.training.sweep_run
-from lrfinder_widget import RangeTest, State, range_test, sweep
+from lrfinder_widget import RangeTest, State, range_test, sweep, vary
 from lrfinder_widget.restore.snapshot import Snapshot
 from lrfinder_widget.training.drive import Drive
 
@@ -586,7 +586,24 @@ def test_an_interrupt_where_only_a_scaler_and_autocast_lead_restores_everything(
     assert_restored("fp16", places)
 
 
-def assert_restored(name: str, places: dict[str, list[int]]) -> None:
+def test_an_interrupt_where_only_a_setting_is_varied_restores_everything() -> None:
+    def run(setup: Setup) -> None:
+        vary(**{**setup.sweep, **SHORT}, weight_decay=[0.0, 0.1])
+
+    elsewhere, setup = places_of("plain"), make("plain")
+    there = moments_of(lambda: run(setup))
+    places = {place: times for place, times in there.items() if place not in elsewhere}
+    assert len(places) > 100
+    assert_restored("plain", places, run)
+
+
+def short_test(setup: Setup) -> None:
+    range_test(**{**setup.sweep, **SHORT})
+
+
+def assert_restored(
+    name: str, places: dict[str, list[int]], run: Callable[[Setup], None] = short_test
+) -> None:
     """Interrupt a test at each of these places, the first and the last time."""
     broken = []
     setup = make(name)
@@ -594,7 +611,7 @@ def assert_restored(name: str, places: dict[str, list[int]]) -> None:
     for place, times in places.items():
         for time in set(times):
             with Moments(chosen=time), suppress(KeyboardInterrupt):
-                range_test(**{**setup.sweep, **SHORT})
+                run(setup)
             if (setup.picture(), settings()) != before:
                 broken.append(place)
                 torch.set_grad_enabled(True)

@@ -69,6 +69,8 @@ def finder() -> Iterator[LRFinder]:
     finder.pick(0.01)
     with pytest.raises(ValueError, match="img src"):
         finder.compare([1e-3], steps=10).wait(20)
+    with pytest.raises(ValueError, match="img src"):
+        finder.vary(momentum=[0.9]).wait(20)
     assert finder.state is State.FAILED
     yield finder
     finder.close()
@@ -83,9 +85,9 @@ def check(document: str, *own: str) -> None:
 
 def test_in_no_widget_that_shows_html(finder: LRFinder) -> None:
     """The page makes no markup of any trait; ipywidgets would of these."""
-    told = [finder.status["text"], finder.trials["text"], finder.picked["about"]]
-    told += [run["name"] for run in finder.runs]
-    assert all(MARKUP in text for text in [*told[:2], told[-1]])  # it is told, as text
+    told = [finder.status["text"], finder.trials["text"], finder.varied["text"]]
+    told += [finder.picked["about"], *(run["name"] for run in finder.runs)]
+    assert all(MARKUP in text for text in [*told[:3], told[-1]])  # it is told, as text
     found = everything(shown(finder))
     markup = [w for w in found if isinstance(w, ipywidgets.HTML)]
     assert markup

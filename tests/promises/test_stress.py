@@ -74,9 +74,11 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         finder.resume,
         finder._session.test.stop,
         finder._session.trial_test.stop,
+        finder._session.varied_test.stop,
         finder.pick,
         lambda: finder.pick(10 ** dice.uniform(-5, 0)),
         lambda: finder.compare([1e-3, 1e-2], steps=10),
+        lambda: finder.vary(momentum=[0.0, 0.9]),
         finder.apply,
         drag,
         drag,
@@ -88,10 +90,12 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         lambda: click(finder, "apply"),
         lambda: click(finder, "try"),
         lambda: click(finder, "take"),
+        lambda: click(finder, "vary"),
         lambda: click(finder, "narrow"),
         lambda: type_in(finder, dice.choice(typed)),
         lambda: fill(finder, num_iter=dice.choice(["20", "30", "1", "x"])),
         lambda: fill(finder, repeats=dice.choice(["1", "2", "0"])),
+        lambda: fill(finder, vary=dice.choice(["momentum", "batch_size", "weight_decay"])),
         lambda: fill(finder, mode=dice.choice(["exp", "linear"])),
         lambda: fill(finder, log_loss=dice.random() < 0.5),
         lambda: fill(finder, zoom=dice.random() < 0.5),
@@ -107,6 +111,7 @@ def actions(finder: LRFinder, namespace: dict[str, Any], dice: random.Random) ->
         lambda: page_sends(finder, {"hello": 1}),
         finder._repr_mimebundle_,
         lambda: (finder.curves, finder.suggestion, finder.comparison, repr(finder), finder.code),
+        lambda: finder.variation and finder.variation.rows,
         finder.snapshot,
         lambda: finder.wait(0.01),
     ]
@@ -156,7 +161,8 @@ def walk(seed: int, threads: int, events: int, monkeypatch: pytest.MonkeyPatch) 
     assert set(watch.steps) <= {(a, b) for a, ends in TRANSITIONS.items() for b in ends}
     # There was something to disturb; how much depends on what else the machine has to do.
     assert len(watch.steps) > threads * events / 200
-    for run in (finder._session.test, finder._session.trial_test):
+    session = finder._session
+    for run in (session.test, session.trial_test, session.varied_test):
         assert run.state.ended or run.state is State.READY
 
     # The last pick wins everywhere.

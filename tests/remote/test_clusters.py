@@ -17,7 +17,7 @@ import torch
 from jupyter_client.manager import start_new_kernel
 from kernels import Kernel
 
-from lrfinder_widget import LRFinder, State, compare, range_test
+from lrfinder_widget import LRFinder, State, compare, range_test, vary
 from lrfinder_widget.remote import WorkerLost
 
 WAIT_S = 60.0
@@ -148,7 +148,7 @@ def wait_for_points(finder: LRFinder, n: int) -> None:
     assert there.wait(WAIT_S)
 
 
-def test_tests_and_trial_runs_equal_those_here_to_the_bit(remote: Any) -> None:
+def test_tests_trial_runs_and_varied_tests_equal_those_here_to_the_bit(remote: Any) -> None:
     finder = remote(training(), workers=2, end_lr=1.0).start().wait(WAIT_S)
     here = range_test(**training()(), end_lr=1.0)
     assert finder.curve == here
@@ -159,6 +159,9 @@ def test_tests_and_trial_runs_equal_those_here_to_the_bit(remote: Any) -> None:
     assert found.lrs == expected.lrs
     assert all(map(np.array_equal, found.losses.values(), expected.losses.values()))
     assert np.array_equal(found.baseline, expected.baseline)
+    given: Any = {"batch_size": [16, 64], "optimizers": {"Adam": torch.optim.Adam}}
+    varied = finder.vary(**given).wait(WAIT_S).variation
+    assert varied.curves == vary(**training()(), **given, end_lr=1.0).curves
 
 
 def test_pause_and_stop_act_after_the_step_under_way(remote: Any) -> None:

@@ -6,15 +6,17 @@ import gc
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from remote_support import ANSWER, HANG, LATE, LOSE, Place, finder_on, parts, source_on
+from remote_support import ANSWER, HANG, LATE, LOSE, Place, finder_on, parts, scripted, source_on
+from torch.utils.data import DataLoader, TensorDataset
 from widget_support import WAIT_S, click, fill, in_thread, problem, status
 
-from lrfinder_widget import LRFinder, State, compare, range_test
+from lrfinder_widget import LRFinder, State, compare, range_test, vary
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.remote import WorkerLost, source, worker
 
@@ -100,9 +102,74 @@ def test_so_has_a_ladder_whose_rungs_follow_from_each_other(made: Any, judged: b
     assert finder._session.trials.about == finder._session.source.ladder().reason
 
 
-def test_all_workers_take_part_in_trial_runs(made: Any) -> None:
+def loaded() -> dict[str, Any]:
+    """With a loader that can be made anew for another batch size."""
+    made = parts()
+    x, y = (torch.cat(each) for each in zip(*made["batches"], strict=True))
+    return made | {"batches": DataLoader(TensorDataset(x, y), batch_size=4)}
+
+
+VARIED: list[dict[str, Any]] = [
+    {"weight_decay": [0.0, 0.1, 1.0]},
+    {"momentum": [0.0, 0.9], "batch_size": [2, 8]},
+    {"optimizers": {"Adam": torch.optim.Adam, "rms": torch.optim.RMSprop}},
+]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("given", VARIED, ids=" and ".join)
+def test_varied_tests_are_those_in_this_process(made: Any, workers: int, given: Any) -> None:
+    on = [Place(index) for index in range(workers)]
+    slowly = itertools.cycle([ANSWER, *[LATE] * 9])
+    on[0].fate = itertools.chain([ANSWER] * 4, slowly).__next__  # so that others are done earlier
+    plan = PLAN | {"repeats": 2}
+    finder = made(*on, setup=loaded, **plan).vary(**given).wait(WAIT_S)
+    expected, found = vary(**loaded(), **given, **plan), finder.variation
+    assert found.names == expected.names
+    assert list(found.curves) == list(expected.curves)  # in this order, too
+    assert found.curves == expected.curves
+    assert found.rows == expected.rows
+
+
+def test_a_setting_that_cannot_be_varied_there_is_told(made: Any) -> None:
+    finder = made(Place())
+    finder.vary(batch_size=[2, 4])  # what the worker has is not known yet
+    with pytest.raises(ValueError, match="The batch size cannot be varied"):
+        finder.wait(WAIT_S)
+    assert finder.varied["state"] == "failed"
+    fill(finder, vary="batch_size")
+    assert finder.blocked["vary"].startswith("The batch size cannot be varied")
+    fill(finder, vary="momentum", vary_values="0, 0.9")
+    click(finder, "vary")
+    finder.wait(WAIT_S)
+    assert finder.variation.curves == vary(**parts(), momentum=[0.0, 0.9], **PLAN).curves
+    with pytest.raises(TypeError, match="cannot be sent to a worker"):
+        finder.vary(optimizers={"lock": Lock().acquire})
+
+
+def test_a_worker_that_is_lost_while_settings_are_varied_leaves_what_is_complete(
+    made: Any,
+) -> None:
+    place = Place()
+    finder = made(place, setup=scripted)
+
+    place.fate = lambda: LOSE if finder.variation and finder.variation.curves else ANSWER
+    finder.vary(momentum=[0.0, 0.9, 0.99])
+    with pytest.raises(WorkerLost):
+        finder.wait(WAIT_S)
+    assert 0 < len(finder.variation.curves) < 3
+    place.fate = lambda: ANSWER
+    finder.vary(momentum=[0.0]).wait(WAIT_S)  # another one takes its place
+    assert len(finder.variation.curves) == 1
+
+
+def test_all_workers_take_part_in_trial_runs_and_varied_tests(made: Any) -> None:
     on = [Place(0), Place(1)]
-    made(*on).compare([1e-3, 1e-2, 1e-1], 20).wait(WAIT_S)
+    finder = made(*on).compare([1e-3, 1e-2, 1e-1], 20).wait(WAIT_S)
+    assert all("take" in place.heard for place in on)
+    for place in on:
+        place.heard.clear()
+    finder.vary(momentum=[0.0, 0.5, 0.9]).wait(WAIT_S)
     assert all("take" in place.heard for place in on)
 
 

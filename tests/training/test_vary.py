@@ -23,6 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler
 
 from lrfinder_widget import range_test, vary
+from lrfinder_widget.curve.variation import Variation
 
 CE = nn.CrossEntropyLoss()
 RANGE: dict[str, Any] = {"start_lr": 1e-4, "end_lr": 1.0, "num_iter": 30}
@@ -165,6 +166,43 @@ def test_an_exception_says_where_and_keeps_the_curves_before_it() -> None:
     assert picture(model, optimizer) == before
 
 
+@pytest.mark.parametrize(("at", "complete"), [(1, 0), (20, 0), (70, 1), (100, 1)])
+def test_an_interrupt_puts_everything_back_and_says_where(at: int, complete: int) -> None:
+    model, optimizer = fresh()
+    batches = loader()
+    train(model, optimizer, batches, 5)
+    before = picture(model, optimizer)
+    left = iter(range(at, -1, -1))
+
+    def criterion(output: Any, target: Any) -> Any:
+        if next(left) == 0:
+            raise KeyboardInterrupt
+        return CE(output, target)
+
+    both: dict[str, Any] = {"momentum": [0.0, 0.9], "batch_size": [4, 8]}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        vary(model, optimizer, batches, criterion, stop=None, **both, **RANGE)
+    assert picture(model, optimizer) == before
+    error: Any = caught.value
+    assert len(error.variation.curves) >= complete
+    assert "momentum=" in error.__notes__[-1]
+    assert "batch_size=" in error.__notes__[-1]
+
+
+def test_the_candidate_of_each_test_is_for_its_own_kind_of_optimizer() -> None:
+    model, optimizer = fresh()
+    found = vary(model, optimizer, loader(), CE, momentum=[0.0, 0.9], **RANGE)
+    assert [curve.budget.family for curve in found.curves.values()] == ["sgd", "momentum"]
+
+
+def test_an_iterator_that_the_first_test_would_use_up_is_refused() -> None:
+    model, optimizer = fresh()
+    batches = iter(loader())
+    with pytest.raises(ValueError, match="iterable more than once"):
+        vary(model, optimizer, batches, CE, momentum=[0.0, 0.9])
+    assert len(list(batches)) == len(loader())
+
+
 class Endless(IterableDataset[Any]):
     def __iter__(self) -> Any:
         while True:
@@ -189,8 +227,10 @@ def odd_sampler() -> Any:
         ({"weight_decay": ["much"]}, ValueError, "must be a number"),
         ({"momentum": [1.0]}, ValueError, "below 1"),
         ({"batch_size": [0]}, ValueError, "at least 1"),
-        ({"optimizers": ["Adam"]}, TypeError, "function of the parameters"),
+        ({"optimizers": ["Adam"]}, TypeError, "functions of the parameters"),
         ({"optimizers": [lambda p: None]}, TypeError, "returns"),
+        ({"optimizers": "Adam"}, TypeError, "functions of the parameters"),
+        ({"optimizers": [torch.optim.Adam] * 2}, ValueError, "different names"),
         ({"optimizers": [torch.optim.LBFGS], "momentum": [0.5]}, ValueError, "LBFGS has none"),
         ({"optimizers": [torch.optim.Adam], "step": len}, ValueError, "step of your own"),
     ],
@@ -247,5 +287,7 @@ def test_a_table_and_a_plot_show_what_each_curve_shows() -> None:
     assert (ax.get_ylabel(), ax.get_xlabel()) == both.names
     assert len(ax.texts) == 4
     assert np.shape(ax.images[0].get_array()) == (2, 2)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        Variation(("momentum",), {}).plot()
     with pytest.raises(ValueError, match="of must be one of"):
         both.plot(of="loss")  # type: ignore[arg-type]

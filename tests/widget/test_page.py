@@ -30,7 +30,18 @@ from lrfinder_widget.widget.page import Page
 
 OF_THE_KERNEL = {
     *("chart", "repeats", "runs", "reading", "status", "picked", "settings", "offers", "planned"),
-    *("trials", "trial_cost", "blocked", "figure", "lr", "variable", "received", "disabled"),
+    *(
+        "trials",
+        "trial_cost",
+        "varied",
+        "vary_cost",
+        "blocked",
+        "figure",
+        "lr",
+        "variable",
+        "received",
+        "disabled",
+    ),
 }
 OF_BOTH = {"position", "kind", "moving_from", "commit"}
 VALUES: list[Any] = [
@@ -267,6 +278,7 @@ def test_every_trait_is_json_with_bytes_in_every_state(make: Any, gate: Gate) ->
 
 def test_the_keys_of_the_traits_are_those_of_the_contract(finder: LRFinder) -> None:
     finder.compare([1e-3], steps=10).wait(WAIT_S)
+    finder.vary(momentum=[0.9]).wait(WAIT_S)
     finder._repr_mimebundle_()
     keys = {
         "chart": "x x_log y y_log n total per_second dots line",
@@ -274,9 +286,10 @@ def test_the_keys_of_the_traits_are_those_of_the_contract(finder: LRFinder) -> N
         "status": "state stopping text problem unrestored traceback",
         "picked": "text about code applied optimizer",
         "settings": "start_lr end_lr num_iter mode repeats train_steps schedule zoom log_loss "
-        "smoothing trial_lrs trial_steps",
+        "smoothing trial_lrs trial_steps vary vary_values vary_2 vary_2_values",
         "planned": "steps schedule lr",
         "trials": "state steps text y lines take",
+        "varied": "state text x x_log y y_log lines heads table map",
         "figure": "figure x y unit x_axis y_axis band repeats solid dashed dash_dotted dots line",
     }
     for name, expected in keys.items():
@@ -285,6 +298,8 @@ def test_the_keys_of_the_traits_are_those_of_the_contract(finder: LRFinder) -> N
         assert set(run) == {"key", "name", "style", "shown", "current", "latest", "line"}
     for one in finder.trials["lines"]:
         assert set(one) == {"name", "style", "line", "held_out"}
+    for one in finder.varied["lines"]:
+        assert set(one) == {"style", "line", "dot"}
 
 
 def test_what_stays_the_same_costs_no_message(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

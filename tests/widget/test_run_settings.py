@@ -54,6 +54,10 @@ def test_the_set_up_starts_as_the_code_says_and_changes_the_next_run(make: Any) 
         "smoothing": 10,
         "trial_lrs": "",
         "trial_steps": "200",
+        "vary": "weight_decay",
+        "vary_values": "0, 0.0001, 0.001, 0.01",
+        "vary_2": "",
+        "vary_2_values": "",
     }
     assert finder._presenter.view.settings.plan() == SweepPlan(
         start_lr=1.23456789e-5, end_lr=0.5, num_iter=12, mode="exp", repeats=1

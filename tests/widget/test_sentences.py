@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Any
@@ -191,10 +192,11 @@ def test_a_model_on_the_cpu_beside_a_gpu_is_worth_a_word(
 
 # -- what is blocked ------------------------------------------------------------------------------
 
-CONTROLS = {"start", "pause", "apply", "narrow", "try", "take", "choose"}
+CONTROLS = {"start", "pause", "apply", "narrow", "try", "take", "vary", "choose"}
 BUTTONS = CONTROLS - {"choose"}
 RUNNING = "A test is running: stop it, or wait until it has ended."
 TRIALS = "Trial runs are in progress: stop them, or wait until they have ended."
+VARIED = "Tests with a setting varied are in progress: stop them, or wait until they end."
 FOR_CODE = re.compile(r"\(\)|`|\w=|\b[a-z]+_[a-z_]+\b|\b(call|argument|pass)\b")
 
 
@@ -206,49 +208,62 @@ class Run:
 
 
 RUNS = [Run(state) for state in State] + [Run(s, stopping=True) for s in State if s.active]
-PAIRS = [(a, b) for a in RUNS for b in RUNS if not (a.state.active and b.state.active)]
+READY = Run(State.READY)
+THREES = [
+    three
+    for three in itertools.product(RUNS, repeat=3)
+    if sum(run.state.active for run in three) < 2
+]
 
 
-def why(test: Run, trials: Run, *, picked: bool = True, candidate: bool = True) -> dict[str, str]:
-    found: Any = (test, trials)
-    return blocked(*found, picked=picked, candidate=candidate, cannot={})
+def why(
+    test: Run,
+    trials: Run = READY,
+    varied: Run = READY,
+    *,
+    picked: bool = True,
+    candidate: bool = True,
+    cannot: Any = None,
+) -> dict[str, str]:
+    found: Any = (test, trials, varied)
+    return blocked(*found, picked=picked, candidate=candidate, cannot=cannot or {})
 
 
 @pytest.mark.parametrize("picked", [True, False])
 @pytest.mark.parametrize("candidate", [True, False])
 def test_what_is_blocked_in_every_state(picked: bool, candidate: bool) -> None:
-    for test, trials in PAIRS:
-        found = why(test, trials, picked=picked, candidate=candidate)
-        testing, trying = test.state.active, trials.state.active
+    for test, trials, varied in THREES:
+        found = why(test, trials, varied, picked=picked, candidate=candidate)
+        testing, trying, varying = (run.state.active for run in (test, trials, varied))
         expected = {
-            "start": trying or (testing and test.stopping),
+            "start": trying or varying or (testing and test.stopping),
             "pause": not testing or test.stopping,
-            "apply": testing or trying or not picked,
+            "apply": testing or trying or varying or not picked,
             "narrow": not candidate,
-            "try": testing or (trying and trials.stopping),
+            "try": testing or varying or (trying and trials.stopping),
             "take": testing,
+            "vary": testing or trying or (varying and varied.stopping),
             "choose": testing,
             "settings": testing,
             "trial_settings": trying,
+            "vary_settings": varying,
         }
         assert set(found) == {name for name, is_so in expected.items() if is_so}
 
 
 def test_what_cannot_be_done_is_blocked_but_never_the_way_to_stop() -> None:
     cannot = {"start": "It was read once.", "try": "It trains nothing.", "apply": "None is here."}
-
-    def why(test: State, trials: State) -> dict[str, str]:
-        found: Any = (Run(test), Run(trials))
-        return blocked(*found, picked=True, candidate=True, cannot=cannot)
-
-    assert cannot.items() <= why(State.READY, State.READY).items()
-    assert "start" not in why(State.RUNNING, State.READY)
-    assert "try" not in why(State.FINISHED, State.RUNNING)
+    cannot["vary"] = "It has none."
+    running, ended = Run(State.RUNNING), Run(State.FINISHED)
+    assert cannot.items() <= why(READY, cannot=cannot).items()
+    assert "start" not in why(running, cannot=cannot)
+    assert "try" not in why(ended, running, cannot=cannot)
+    assert "vary" not in why(ended, ended, running, cannot=cannot)
 
 
 def test_every_reason_is_a_sentence_for_a_hand() -> None:
-    for test, trials in PAIRS:
-        for text in why(test, trials, picked=False, candidate=False).values():
+    for three in THREES:
+        for text in why(*three, picked=False, candidate=False).values():
             assert re.fullmatch(r"[A-Z].*\.", text)
             assert not FOR_CODE.search(text), text
 
@@ -257,10 +272,12 @@ def test_the_more_pressing_reason_is_told() -> None:
     running, ready = Run(State.RUNNING), Run(State.READY)
     assert why(running, ready, picked=False)["apply"] == RUNNING
     assert why(ready, running, picked=False)["apply"] == TRIALS
+    assert why(ready, ready, running, picked=False)["apply"] == VARIED
     assert why(ready, ready, picked=False)["apply"] == "Pick a learning rate first."
     stopping = Run(State.RUNNING, stopping=True)
     assert why(stopping, ready)["start"] == "The test is stopping."
     assert why(ready, stopping)["try"] == "The trial runs are stopping."
+    assert why(ready, ready, stopping)["vary"] == "The tests are stopping."
 
 
 def in_state(name: str, make: Any, gate: Gate) -> LRFinder:
@@ -278,6 +295,9 @@ def in_state(name: str, make: Any, gate: Gate) -> LRFinder:
         gate.wait_until_asked()
         if name == "trials stopping":
             finder._session.trial_test.stop()
+    elif name == "varying":
+        finder.vary(momentum=[0.0, 0.9])
+        gate.wait_until_asked()
     elif name in ("finished", "refused"):
         gate.losses = Script(DESCENT if name == "finished" else RISE).losses
         gate.let_all()
@@ -286,7 +306,7 @@ def in_state(name: str, make: Any, gate: Gate) -> LRFinder:
 
 
 STATES = ["ready", "running", "paused", "stopping", "finished", "refused", "trying"]
-STATES += ["trials stopping"]
+STATES += ["trials stopping", "varying"]
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -299,7 +319,7 @@ def test_a_click_on_what_is_blocked_does_nothing_but_say_why(
     session = finder._session
 
     def all_of_it() -> Any:
-        tests = (session.test, session.trial_test)
+        tests = (session.test, session.trial_test, session.varied_test)
         states = [(test, test.state, test.stopping) for test in tests]
         lr = optimizer.param_groups[0]["lr"]
         return states, lr, finder.lr, marker(finder), finder.settings, finder.blocked
@@ -328,7 +348,8 @@ def test_no_text_for_code_is_shown_to_a_hand(
         if state in ("ready", "finished", "refused") and message["click"] == "start":
             continue  # there it starts
         finder._handle_msg({"content": {"data": {"method": "custom", "content": message}}})
-        shown = [*finder.status.values(), *finder.blocked.values(), finder.trials.get("text", "")]
+        shown = [*finder.status.values(), *finder.blocked.values()]
+        shown += [finder.trials.get("text", ""), finder.varied.get("text", "")]
         for text in shown:
             assert not isinstance(text, str) or not FOR_CODE.search(text), (message, text)
     gate.let_all()

@@ -1,0 +1,84 @@
+/** Tests with other settings varied: their curves, what each shows, and a map of two settings. */
+
+import { type AxisOf, addChart, lossAxis } from "./chart.ts";
+import { hide, make, put, say } from "./dom.ts";
+import { look, swatch } from "./lines.ts";
+import { fields, fieldsOf, lineOf, list, maybe, number, text } from "./model.ts";
+import type { Page } from "./parts.ts";
+import { exponent, lrTicks } from "./scales.ts";
+import { axisFrom, isActive } from "./state.ts";
+
+export function addVaried(page: Page, root: Element): void {
+  const panel = make("div", "panel", root, "", { role: "group", "aria-label": "Tests compared" });
+  const said = make("p", "", panel);
+  const name = "Loss of the tests over the learning rate";
+  const options = { name, xLabel: "learning rate", height_px: 258, top_px: 12 };
+  const chart = addChart(panel, options, page.signal);
+  const tables = make("div", "bar", panel);
+  let shown = "";
+  page.when(["varied"], () => {
+    const varied = fieldsOf(page.model, "varied");
+    const x = axisFrom(varied["x"], varied["x_log"] !== false);
+    hide(panel, x === null);
+    if (x === null) return;
+    // Read out once, when they have ended, and not at each step.
+    put(said, { "aria-live": isActive(varied["state"]) ? "off" : "polite" });
+    say(said, text(varied["text"]));
+    const lines = list(varied["lines"]).map((each) => {
+      const { style, line, dot } = fields(each);
+      return { style: number(style) || 0, line: lineOf(line), dot: lineOf(dot) };
+    });
+    chart.draw({
+      x: axisOfRates(x),
+      y: lossAxis(axisFrom(varied["y"], varied["y_log"] === true)),
+      strokes: [
+        ...lines.map(({ style, line }) => ({ key: `${style}`, line, width: 2, ...look(style) })),
+        ...lines.map(({ style, dot }) => ({
+          ...{ key: `${style} dot`, line: dot, colour: look(style).colour, width: 9, dots: true },
+        })),
+      ],
+    });
+    const { table, map, heads } = varied;
+    const now = JSON.stringify([table, map]);
+    if (now === shown) return; // what is being read or selected stays
+    shown = now;
+    const rows = list(table).map((row) => list(row).map((cell) => [cell]));
+    const made = tableOf("What each test shows", rows, number(heads));
+    for (const [i, { style }] of lines.entries())
+      made.rows[i + 1]?.cells[0]?.prepend(swatch(style));
+    tables.replaceChildren(made);
+    if (list(map).length === 0) return;
+    const [down = "", across = ""] = rows[0]?.flat().map(text) ?? [];
+    tables.append(
+      tableOf(`Candidate by ${down} (down) and ${across} (across)`, list(map).map(list), 1),
+    );
+  });
+}
+
+const axisOfRates = (x: NonNullable<ReturnType<typeof axisFrom>>): AxisOf => ({
+  ...{ ...x, format: exponent },
+  ticks: (width_px) => lrTicks(x, width_px),
+});
+
+/** A table of cells, each a text and perhaps a share from 0 to 1: the higher, the more colour. */
+function tableOf(
+  caption: string,
+  rows: readonly (readonly unknown[])[],
+  heads: number,
+): HTMLTableElement {
+  const table = make("table", "");
+  make("caption", "", table, caption);
+  for (const [i, row] of rows.entries()) {
+    const tr = make("tr", "", table);
+    for (const [j, cell] of row.entries()) {
+      const [content, share] = list(cell);
+      const isHead = (i === 0 || j < heads) && content !== "";
+      const made = make(isHead ? "th" : "td", "", tr, text(content), {
+        scope: isHead && (i === 0 ? "col" : "row"),
+      });
+      const percent = maybe(share);
+      if (percent !== null) made.style.setProperty("--share", `${10 + Math.round(40 * percent)}%`);
+    }
+  }
+  return table;
+}
