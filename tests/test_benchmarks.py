@@ -40,6 +40,14 @@ def test_varying_is_compared_with_single_tests() -> None:
     assert background == "`finder.vary` ÷ `finder.start`, three times"
 
 
+def test_what_a_diagnosis_costs_is_measured_with_and_without_the_critical_rate() -> None:
+    printed = run("diagnose.py", "--rounds", "1", "--steps", "12", "--models", "mlp")
+    norms, all_of_it = table(printed)
+    assert norms[:2] == ["mlp, 12 steps", "norms and ratios"]
+    assert all_of_it[1] == "critical learning rate, too"
+    assert "[" in all_of_it[-1]
+
+
 @pytest.mark.slow
 def test_clusters_are_measured_by_engine_and_part() -> None:
     arguments = ["--engines", "dask", "follow", "--rounds", "1", "--steps", "20"]

@@ -43,8 +43,11 @@ export interface Scene {
 interface Options {
   readonly name: string;
   readonly xLabel: string;
+  readonly yLabel?: string;
   readonly height_px: number;
   readonly top_px: number;
+  /** Without room, the ticks have no labels. */
+  readonly bottom_px?: number;
 }
 
 export interface Chart {
@@ -52,9 +55,9 @@ export interface Chart {
 }
 
 export function addChart(parent: Element, options: Options, signal: AbortSignal): Chart {
-  const { name, xLabel, height_px, top_px } = options;
-  const { left, right, bottom } = MARGIN;
-  const tall_px = height_px - top_px - bottom;
+  const { name, xLabel, yLabel = "loss", height_px, top_px, bottom_px = MARGIN.bottom } = options;
+  const { left, right } = MARGIN;
+  const tall_px = height_px - top_px - bottom_px;
   const root = svg(
     "svg",
     { class: "lrf-chart", height: height_px, role: "img", "aria-label": name },
@@ -64,7 +67,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   const yAxis = svg("g", { class: "axis", transform: at(left, top_px) }, root);
   const xName = svg("text", { ...NAME, y: top_px + tall_px + 38 }, root, xLabel);
   const middle = `${at(16, top_px + tall_px / 2)} rotate(-90)`;
-  svg("text", { ...NAME, transform: middle }, root, "loss");
+  svg("text", { ...NAME, transform: middle }, root, yLabel);
   // A picture inside the picture cuts off what is beyond the plot area.
   const area = svg("svg", { x: left - SIDE_PX, y: top_px, height: tall_px }, root);
   const band = svg("rect", { class: "lrf-band", height: tall_px }, area);

@@ -21,6 +21,7 @@ import { addSurface } from "./surface.ts";
 import { addToolbar } from "./toolbar.ts";
 import { addTrials } from "./trials.ts";
 import { addVaried } from "./varied.ts";
+import { addWhy } from "./why.ts";
 
 const ADOPT_EVERY_MS = 20;
 
@@ -47,6 +48,7 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
   const below = make("div", "below");
   const { folds, bar } = addToolbar(page, above);
   const setUpTraining = addSettings(page, above, folds);
+  addWhy(page, below);
   addCandidates(page, below, setUpTraining);
   const showPlace = addPick(page, below);
   refuse = addStatus(page, below);

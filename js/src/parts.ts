@@ -77,7 +77,7 @@ export function showStart(start: Button, isActive: boolean, label: string, why: 
 /** Say why a box cannot be edited now; an empty string if it can. */
 export const block = (box: HTMLInputElement | HTMLSelectElement, why: string): void =>
   put(box, {
-    [box.localName === "select" ? "disabled" : "readonly"]: why !== "",
+    [box.type === "text" ? "readonly" : "disabled"]: why !== "",
     "aria-disabled": why !== "",
     title: why,
   });

@@ -1,6 +1,7 @@
 /** What the chart of a finder shows, whoever draws it. */
 
-import { lossAxis, type Scene, type Stroke } from "./chart.ts";
+import { type AxisOf, lossAxis, type Scene, type Stroke } from "./chart.ts";
+import type { Axis } from "./geometry.ts";
 import { CURRENT, look } from "./lines.ts";
 import { type Line, type Model, NO_LINE } from "./model.ts";
 import { exponent, general, lrTicks } from "./scales.ts";
@@ -31,6 +32,13 @@ function slice({ x, y }: Line, count: number): Line {
   return count > 0 ? { x: x.subarray(0, count), y: y.subarray(0, count) } : NO_LINE;
 }
 
+/** An axis of learning rates. */
+export const lrAxis = (axis: Axis): AxisOf => ({
+  ...axis,
+  ticks: (width_px) => lrTicks(axis, width_px),
+  format: axis.log ? exponent : (lr) => general(lr, 2),
+});
+
 export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
   const strokes: Stroke[] = [
     ...others.map(({ key, line, style }) => ({
@@ -43,11 +51,7 @@ export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
     { key: "line", line: chart.line, colour: CURRENT, width: 2.5 },
   ];
   return {
-    x: {
-      ...chart.x,
-      ticks: (width_px) => lrTicks(chart.x, width_px),
-      format: chart.x.log ? exponent : (lr) => general(lr, 2),
-    },
+    x: lrAxis(chart.x),
     y: lossAxis(chart.y),
     band,
     strokes,

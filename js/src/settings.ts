@@ -34,6 +34,7 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     whenSet(page, key, (value) => {
       box.checked = value === true;
     });
+    return box;
   };
 
   const run = group("Next run");
@@ -43,6 +44,7 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     setting(page, run, "num_iter", "points"),
     select(page, run, "mode", "spacing", { exp: "exponential", linear: "linear" }),
     setting(page, run, "repeats", "repeats", "short"),
+    toggle(run, "diagnose", "why it turns"),
   ];
   const narrow = button(page, run, "", { click: "narrow" }).show(
     "Narrow",

@@ -51,6 +51,11 @@ def check_baseline(baseline: ArrayLike | None, n: int) -> Array | None:
     return start
 
 
+def to_plain(values: Array) -> list[float | str]:
+    """Return numbers as JSON has them; nan and infinities become strings."""
+    return [value if math.isfinite(value) else str(value) for value in values.tolist()]
+
+
 def finite(value: float) -> float | None:
     """Return a number; None if it is nan or infinite."""
     return value if math.isfinite(value) else None

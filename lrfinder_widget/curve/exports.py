@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from .arrays import Array
+from .arrays import Array, to_plain
 from .budget import NO_BUDGET, Schedule
+from .diagnosis import Diagnosis
 from .plots import draw_curve
 from .reading import Reading
 from .report import Readable, Report, report
@@ -30,6 +29,8 @@ class _Curve(Readable, Protocol):
     @property
     def baseline(self) -> Array | None: ...
     @property
+    def diagnosis(self) -> Diagnosis | None: ...
+    @property
     def _reading(self) -> Reading: ...
     def smooth(self) -> Array: ...
     def to_json(self) -> str: ...
@@ -39,21 +40,27 @@ class Exports:
     """The methods of `LossCurve` that give out what was measured."""
 
     def to_dataframe(self: _Curve) -> pd.DataFrame:
-        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``, and ``baseline`` if any."""
+        """Return a pandas frame: ``lr``, ``loss``, ``smoothed``.
+
+        Also ``baseline``, and the columns of the `Diagnosis`, if there are any.
+        """
         import pandas as pd
 
         frame = pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
-        return frame if self.baseline is None else frame.assign(baseline=self.baseline)
+        if self.baseline is not None:
+            frame = frame.assign(baseline=self.baseline)
+        return frame if self.diagnosis is None else frame.assign(**self.diagnosis.columns())
 
     def to_json(self: _Curve) -> str:
         """Return the curve as valid JSON, bit for bit; nan and infinities become strings."""
         content = {
             "lrs": self.lrs.tolist(),
-            "losses": [v if np.isfinite(v) else str(v) for v in self.losses.tolist()],
+            "losses": to_plain(self.losses),
             "reason": self.reason,
             "repeats": [json.loads(curve.to_json()) for curve in self.repeats],
             **({} if self.baseline is None else {"baseline": self.baseline.tolist()}),
             **({} if self.budget == NO_BUDGET else {"budget": asdict(self.budget)}),
+            **({} if self.diagnosis is None else {"diagnosis": self.diagnosis.to_plain()}),
         }
         return json.dumps(content, allow_nan=False)
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, check_baseline, check_points
 from .budget import NO_BUDGET, Budget, Schedule
+from .diagnosis import Diagnosis
 from .exports import Exports
 from .reading import Reading
 from .rules import RULES, Rule
@@ -49,12 +50,14 @@ class LossCurve(Exports):
     budget : Budget, optional
         What a candidate is for: the kind of optimizer, and how long and how it will train, as far
         as that is known. `range_test` and `LRFinder` fill it in.
+    diagnosis : Diagnosis, optional
+        What the steps did besides their losses, from a test with ``diagnose=True``.
 
     Raises
     ------
     TypeError, ValueError
         If the shapes differ, the learning rates do not increase, the baseline is not finite, the
-        reason is unknown, or the budget is none.
+        reason is unknown, or the budget or the diagnosis is none.
 
     Notes
     -----
@@ -75,6 +78,7 @@ class LossCurve(Exports):
     repeats: tuple[LossCurve, ...] = ()
     baseline: Array | None = None
     budget: Budget = NO_BUDGET
+    diagnosis: Diagnosis | None = None
 
     def __init__(
         self,
@@ -84,6 +88,7 @@ class LossCurve(Exports):
         repeats: Iterable[LossCurve] = (),
         baseline: ArrayLike | None = None,
         budget: Budget | None = None,
+        diagnosis: Diagnosis | None = None,
     ) -> None:
         x, y = check_points(lrs, losses)
         if reason not in get_args(Reason):
@@ -91,8 +96,18 @@ class LossCurve(Exports):
         start = check_baseline(baseline, len(y))
         if not isinstance(budget, (Budget, type(None))):
             raise TypeError(f"budget must be a Budget, as of another curve; got {budget!r}.")
-        values = {"lrs": x, "losses": y, "reason": reason, "repeats": tuple(repeats)}
-        for name, value in {**values, "baseline": start, "budget": budget or NO_BUDGET}.items():
+        if not isinstance(diagnosis, (Diagnosis, type(None))):
+            raise TypeError(f"diagnosis must be that of another curve; got {diagnosis!r}.")
+        if diagnosis is not None and len(diagnosis) != len(y):
+            raise ValueError(f"diagnosis must be of {len(y)} points; got {len(diagnosis)}.")
+        values: dict[str, Any] = {
+            "lrs": x,
+            "losses": y,
+            "reason": reason,
+            "repeats": tuple(repeats),
+        }
+        values |= {"baseline": start, "budget": budget or NO_BUDGET, "diagnosis": diagnosis}
+        for name, value in values.items():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
             object.__setattr__(self, name, value)
@@ -116,7 +131,9 @@ class LossCurve(Exports):
         losses = np.median([curve.losses[:n] for curve in whole], axis=0)
         starts = [curve.baseline[:n] for curve in whole if curve.baseline is not None]
         start = np.median(starts, axis=0) if 2 * len(starts) > len(whole) else None
-        return cls(shortest.lrs, losses, shortest.reason, whole, start, shortest.budget)
+        known = [curve.diagnosis for curve in whole if curve.diagnosis is not None]
+        seen = Diagnosis.median(known) if len(known) == len(whole) else None
+        return cls(shortest.lrs, losses, shortest.reason, whole, start, shortest.budget, seen)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -131,6 +148,7 @@ class LossCurve(Exports):
             and self.repeats == other.repeats
             and np.array_equal(self.baseline, other.baseline)  # type: ignore[arg-type]
             and self.budget == other.budget
+            and self.diagnosis == other.diagnosis
         )
 
     def __hash__(self) -> int:
@@ -138,7 +156,7 @@ class LossCurve(Exports):
 
     def __reduce__(self) -> tuple[Any, ...]:  # so that a copy is read-only too
         single = (self.lrs, self.losses, self.reason)
-        return LossCurve, (*single, self.repeats, self.baseline, self.budget)
+        return LossCurve, (*single, self.repeats, self.baseline, self.budget, self.diagnosis)
 
     def with_budget(self, budget: Budget) -> LossCurve:
         """Return the curve for another training; the same one if nothing differs."""
@@ -293,4 +311,6 @@ class LossCurve(Exports):
         losses = [float(v) for v in content["losses"]]
         repeats = map(cls._from, content.get("repeats", ()))
         baseline, budget = content.get("baseline"), Budget(**content.get("budget", {}))
-        return cls(content["lrs"], losses, content["reason"], repeats, baseline, budget)
+        seen = content.get("diagnosis")
+        seen = None if seen is None else Diagnosis(**seen)
+        return cls(content["lrs"], losses, content["reason"], repeats, baseline, budget, seen)

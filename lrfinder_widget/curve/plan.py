@@ -1,4 +1,4 @@
-"""The plan of an LR range test: its learning rates, and how many repeats. NumPy only."""
+"""The plan of an LR range test: its learning rates, how often, and what is seen. NumPy only."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ class SweepPlan:
         Spaced by `numpy.geomspace` or by `numpy.linspace`.
     repeats : int
         How many times to go through the learning rates.
+    diagnose : bool
+        Whether to look at the gradient and the update of each step, too.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For values that cannot work.
     """
 
@@ -40,8 +42,11 @@ class SweepPlan:
     num_iter: int = 100
     mode: Mode = "exp"
     repeats: int = 1
+    diagnose: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.diagnose, bool):
+            raise TypeError(f"diagnose must be True or False; got {self.diagnose!r}.")
         values = {"repeats": check_count("repeats", self.repeats, at_least=1)}
         if self.mode not in get_args(Mode):
             raise ValueError(f'mode must be "exp" or "linear"; got {self.mode!r}.')

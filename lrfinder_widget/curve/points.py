@@ -7,11 +7,13 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias, cast
 
 from .budget import Budget
+from .diagnosis import DiagnosedPoint, Diagnosis, StepDiagnosis
 from .loss_curve import LossCurve, Reason
 
 Item: TypeAlias = tuple[float, float] | Reason | float
-"""What a run yields: a point ``(lr, loss)``; between two repeats, the reason why the earlier one
-ended; and, after the points of a repeat, the losses of its baseline, one by one."""
+"""What a run yields: a point ``(lr, loss)``, maybe a `DiagnosedPoint`; between two repeats, the
+reason why the earlier one ended; and, after the points of a repeat, the losses of its baseline, one
+by one."""
 
 Points: TypeAlias = Generator[tuple[float, float], None, Reason]
 Items: TypeAlias = Generator[Item, None, Reason]
@@ -76,6 +78,7 @@ class Recorder:
         self._budget = budget
         self._ended: tuple[LossCurve, ...] = ()  # earlier repeats
         self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
+        self._steps: list[StepDiagnosis] = []
         self._reason: Reason | None = None
         self._count = 0
         self._curves: tuple[LossCurve, ...] | None = None
@@ -93,10 +96,12 @@ class Recorder:
         """Record one more item."""
         if isinstance(item, str):
             self._ended = (*self._ended, self._latest(item))
-            del self._lrs[:], self._losses[:], self._baseline[:]
+            del self._lrs[:], self._losses[:], self._baseline[:], self._steps[:]
         elif isinstance(item, float) and self._lrs:
             self._baseline.append(item)
         else:
+            if isinstance(item, DiagnosedPoint):  # first: a point may be cut off by an interrupt
+                self._steps.append(item.diagnosis)
             lr, loss = cast("tuple[float, float]", item)
             self._lrs.append(lr)
             self._losses.append(loss)
@@ -120,4 +125,5 @@ class Recorder:
         whole = 0 < len(self._losses) == len(self._baseline)
         baseline = self._baseline if whole else None
         n = min(len(self._lrs), len(self._losses))  # an interrupt may have come between the two
-        return LossCurve(self._lrs[:n], self._losses[:n], reason, (), baseline, self._budget)
+        seen = Diagnosis.of(self._steps[:n]) if 0 < n <= len(self._steps) else None
+        return LossCurve(self._lrs[:n], self._losses[:n], reason, (), baseline, self._budget, seen)

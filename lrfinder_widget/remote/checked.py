@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeGuard, get_args
 
+from lrfinder_widget.curve.diagnosis import DiagnosedPoint, StepDiagnosis
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Item
 from lrfinder_widget.runs.source import About
 
 MOST = 1_000_000
 """Items of one run."""
+
+_NUMBERS = 5  # of a diagnosis; the names of two modules follow
+_LONGEST_NAME = 200
 
 _UNTOLD = About("points from elsewhere", open_ended=True)
 _ENDS = tuple(reason for reason in get_args(Reason) if reason != "failed")
@@ -87,7 +91,45 @@ def _item(item: Any, last: float) -> Item:
             "the learning rates must be positive and finite, each larger than the one before; got "
             f"{lr} after {last}."
         )
-    return lr, loss
+    return (
+        DiagnosedPoint(lr, loss, item.diagnosis) if isinstance(item, DiagnosedPoint) else (lr, loss)
+    )
+
+
+def point_to_plain(point: tuple[float, float]) -> list[Any]:
+    """Return a point as it travels: its two numbers, and its diagnosis, if it has one."""
+    more = [list(point.diagnosis)] if isinstance(point, DiagnosedPoint) else []
+    return [*map(float, point), *more]
+
+
+def point(value: Any, number: Callable[[Any], float]) -> tuple[float, float]:
+    """Return the point that has travelled as `value`.
+
+    Parameters
+    ----------
+    value : object
+        What has come.
+    number : callable
+        Returns what it is given as a number, or raises a ValueError.
+
+    Raises
+    ------
+    ValueError
+        If it is not of that form.
+    """
+    if not (isinstance(value, (list, tuple)) and len(value) in (2, 3)):
+        raise ValueError(f"no point: {reprlib.repr(value)}")
+    lr, loss = map(number, value[:2])
+    if len(value) == 2:
+        return lr, loss
+    told = value[2]
+    if not (isinstance(told, (list, tuple)) and len(told) == len(StepDiagnosis._fields)):
+        raise ValueError(f"no diagnosis: {reprlib.repr(told)}")
+    numbers, names = told[:_NUMBERS], told[_NUMBERS:]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"no names of modules: {reprlib.repr(names)}")
+    cut = [name[:_LONGEST_NAME] for name in names]
+    return DiagnosedPoint(lr, loss, StepDiagnosis._make([*map(number, numbers), *cut]))
 
 
 def _no_point(item: object) -> ValueError:

@@ -1,8 +1,9 @@
 """A run as lines of JSON in a folder: what `publish` writes and `follow` reads.
 
-The first line says what is run. A point is ``[lr, loss]``, a loss of the baseline a number, the
-reason of a repeat's end a string; an object says that the run is alive, or how it ended. Whoever
-may write to the folder can write anything, so nothing that is read is trusted.
+The first line says what is run. A point is ``[lr, loss]`` or ``[lr, loss, diagnosis]``, a loss of
+the baseline a number, the reason of a repeat's end a string; an object says that the run is alive,
+or how it ended. Whoever may write to the folder can write anything, so nothing that is read is
+trusted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import IO, Any
 
 from lrfinder_widget.curve.points import Item
 
-from .checked import is_reason
+from .checked import is_reason, point, point_to_plain
 
 FORMAT = 1
 POINTS, ORDERS = "points.jsonl", "orders.json"
@@ -99,7 +100,8 @@ def from_item(item: Item) -> Any:
     """Return an item as what a line contains."""
     if isinstance(item, (str, float)):
         return item
-    return [number if math.isfinite(number) else str(number) for number in item]
+    lr, loss, *more = point_to_plain(item)
+    return [_as_json(lr), _as_json(loss), *([_as_json(v) for v in each] for each in more)]
 
 
 def to_item(content: Any) -> Item:
@@ -112,9 +114,7 @@ def to_item(content: Any) -> Item:
     """
     if is_reason(content):
         return content
-    if isinstance(content, list) and len(content) == 2:
-        return _number(content[0]), _number(content[1])
-    return _number(content)
+    return point(content, _number) if isinstance(content, list) else _number(content)
 
 
 def text(value: Any, longest: int = 200) -> str:
@@ -123,6 +123,10 @@ def text(value: Any, longest: int = 200) -> str:
         return ""
     # Half of a surrogate pair is not printable either: no page could be sent it.
     return "".join(c if c.isprintable() else " " for c in value[:longest])
+
+
+def _as_json(value: float | str) -> float | str:
+    return value if isinstance(value, str) or math.isfinite(value) else str(value)
 
 
 def _number(value: Any) -> float:

@@ -23,6 +23,8 @@ from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About
 from lrfinder_widget.runs.varied_runs import Setting
 
+from .checked import point, point_to_plain
+
 Plain: TypeAlias = dict[str, Any]
 """Strings, numbers, None, and lists and dicts of them."""
 
@@ -250,7 +252,7 @@ def chunk_to_plain(chunk: Chunk) -> Plain:
 
 def items_to_plain(items: list[Item]) -> list[Any]:
     """Return the items of a run as they travel."""
-    return [list(map(float, item)) if isinstance(item, tuple) else item for item in items]
+    return [point_to_plain(item) if isinstance(item, tuple) else item for item in items]
 
 
 def chunk_from_plain(told: Any) -> Chunk:
@@ -274,8 +276,8 @@ def chunk_from_plain(told: Any) -> Chunk:
 
 
 def _item(value: Any) -> Item:
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        return _number(value[0]), _number(value[1])
+    if isinstance(value, (list, tuple)):
+        return point(value, _number)
     return cast(Item, value) if _is_reason(value) else _number(value)
 
 

@@ -145,7 +145,13 @@ class Work:
         self._alone()
         task, self._found = self._task, {}
         if isinstance(what, SweepPlan):
-            self._run = SweepRun(task, what.lrs, stop=task.stop, repeats=what.repeats)
+            self._run = SweepRun(
+                task,
+                what.lrs,
+                stop=task.stop,
+                repeats=what.repeats,
+                diagnose=what.diagnose,
+            )
             self._run.baseline.asked_for = True
         elif isinstance(what, VariedJob):
             assert self._variants is not None

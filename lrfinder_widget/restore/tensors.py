@@ -50,6 +50,11 @@ def parts_of(tensor: Tensor) -> list[Tensor]:
     return [tensor] if inner is None else [part for held in inner for part in parts_of(held)]
 
 
+def has_plain_values(tensor: Tensor) -> bool:
+    """Return whether a tensor has dense values of its own."""
+    return tensor.layout is torch.strided and inner_tensors(tensor) is None
+
+
 class Wrappers:
     """Tensors made of others, and which these were."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.restore.contents import Restore
 from lrfinder_widget.restore.random_state import random_states
 
+from .read_back import Sender, as_loss, read_back
 from .step import TrainingStep
 
 MOST_BYTES = 256 * 2**20
@@ -74,15 +75,51 @@ class Baseline:
             return False
         return LossCurve(lrs[: len(self.losses)], self.losses, reason).needs_baseline
 
-    def rewind(self) -> None:
-        """Put the random state back to what it was when the first batch was kept."""
-        for put_back in self._random:
-            put_back()
+    def measure(
+        self,
+        model: nn.Module,
+        step: TrainingStep,
+        entered: Callable[[], AbstractContextManager[None]],
+    ) -> Iterator[float]:
+        """Yield the losses of the batches that were kept, with the weights that the model now has.
 
-    def batches(self, accumulate: int) -> Iterator[list[Any]]:
-        """Yield the batches of each step whose loss is known."""
-        for i in range(len(self.losses)):
-            yield self._batches[i * accumulate : (i + 1) * accumulate]
+        It ends early at a loss that is not finite or at an exception, and then the curve has no
+        baseline. The run itself succeeded, and its measurements stay valid.
+
+        Parameters
+        ----------
+        model, step
+            What was trained, and how.
+        entered : callable
+            Returns a block in which a step of the run may be taken.
+        """
+        afterwards = random_states()  # the next repeat continues from there
+        for put_back in self._random:  # as when the first batch was kept
+            put_back()
+        if not model.training:  # as in the run
+            model.train()
+        try:
+            for _, loss in read_back(self._forward_passes(model, step, entered), Sender()):
+                if not math.isfinite(loss):
+                    return
+                yield loss
+        except Exception:  # noqa: BLE001 - whatever the user's code raises here
+            return
+        finally:
+            for put_back in afterwards:
+                put_back()
+
+    def _forward_passes(
+        self,
+        model: nn.Module,
+        step: TrainingStep,
+        entered: Callable[[], AbstractContextManager[None]],
+    ) -> Generator[tuple[float, float | Tensor], None, None]:
+        loss_of, count = forward_only(model, step), step.accumulate
+        for i in range(len(self.losses)):  # of the steps whose loss is known
+            with entered():
+                loss = as_loss(loss_of(self._batches[i * count : (i + 1) * count]))
+            yield 0.0, loss
 
 
 def forward_only(model: nn.Module, step: TrainingStep) -> Callable[[Sequence[Any]], Tensor]:
@@ -120,7 +157,8 @@ def _compiled_call(module: nn.Module) -> tuple[str, Any] | None:
     attributes = vars(module)
     if attributes.get("_compiled_call_impl") is not None:
         return "_compiled_call_impl", None
-    inner = module._modules.get("_orig_mod")
+    modules = module._modules  # those of a ScriptModule are no dict
+    inner = modules["_orig_mod"] if "_orig_mod" in modules else None  # noqa: SIM401
     return None if inner is None or "forward" not in attributes else ("forward", inner.__call__)
 
 

@@ -18,6 +18,7 @@ from lrfinder_widget.data.describe import describe
 from lrfinder_widget.restore.contents import ATOMS, attributes_of, slots_state
 from lrfinder_widget.restore.random_state import state_of
 from lrfinder_widget.restore.sharded import shards_of
+from lrfinder_widget.restore.tensors import has_plain_values
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:
@@ -202,6 +203,29 @@ def check_trainable(model: nn.Module, optimizer: Optimizer) -> None:
         f"{len(held)} of {len(held)}). Unfreeze what is to be trained, for example with "
         "model.requires_grad_(), or create the optimizer from the parameters that are trained."
     )
+
+
+def check_diagnosable(optimizer: Optimizer, *, several: bool) -> None:
+    """Reject weights whose norms would not be those of the whole.
+
+    Raises
+    ------
+    ValueError
+        If there are `several` processes, or a parameter has no values of its own.
+    """
+    if several:
+        raise ValueError(
+            "diagnose works in a single process only: others may hold a part of the gradients and "
+            "of the weights. Leave it out, or run the LR range test in one process."
+        )
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.requires_grad and not has_plain_values(parameter):
+                raise ValueError(
+                    "diagnose measures the norms of plain tensors only; the optimizer holds a "
+                    f"{type(parameter).__name__} of layout {parameter.layout}. Leave it out, or "
+                    "run the LR range test before the model is sharded or quantised."
+                )
 
 
 def warn_of_factor(optimizer: Optimizer, stacklevel: int) -> None:

@@ -86,11 +86,14 @@ class Guard:
     before_update : callable or None
         Called as ``before_update(optimizer, args, kwargs)`` before each call of an optimizer's
         ``step``, by the owner.
+    on_update : callable or None
+        Called likewise, and last.
     """
 
     def __init__(self) -> None:
         self.on = True
         self.before_update: Callable[[Any, Any, Any], object] | None = None
+        self.on_update: Callable[[Any, Any, Any], object] | None = None
         # Disabled with everything it calls. `check` is called at each step, so it is disabled by
         # itself, which is cheaper.
         self._refuse: Any = torch.compiler.disable(self._look)  # type: ignore[no-untyped-call]
@@ -116,8 +119,11 @@ class Guard:
         """
         if self.on and get_ident() != self.owner:
             self._refuse(guarded)
-        elif self.before_update is not None and len(call) == 2:
-            self.before_update(guarded, *call)
+        elif len(call) == 2:
+            if self.before_update is not None:
+                self.before_update(guarded, *call)
+            if self.on_update is not None:
+                self.on_update(guarded, *call)
 
     def _look(self, guarded: object) -> None:
         if not any(guarded is thing for thing in self.guarded):  # a replica of data parallelism

@@ -97,13 +97,13 @@ class _Here:
 
 
 class Sender:
-    """Copies scalars from an accelerator to pinned memory, which is reused."""
+    """Copies scalars, or small arrays, from an accelerator to pinned memory, which is reused."""
 
     def __init__(self, limit: int = IN_FLIGHT) -> None:
         self._free: deque[_Copy] = deque()
         self._limit = limit
 
-    def __call__(self, loss: Tensor) -> Arrival:
+    def __call__(self, loss: Tensor) -> _Copy:
         """Queue the copy behind the step that computed `loss`."""
         # One more than are in flight, so the oldest has been read before its memory is reused.
         copy = self._free.popleft() if len(self._free) > self._limit else _Copy(loss)
@@ -118,14 +118,15 @@ class _Copy:
 
     def _prepare(self, loss: Tensor) -> None:
         # On the host whatever `torch.set_default_device` says; an event belongs to one device.
-        self._host = torch.empty((), dtype=loss.dtype, pin_memory=True, device="cpu")
+        shape = tuple(loss.shape)
+        self._host = torch.empty(shape, dtype=loss.dtype, pin_memory=True, device="cpu")
+        self._kind = loss.dtype, loss.shape, loss.device
         self._event: Any = torch.get_device_module(loss.device).Event()
-        self._device = loss.device
 
     def send(self, loss: Tensor) -> None:
-        if self._host.dtype != loss.dtype or self._device != loss.device:
+        if self._kind != (loss.dtype, loss.shape, loss.device):
             self._prepare(loss)
-        self._host.copy_(loss.detach().reshape(()), non_blocking=True)
+        self._host.copy_(loss.detach(), non_blocking=True)
         self._event.record(torch.get_device_module(loss.device).current_stream(loss.device))
 
     def ready(self) -> bool:
@@ -134,6 +135,12 @@ class _Copy:
     def value(self) -> float:
         self._event.synchronize()
         return float(self._host.item())
+
+    def values(self) -> list[float]:
+        """Return the numbers of an array of one dimension, waiting for them if necessary."""
+        self._event.synchronize()
+        numbers: list[float] = self._host.tolist()
+        return numbers
 
 
 def can_fly(loss: Tensor) -> bool:

@@ -88,7 +88,14 @@ class TrainingSource:
         `opened` is set when it has.
         """
         task = self.task
-        run = SweepRun(task, plan.lrs, stop=task.stop, repeats=plan.repeats, opened=opened)
+        run = SweepRun(
+            task,
+            plan.lrs,
+            stop=task.stop,
+            repeats=plan.repeats,
+            diagnose=plan.diagnose,
+            opened=opened,
+        )
         points = run.points()
         points.ask_for_baseline()
         self.about = about_task(task, task.budget(NO_BUDGET))

@@ -38,6 +38,7 @@ def sweep(
     val_batches: Sequence[Any] | None = None,
     preserve: Iterable[Any] = (),
     device: torch.device | str | None = None,
+    diagnose: bool = False,
 ) -> Points:
     """Train one optimizer step per learning rate, yield ``(lr, loss)``, put everything back.
 
@@ -85,12 +86,16 @@ def sweep(
     device : torch.device or str, optional
         Where to move the batches. By default to the model's own device; with `step`, they are left
         where they are.
+    diagnose : bool, default False
+        Whether to measure the gradient and the update of each step, and the critical learning rate
+        at about a dozen points, see `LossCurve.diagnosis`. The losses are the same, to the bit. It
+        takes a copy of the weights that are trained, and two more during a search.
 
     Yields
     ------
     (float, float)
         The learning rate of a step, and the loss measured before its update (with `val_batches`,
-        after it).
+        after it). With `diagnose`, the pair has an attribute ``diagnosis``.
 
     Returns
     -------
@@ -123,7 +128,7 @@ def sweep(
     >>> len(list(sweep(model, optimizer, data, nn.MSELoss(), end_lr=1e-3, num_iter=20)))
     20
     """
-    plan = SweepPlan(start_lr, end_lr, num_iter, mode)
+    plan = SweepPlan(start_lr, end_lr, num_iter, mode, diagnose=diagnose)
     task = TrainingTask(
         model,
         optimizer,
@@ -136,7 +141,8 @@ def sweep(
         preserve=preserve,
         device=device,
     )
-    points = SweepRun(task, plan.lrs, stop=task.stop, warns=2).points()
+    run = SweepRun(task, plan.lrs, stop=task.stop, diagnose=plan.diagnose, warns=2)
+    points = run.points()
     points.about = replace(points.about, plan=plan)
     return cast(Points, points)  # a single run has nothing between its points
 
@@ -160,6 +166,7 @@ def range_test(
     device: torch.device | str | None = None,
     train_steps: int | None = None,
     schedule: Schedule = "constant",
+    diagnose: bool = False,
 ) -> LossCurve:
     """Run an LR range test to its end, put everything back and return the curve.
 
@@ -180,13 +187,15 @@ def range_test(
         nothing in the test, but the candidate is for that many: the more, the lower.
     schedule : {"constant", "decay"}, default "constant"
         Whether that learning rate will be constant, or decay to nearly zero.
+    diagnose : bool, default False
+        As for `sweep`.
 
     Returns
     -------
     LossCurve
         The raw learning rates and losses, two float64 arrays of shape ``(n_points,)``. The curves
         of several repeats are in its ``repeats``. If the losses show no clear fall, it also has a
-        ``baseline`` where one can be measured.
+        ``baseline`` where one can be measured; with `diagnose`, a ``diagnosis``.
 
     Raises
     ------
@@ -211,7 +220,7 @@ def range_test(
     >>> range_test(model, optimizer, data, nn.MSELoss(), end_lr=1e-3).reason
     'completed'
     """
-    plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+    plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats, diagnose)
     planned = Budget(train_steps=train_steps, schedule=schedule)
     task = TrainingTask(
         model,
@@ -230,6 +239,7 @@ def range_test(
         plan.lrs,
         stop=task.stop,
         repeats=plan.repeats,
+        diagnose=plan.diagnose,
         thread_state=task.thread_state(shared=False),
         warns=3,
     )

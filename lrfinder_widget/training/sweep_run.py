@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -14,18 +14,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.budget import NO_BUDGET
+from lrfinder_widget.curve.diagnosis import DiagnosedPoint
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.points import Items, Points
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 from lrfinder_widget.curve.suggest import NO_EFFECT
 from lrfinder_widget.data.batches import Batches, Exhausted, move
 from lrfinder_widget.restore.memory import free_cached_memory, synchronize
-from lrfinder_widget.restore.random_state import random_states
 from lrfinder_widget.restore.snapshot import Snapshot
 from lrfinder_widget.restore.uses import Uses
 
-from .baseline import Baseline, forward_only, untrained_step
+from .baseline import Baseline, untrained_step
 from .checks import nothing_yielded
+from .diagnosis import Diagnoser
 from .distributed import EndedElsewhere, Ranks, several_ranks
 from .drive import Drive
 from .guard import Guard, guarded
@@ -60,6 +61,8 @@ class SweepRun:
         of the function that trains; called before the optimizer's learning rates are read.
     check_effect : bool
         Whether to end the run early if the learning rate turns out to have no effect.
+    diagnose : bool
+        Whether each point has a diagnosis.
     thread_state : ThreadState, optional
         The state in which to run the steps; by default that of the thread that creates the run.
     opened : threading.Event, optional
@@ -69,7 +72,7 @@ class SweepRun:
     Raises
     ------
     ValueError
-        If all that the optimizer holds is frozen.
+        If all that the optimizer holds is frozen, or its steps cannot be diagnosed.
     """
 
     # The parts of a run in progress.
@@ -88,12 +91,15 @@ class SweepRun:
         train: bool = True,
         around: Around | None = None,
         check_effect: bool = True,
+        diagnose: bool = False,
         thread_state: ThreadState | None = None,
         opened: threading.Event | None = None,
         warns: int = 0,
     ) -> None:
         if train:
             task.check_trainable()
+        if diagnose:
+            task.check_diagnosable()
         self.task = task
         self.unrestored: list[str] = []
         self.baseline = Baseline(possible=train and task.has_batch_losses)
@@ -103,6 +109,8 @@ class SweepRun:
         self._trains = train
         self._around = around
         self._checks_effect = train and check_effect
+        self._diagnoses = diagnose
+        self._diagnoser: Diagnoser | None = None  # of the repeat in progress
         self._thread_state = thread_state or task.thread_state()
         self._opened = opened
         self.warns = warns
@@ -121,8 +129,8 @@ class SweepRun:
             self._ranks = Ranks() if several_ranks() else None
             with self._ranks or nullcontext():  # announces the end, once all is put back
                 objects, uses = self.task.preserved(), self.task.uses()
-                both = (*objects, *uses.objects)
-                optimizers = [thing for thing in both if isinstance(thing, Optimizer)]
+                both = {id(thing): thing for thing in (*objects, *uses.objects)}  # each once
+                optimizers = [thing for thing in both.values() if isinstance(thing, Optimizer)]
                 with guarded(self.task.model, optimizers) as self._guard:
                     reason = yield from self._restored(objects, uses)
             if self.warns:
@@ -177,9 +185,11 @@ class SweepRun:
                 steps = self._steps(watch=watch)
                 with closing(steps):
                     reason = yield from self._judged(read_back(steps, Sender()))
+                self._diagnoser = None
                 if self.baseline.is_needed(self._lrs, reason):
                     snapshot.restore(random=False)
-                    yield from self._losses_at_start()
+                    step: Any = self.task.step
+                    yield from self.baseline.measure(self.task.model, step, self._entered)
                 if reason == "no-effect" and not self.baseline.asked_for:
                     # Whoever makes a curve of the points reads it there.
                     warnings.warn(NO_EFFECT, stacklevel=5 if on_host else 4)
@@ -210,6 +220,8 @@ class SweepRun:
                     self.unrestored += getattr(self._batches, "unrestored", [])
                     del snapshot  # a kept traceback must not keep a copy of the model
                     self.baseline.forget()  # nor the batches
+                    if self._diagnoser is not None:
+                        self._diagnoser.forget()
                     synchronize(devices)  # so that whatever is queued next finds all put back
 
     def _judged(self, points: Points) -> Points:
@@ -224,6 +236,8 @@ class SweepRun:
             loss = point[1]
             if self.baseline.asked_for:
                 self.baseline.losses.append(loss)
+            if self._diagnoser is not None:
+                point = DiagnosedPoint(*point, self._diagnoser.take())
             yield point
             if not math.isfinite(loss):
                 return "non-finite"
@@ -249,6 +263,7 @@ class SweepRun:
         set_lr = LearningRate(task.optimizer)
         drive = Drive(task, set_lr, guard, watch=watch)
         watched = self._training(drive.step)
+        train, watched = self._diagnosed(train, watched)
         if self._ranks is not None:
             load, train = self._ranks.loading(load), self._ranks.training(train)
         for taken, (lr, act) in enumerate(drive.steps(self._lrs, watched, train)):
@@ -304,33 +319,14 @@ class SweepRun:
 
         return train_and_validate
 
-    def _losses_at_start(self) -> Iterator[float]:
-        """Yield the losses of the same batches at the starting weights, which the model now has.
+    def _diagnosed(self, *trains: Callable[[Any], Any]) -> Sequence[Callable[[Any], Any]]:
+        """Return functions that train as these do, and look at each step if that is wanted."""
+        if not self._diagnoses:
+            return trains
+        self._diagnoser = diagnoser = Diagnoser(self.task, self._guard, len(self._lrs))
+        return [diagnoser.around(train) for train in trains]
 
-        It ends early at a loss that is not finite or at an exception, and then the curve has no
-        baseline. The run itself succeeded, and its measurements stay valid.
-        """
-        model = self.task.model
-        afterwards = random_states()  # the next repeat continues from there
-        self.baseline.rewind()
-        if not model.training:  # as in the run
-            model.train()
-        try:
-            for _, loss in read_back(self._forward_passes(), Sender()):
-                if not math.isfinite(loss):
-                    return
-                yield loss
-        except Exception:  # noqa: BLE001 - whatever the user's code raises here
-            return
-        finally:
-            for put_back in afterwards:
-                put_back()
-
-    def _forward_passes(self) -> Generator[tuple[float, float | Tensor], None, None]:
-        step: Any = self.task.step
-        loss_of = forward_only(self.task.model, step)
-        for lr, batches in zip(self._lrs, self.baseline.batches(step.accumulate), strict=False):
-            self._guard.owner = threading.get_ident()  # the thread that requests the next loss
-            with self._thread_state.at_hand():
-                loss = as_loss(loss_of(batches))
-            yield lr, loss
+    def _entered(self) -> AbstractContextManager[None]:
+        """Return a block in which the calling thread may use the model."""
+        self._guard.owner = threading.get_ident()  # the thread that requests the next loss
+        return self._thread_state.at_hand()

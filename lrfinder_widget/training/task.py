@@ -23,6 +23,7 @@ from lrfinder_widget.restore.uses import Uses, uses_of
 
 from .checks import (
     check_criterion,
+    check_diagnosable,
     check_kind,
     check_optimizer,
     check_preserve,
@@ -223,6 +224,10 @@ class TrainingTask:
     def check_trainable(self) -> None:
         """Raise a ValueError if all that the optimizer holds is frozen now."""
         check_trainable(self.model, self.optimizer)
+
+    def check_diagnosable(self) -> None:
+        """Raise a ValueError if the gradients and the updates of its steps cannot be measured."""
+        check_diagnosable(self.optimizer, several=several_ranks())
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters of everything that a run changes and puts back."""

@@ -42,6 +42,7 @@ class Elsewhere:
         repeats: int = 1,
         train_steps: int | None = None,
         schedule: Schedule = "constant",
+        diagnose: bool = False,
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> Self:
@@ -65,7 +66,9 @@ class Elsewhere:
             ``rc[:]``, or a list of them.
         workers : int, default 1
             How many to ask for. They are used as they come. Two in one process count as one.
-        start_lr, end_lr, num_iter, mode, repeats, train_steps, schedule, variable, namespace
+        start_lr, end_lr, num_iter, mode, repeats, train_steps, schedule, diagnose
+            As for `LRFinder`.
+        variable, namespace
             As for `LRFinder`.
 
         Raises
@@ -91,7 +94,7 @@ class Elsewhere:
         >>> client = Client(n_workers=2, threads_per_worker=1)  # doctest: +SKIP
         >>> LRFinder.remote(setup, on=client, workers=2).start()  # doctest: +SKIP
         """
-        plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+        plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats, diagnose)
         planned = Budget(train_steps=train_steps, schedule=schedule)
         if not callable(setup):
             raise TypeError(

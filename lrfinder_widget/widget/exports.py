@@ -92,6 +92,7 @@ class Exports:
     def to_dataframe(self) -> pd.DataFrame:
         """Return a pandas data frame of `curves`.
 
-        Columns: ``run`` (from 1), ``lr``, ``loss``, ``smoothed``, ``baseline`` (nan if missing).
+        Columns: ``run`` (from 1), ``lr``, ``loss``, ``smoothed``, ``baseline`` (nan if missing),
+        and those of a `Diagnosis` if there is one.
         """
         return tables.to_dataframe(self._session.curves)

@@ -65,6 +65,9 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
         For how many optimizer steps you will train, if you know, and whether at a constant learning
         rate (``"constant"``, the default) or a decaying one (``"decay"``): what the candidate is
         for. Both can be changed in the widget, after a test as well.
+    diagnose : bool, default False
+        Whether to look at the gradient and the update of each step, too, see `sweep`. Can be
+        changed in the widget.
     variable : str or None, default "lr"
         The name to which a pick is assigned. If it already holds a positive number, the marker
         starts there; if a cell assigns another one, the marker follows.
@@ -103,10 +106,11 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
         device: torch.device | str | None = None,
         train_steps: int | None = None,
         schedule: Schedule = "constant",
+        diagnose: bool = False,
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> None:
-        plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+        plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats, diagnose)
         planned = Budget(train_steps=train_steps, schedule=schedule)
         task = TrainingTask(
             model,
@@ -120,6 +124,8 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
             preserve=preserve,
             device=device,
         )
+        if diagnose:
+            task.check_diagnosable()
         self._begin(TrainingSource(task), plan, planned, Variable(variable, namespace))
 
     def _begin(self, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> None:

@@ -36,6 +36,9 @@ class Page(Draggable):
         line``.
     reading : dict
         ``candidates`` by rule, ``band`` (its ends, or None), ``weak``.
+    diagnosis : dict
+        What the steps of the current run did besides their losses, if that was measured: lines on
+        the axis of the learning rate, and words for them; see `shown_diagnosis`.
     status : dict
         ``state``, ``stopping``, ``text``, ``problem``, ``unrestored``, ``traceback``.
     picked : dict
@@ -74,6 +77,7 @@ class Page(Draggable):
     repeats = _kernel(traitlets.List())
     runs = _kernel(traitlets.List())
     reading = _kernel(traitlets.Dict())
+    diagnosis = _kernel(traitlets.Dict())
     status = _kernel(traitlets.Dict())
     picked = _kernel(traitlets.Dict())
     settings = _kernel(traitlets.Dict())

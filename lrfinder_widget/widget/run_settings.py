@@ -15,6 +15,7 @@ from .number import is_number, parse_number
 _LONGEST = 500  # characters in a box
 _EPOCHS = (1, 3, 10, 30)  # offered as lengths of the training
 _MAX_SMOOTHING = 50  # per cent
+_SWITCHES = ("diagnose", "zoom", "log_loss")
 _CHOICES = {
     "mode": ("exp", "linear"),
     "schedule": ("constant", "decay"),
@@ -23,7 +24,7 @@ _CHOICES = {
 }
 _LABELS = {"start_lr": "'from'", "end_lr": "'to'", "num_iter": "'points'", "repeats": "'repeats'"}
 
-OF_THE_RUN = ("start_lr", "end_lr", "num_iter", "mode", "repeats")
+OF_THE_RUN = ("start_lr", "end_lr", "num_iter", "mode", "repeats", "diagnose")
 """Those of the next run, which cannot be edited during one."""
 OF_TRIALS = ("trial_lrs", "trial_steps")
 OF_VARIATION = ("vary", "vary_values", "vary_2", "vary_2_values")
@@ -45,7 +46,8 @@ class RunSettings:
     Attributes
     ----------
     values : dict
-        By name, for the page: text, except `zoom` and `log_loss` (bool) and `smoothing` (per cent).
+        By name, for the page: text, except `diagnose`, `zoom` and `log_loss` (bool) and `smoothing`
+        (per cent).
     offers : list
         Lengths of the training to choose from, each a value and a label.
     """
@@ -84,13 +86,14 @@ class RunSettings:
             num_iter=str(plan.num_iter),
             mode=plan.mode,
             repeats=str(plan.repeats),
+            diagnose=plan.diagnose,
         )
 
     def accepts(self, name: str, value: object) -> bool:
         """Return whether the page may set a box to this value."""
         if name in _CHOICES:
             return value in _CHOICES[name]
-        if name in ("zoom", "log_loss"):
+        if name in _SWITCHES:
             return isinstance(value, bool)
         if name == "smoothing":
             return is_number(value) and 0 <= value <= _MAX_SMOOTHING  # type: ignore[operator]
@@ -121,6 +124,7 @@ class RunSettings:
                 num_iter=parse_number("points", values["num_iter"], int, at_most=1_000_000),
                 mode=values["mode"],
                 repeats=parse_number("repeats", values["repeats"], int, at_most=100),
+                diagnose=values["diagnose"],
             )
         except ValueError as error:  # in the words of the page
             names = r"(?<!')\b(start_lr|end_lr|num_iter|repeats)\b"

@@ -16,6 +16,7 @@ from lrfinder_widget.curve.suggest import Suggestion
 from lrfinder_widget.runs.ladder import Ladder
 from lrfinder_widget.runs.source import About
 
+from .diagnosis import ShownDiagnosis, lines_of
 from .display import JupyterDisplay
 from .drawing import Drawing, Line, limits
 from .hosts import draws_only_during_cells
@@ -77,6 +78,7 @@ class View:
         self._name = name
         self._placed = lr  # where Python last put the marker
         self._made: dict[object, Drawing] = {}  # of the current run, and of the others
+        self._diagnosis = ShownDiagnosis()
         self._state: tuple[RangeTest | None, State] = (None, State.READY)  # that are shown
         self._trying: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
@@ -215,12 +217,13 @@ class View:
             "dots": dots.dots,
             "line": line.line,
         }
-        self._sent(dots.dots, line.line)
+        diagnosis = self._diagnosis.of(curve)
+        self._sent(dots.dots, line.line, *lines_of(diagnosis))
         if ended != self._repeats:
             self._repeats = ended
             looks = self.settings.looks
             self.page.show(repeats=[Drawing(one, looks).beside for one in ended])
-        self.page.show(chart=chart)
+        self.page.show(chart=chart, diagnosis=diagnosis)
         self.display.renew()
 
     def _drawing(self, key: object, curve: LossCurve) -> Drawing:

@@ -306,6 +306,9 @@ class PinnedMemory:
     def item(self) -> float:
         return self.memory.item()
 
+    def tolist(self) -> Any:
+        return self.memory.tolist()
+
 
 class Event:
     device: Device
@@ -362,6 +365,21 @@ def test_the_sender_brings_every_loss_through_memory_that_is_used_again(
         points, right, device = on_the_device(monkeypatch, seed, limit, in_place=in_place)
         assert points == right
         assert device.pinned <= limit + 1
+
+
+def test_small_arrays_arrive_through_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, send, flying = Device(), Sender(limit=2), deque[Any]()
+    monkeypatch.setattr("lrfinder_widget.training.read_back.torch", device)
+    static, found = torch.zeros(3), []
+    for i in range(20):
+        shape = 3 if i < 10 else 2
+        device.put(lambda i=i: static.copy_(torch.arange(3) + i))
+        flying.append(send(static[:shape]))
+        if len(flying) > 2:
+            found.append(flying.popleft().values())
+    found += [one.values() for one in flying]
+    assert found == [[i + k for k in range(3 if i < 10 else 2)] for i in range(20)]
+    assert device.pinned <= 6
 
 
 def test_what_is_waited_for_is_a_few_steps_old(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,6 +480,20 @@ ENDS: dict[str, Any] = {
     ),
     "failed-beyond-a-nan": (lambda: {"stop": None}, {12: math.nan, 13: Boom()}),
 }
+
+
+@pytest.mark.parametrize("end", [end for end, (_, faults) in ENDS.items() if not faults])
+def test_on_a_slow_device_each_diagnosis_is_that_of_its_point(slow_device: Clock, end: str) -> None:
+    options, _ = ENDS[end]
+    curves = []
+    for how in ("blocking", "slow"):
+        batches = iter(data() * 3) if end == "exhausted" else data()
+        with pytest.MonkeyPatch.context() as patch:
+            if how == "blocking":
+                patch.setattr(sweep_run, "as_loss", lambda loss: loss.item())
+            curves.append(range_test(*fresh(), batches, CE, **options(), diagnose=True))
+    assert curves[0].diagnosis is not None
+    assert curves[0] == curves[1]
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -31,6 +31,7 @@ from lrfinder_widget.widget.page import Page
 OF_THE_KERNEL = {
     *("chart", "repeats", "runs", "reading", "status", "picked", "settings", "offers", "planned"),
     *(
+        "diagnosis",
         "trials",
         "trial_cost",
         "varied",
@@ -285,8 +286,8 @@ def test_the_keys_of_the_traits_are_those_of_the_contract(finder: LRFinder) -> N
         "reading": "candidates band weak",
         "status": "state stopping text problem unrestored traceback",
         "picked": "text about code applied optimizer",
-        "settings": "start_lr end_lr num_iter mode repeats train_steps schedule zoom log_loss "
-        "smoothing trial_lrs trial_steps vary vary_values vary_2 vary_2_values",
+        "settings": "start_lr end_lr num_iter mode repeats diagnose train_steps schedule zoom "
+        "log_loss smoothing trial_lrs trial_steps vary vary_values vary_2 vary_2_values",
         "planned": "steps schedule lr",
         "trials": "state steps text y lines take",
         "varied": "state text x x_log y y_log lines heads table map",

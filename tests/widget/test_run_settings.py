@@ -47,6 +47,7 @@ def test_the_set_up_starts_as_the_code_says_and_changes_the_next_run(make: Any) 
         "num_iter": "12",
         "mode": "exp",
         "repeats": "1",
+        "diagnose": False,
         "train_steps": "",
         "schedule": "constant",
         "zoom": False,
