@@ -13,6 +13,7 @@ import argparse
 import gc
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -72,15 +73,25 @@ def measure(
     for done in range(-min(WARM_UP_ROUNDS, rounds), rounds):
         order.shuffle(ways)
         for way in ways:
-            taken, found = once(task, steps, way, optimizer)
+            taken, found = in_a_thread(task, steps, way, optimizer)
             searches = max(searches, found)
             if done >= 0:
                 times[way].append(taken)
     return {way: np.array(values) for way, values in times.items()}, max(1, searches)
 
 
+def in_a_thread(*given: Any) -> tuple[float, int]:
+    """Measure in a thread, as a finder trains.
+
+    In the main thread, glibc gives large blocks back to the system or not, as they happen to lie.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(once, *given).result()
+
+
 def once(task: Any, steps: int, way: str, optimizer: str) -> tuple[float, int]:
     """Return the processor time of a test, and how many critical learning rates it has found."""
+    torch.get_num_threads()  # takes what was set
     model, momentum = task.begin()
     kind = getattr(torch.optim, optimizer)
     chosen = momentum if optimizer == "SGD" else kind(model.parameters())
