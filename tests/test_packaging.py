@@ -189,7 +189,7 @@ def test_wheel_and_sdist_hold_what_they_should(built: dict[str, Path]) -> None:
     }
     assert {"js/src/index.ts", "js/package-lock.json", "hatch_build.py"} <= sdist
     assert not [name for name in sdist if re.search("node_modules|__pycache__|screenshots", name)]
-    assert built["wheel"].stat().st_size < 300_000
+    assert built["wheel"].stat().st_size < 350_000
 
 
 @pytest.mark.slow
