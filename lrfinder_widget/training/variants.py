@@ -108,6 +108,7 @@ class Variants:
             stop=task.stop,
             repeats=plan.repeats,
             around=around,
+            diagnose=plan.diagnose,
             thread_state=thread_state,
         )
         run.baseline.asked_for = True

@@ -36,6 +36,7 @@ def vary(
     repeats: int = 1,
     train_steps: int | None = None,
     schedule: Schedule = "constant",
+    diagnose: bool = False,
     **options: Any,
 ) -> Variation:
     """Run an LR range test for each value of one or two other settings.
@@ -60,7 +61,7 @@ def vary(
     make_batches : callable, optional
         ``make_batches(batch_size)`` returns the batches, where they are no `DataLoader` that can be
         made anew.
-    start_lr, end_lr, num_iter, mode, repeats, train_steps, schedule
+    start_lr, end_lr, num_iter, mode, repeats, train_steps, schedule, diagnose
         As for `range_test`.
     **options
         As for `sweep`: ``step``, ``stop``, ``accumulate``, ``val_batches``, ``preserve``,
@@ -90,7 +91,7 @@ def vary(
     >>> vary(model, optimizer, data, nn.MSELoss(), momentum=[0.0, 0.9], num_iter=20)
     <Variation of momentum: 2 LR range tests>
     """
-    plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats)
+    plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats, diagnose)
     planned = Budget(train_steps=train_steps, schedule=schedule)
     makes = named(optimizers)
     settings = check_settings(

@@ -60,6 +60,17 @@ def test_each_weight_decay_is_a_test_of_its_own_from_the_same_start() -> None:
     assert len({tuple(curve.losses) for curve in found.curves.values()}) == 3
 
 
+def test_each_test_is_diagnosed_if_that_is_wanted() -> None:
+    model, optimizer = fresh()
+    found = vary(model, optimizer, loader(), CE, momentum=[0.0, 0.9], diagnose=True, **RANGE)
+    for value in (0.0, 0.9):
+        model, optimizer = fresh()
+        optimizer.param_groups[0]["momentum"] = value
+        single = range_test(model, optimizer, loader(), CE, diagnose=True, **RANGE)
+        assert found.curves[(value,)].diagnosis == single.diagnosis
+        assert single.diagnosis is not None
+
+
 def test_momentum_is_the_first_of_the_betas_where_an_optimizer_has_them() -> None:
     model, optimizer = fresh()
     found = vary(model, optimizer, loader(), CE, momentum=[0.0, 0.5], **RANGE)
