@@ -6,7 +6,9 @@ None of them is imported here: whoever hands over a client or a decorator has do
 from __future__ import annotations
 
 import functools
+import os
 import pickle
+import platform
 import reprlib
 import sys
 import uuid
@@ -252,7 +254,7 @@ class OnIPyParallel:
     def make(self) -> None:
         """Make it; calls wait until the engine is idle."""
         self._key = uuid.uuid4().hex
-        self._made = self._view.apply_async(_make_here, self._key)
+        self._made = self._view.apply_async(_make_here, self._key, _owner())
 
     def is_there(self) -> bool:
         """Return True, as calls can be made at once; a view does not say that its engine is gone.
@@ -297,11 +299,26 @@ class _IPyParallelAnswer:
         return self._answer.get()
 
 
+_PROCESS = uuid.uuid4().hex
+
+
+def _owner() -> tuple[str, str]:
+    """Return the notebook that this is the kernel of, if Jupyter tells it, and this process."""
+    notebook = os.environ.get("JPY_SESSION_NAME", "")
+    return notebook and f"{platform.node()} {notebook}", _PROCESS
+
+
 _here: dict[str, Work] = {}  # on an engine
+_owners: dict[str, tuple[str, str]] = {}
 
 
-def _make_here(key: str) -> None:
-    _here[key] = Work()
+def _make_here(key: str, owner: tuple[str, str]) -> None:
+    """Make a `Work`; let go of those of the same notebook's kernel before it was restarted."""
+    notebook, process = owner
+    for other, (theirs, earlier) in list(_owners.items()):
+        if notebook and theirs == notebook and earlier != process:
+            _drop_here(other)
+    _here[key], _owners[key] = Work(), owner
 
 
 def _call_here(key: str, name: str, args: tuple[Any, ...]) -> Any:
@@ -310,5 +327,6 @@ def _call_here(key: str, name: str, args: tuple[Any, ...]) -> Any:
 
 def _drop_here(key: str) -> None:
     work = _here.pop(key, None)
+    _owners.pop(key, None)
     if work is not None:
         work.drop()

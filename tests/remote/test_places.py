@@ -14,6 +14,7 @@ import pytest
 from remote_support import parts
 
 from lrfinder_widget import LRFinder
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.remote import places
 
 UNPICKLED = """
@@ -140,6 +141,31 @@ def test_nobody_waits_for_an_answer_to_a_client_of_ipyparallel_that_is_closed() 
     assert answer.wait(5.0)
     with pytest.raises(RuntimeError, match="has been closed"):
         answer.result()
+
+
+def test_an_engine_lets_go_of_what_the_kernel_had_before_it_was_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "_here", {})
+    monkeypatch.setattr(places, "_owners", {})
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/a.ipynb")
+    before = places._owner()
+    for key in ("first", "second"):  # two finders of one kernel
+        places._make_here(key, before)
+    places._make_here("other", (before[0].replace("a.ipynb", "b.ipynb"), "its kernel"))
+    places._make_here("script", ("", "no notebook"))
+    assert not places._call_here("first", "build", (cloudpickle.dumps(parts), 0)).get("error")
+    assert not places._call_here("first", "begin", (1, SweepPlan())).get("error")
+    assert places._call_here("first", "take", (1, 0.0))["items"]
+    running = places._here["first"]
+    assert running._id
+
+    places._make_here("again", (before[0], "the kernel after a restart"))
+    assert set(places._here) == set(places._owners) == {"other", "script", "again"}
+    assert not running._id  # so that another may run
+    assert running._task is None
+    places._drop_here("again")
+    assert set(places._here) == set(places._owners) == {"other", "script"}
 
 
 @pytest.mark.parametrize(
