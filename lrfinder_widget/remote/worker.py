@@ -31,8 +31,8 @@ from .wire import (
 from .work import versions
 
 CHUNK_S = 0.05
-"""How long a worker collects points before it answers; four times as long in trial runs, as some
-engines need some milliseconds from one call to the next."""
+"""How long a worker collects points before it answers; four times as long in trial runs and varied
+tests, as some engines need some milliseconds from one call to the next."""
 PATIENCE_S, LONGEST_PATIENCE_S = 5.0, 60.0
 """How long a stop waits for the step under way, at least and at most, before the worker is given
 up. In between: twice as long as the longest wait for an answer so far."""
