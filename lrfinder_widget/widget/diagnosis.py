@@ -42,7 +42,7 @@ def shown_diagnosis(curve: LossCurve) -> dict[str, Any]:
     return {
         "gradient": _panel(curve.lrs, [diagnosis.gradient_norm]),
         "update": {**_panel(curve.lrs, ratios, GUIDE), "guide": GUIDE, "marks": critical},
-        "text": " ".join(filter(None, _sentences(curve.lrs, diagnosis))),
+        "text": " ".join(filter(None, _sentences(curve, diagnosis))),
     }
 
 
@@ -80,10 +80,10 @@ def _panel(lrs: Array, values: Any, *included: float) -> dict[str, Any]:
     return {"lines": lines, "y": [float(10 ** (low - room)), float(10 ** (high + room))]}
 
 
-def _sentences(lrs: Array, diagnosis: Diagnosis) -> list[str]:
+def _sentences(curve: LossCurve, diagnosis: Diagnosis) -> list[str]:
     return [
-        _of_gradient(lrs, diagnosis),
-        _of_update(lrs, diagnosis),
+        _of_gradient(curve.lrs, diagnosis),
+        _of_update(curve, diagnosis),
         _of_critical(diagnosis),
         _LEGEND,
     ]
@@ -101,19 +101,21 @@ def _of_gradient(lrs: Array, diagnosis: Diagnosis) -> str:
     )
 
 
-def _of_update(lrs: Array, diagnosis: Diagnosis) -> str:
-    ratios = diagnosis.update_ratio
-    known = np.flatnonzero(np.isfinite(ratios))
+def _of_update(curve: LossCurve, diagnosis: Diagnosis) -> str:
+    lrs, ratios = curve.lrs, diagnosis.update_ratio
+    known = np.flatnonzero(np.isfinite(ratios) & np.isfinite(curve.smooth()))
     if not len(known):
         return ""
-    above, last = known[ratios[known] >= GUIDE], known[-1]
+    above = known[ratios[known] >= GUIDE]
+    # Not at the last point: beyond the turn, it is chance which module is ahead.
+    turn = known[curve.smooth()[known].argmin()]
     reached = f"at {format_lr(lrs[above[0]])}" if len(above) else "nowhere"
-    low, high = diagnosis.update_ratio_min[last], diagnosis.update_ratio_max[last]
-    low_in, high_in = diagnosis.update_ratio_min_in[last], diagnosis.update_ratio_max_in[last]
+    low, high = diagnosis.update_ratio_min[turn], diagnosis.update_ratio_max[turn]
+    low_in, high_in = diagnosis.update_ratio_min_in[turn], diagnosis.update_ratio_max_in[turn]
     return (
-        f"The update of the middle module reaches a thousandth of its weights {reached}; at the "
-        f"last point it is {ratios[last]:.1e}, from {low:.1e} in {_module(low_in)} to {high:.1e} "
-        f"in {_module(high_in)}."
+        f"The update of the middle module reaches a thousandth of its weights {reached}; where the "
+        f"loss is lowest, at {format_lr(lrs[turn])}, it is {ratios[turn]:.1e}, from {low:.1e} in "
+        f"{_module(low_in)} to {high:.1e} in {_module(high_in)}."
     )
 
 

@@ -25,14 +25,15 @@ LRS = [1e-3, 1e-2, 1e-1, 1.0]
 
 def of(*steps: tuple[Any, ...]) -> LossCurve:
     diagnosis = Diagnosis.of(StepDiagnosis(*step) for step in steps)
-    return LossCurve(LRS[: len(steps)], [1.0] * len(steps), diagnosis=diagnosis)
+    losses = [2.0, 1.0, 0.1, 9.0]
+    return LossCurve(LRS[: len(steps)], losses[: len(steps)], diagnosis=diagnosis)
 
 
 USUAL = of(
     (2.0, 1e-4, 5e-5, 3e-4, nan, "head", "conv"),
     (0.5, 1e-3, 5e-4, 3e-3, 0.25, "head", "conv"),
-    (1.0, 1e-2, 5e-3, 3e-2, nan, "head", "conv"),
-    (9.0, 1e-1, 0.0, 3e-1, 0.5, "<b>", "conv"),
+    (1.0, 1e-2, 5e-3, 3e-2, nan, "<b>", "conv"),
+    (9.0, 1e-1, 0.0, 3e-1, 0.5, "conv", "head"),
 )
 
 
@@ -74,8 +75,9 @@ def test_lines_limits_words_and_a_table() -> None:
         "last point"
     )
     assert update == (
-        "The update of the middle module reaches a thousandth of its weights at 1.00e-02; at the "
-        "last point it is 1.0e-01, from 0.0e+00 in module <b> to 3.0e-01 in module conv"
+        "The update of the middle module reaches a thousandth of its weights at 1.00e-02; where "
+        "the loss is lowest, at 1.00e-01, it is 1.0e-02, from 5.0e-03 in module <b> to 3.0e-02 in "
+        "module conv"
     )
     assert critical == (
         "A single step raises the loss of its own batch from somewhere between 2.50e-01 and "
