@@ -171,7 +171,8 @@ CHECKS = {
     "6": "check-6",
     "7": "momentum",
     "8": "check-8",
-    "9": "check-9",
+    "9": "metric",
+    "10": "check-10",
 }
 
 
