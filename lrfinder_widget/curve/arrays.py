@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 
+LONGEST_NAME = 40
+"""Characters of the name of a metric, which stands on the axis."""
+
 
 def check_points(lrs: ArrayLike, losses: ArrayLike) -> tuple[Array, Array]:
     """Return copies of learning rates and losses as arrays.
@@ -49,6 +52,32 @@ def check_baseline(baseline: ArrayLike | None, n: int) -> Array | None:
             f"{np.array2string(start, threshold=8)}."
         )
     return start
+
+
+def check_metric(metric: ArrayLike | None, name: object, n: int) -> tuple[Array | None, str | None]:
+    """Return a copy of the values of a metric as an array, and its name as it can be shown.
+
+    Raises
+    ------
+    ValueError
+        If there are not `n` of them, or there is only a name.
+    """
+    if metric is None:
+        if name is not None:
+            raise ValueError(f"metric_name needs a metric, one value per point; got {name!r} only.")
+        return None, None
+    values = np.array(metric, dtype=np.float64)
+    if values.shape != (n,):
+        raise ValueError(f"metric must have {n} values, one per point; got shape {values.shape}.")
+    shown = "".join(c if c.isprintable() else " " for c in str(name or ""))
+    return values, shown.strip()[:LONGEST_NAME] or "metric"
+
+
+def equal(one: Array | None, other: Array | None) -> bool:
+    """Return whether two arrays, of which there may be none, have the same values; nan is nan."""
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)
 
 
 def to_plain(values: Array) -> list[float | str]:

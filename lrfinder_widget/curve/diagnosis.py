@@ -25,21 +25,6 @@ class StepDiagnosis(NamedTuple):
     update_ratio_max_in: str
 
 
-class DiagnosedPoint(tuple[float, float]):
-    """A point ``(lr, loss)`` whose attribute `diagnosis` says what its step did."""
-
-    diagnosis: StepDiagnosis
-
-    def __new__(cls, lr: float, loss: float, diagnosis: StepDiagnosis) -> DiagnosedPoint:
-        """Make a pair that has a diagnosis."""
-        point = super().__new__(cls, (lr, loss))
-        point.diagnosis = diagnosis
-        return point
-
-    def __getnewargs__(self) -> tuple[float, float, StepDiagnosis]:
-        return (*self, self.diagnosis)
-
-
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What the steps of a test did besides their losses.

@@ -31,6 +31,10 @@ class _Curve(Readable, Protocol):
     @property
     def diagnosis(self) -> Diagnosis | None: ...
     @property
+    def metric(self) -> Array | None: ...
+    @property
+    def metric_name(self) -> str | None: ...
+    @property
     def _reading(self) -> Reading: ...
     def smooth(self) -> Array: ...
     def to_json(self) -> str: ...
@@ -42,13 +46,15 @@ class Exports:
     def to_dataframe(self: _Curve) -> pd.DataFrame:
         """Return a pandas frame: ``lr``, ``loss``, ``smoothed``.
 
-        Also ``baseline``, and the columns of the `Diagnosis`, if there are any.
+        Also ``baseline``, ``metric``, and the columns of the `Diagnosis`, if there are any.
         """
         import pandas as pd
 
         frame = pd.DataFrame({"lr": self.lrs, "loss": self.losses, "smoothed": self.smooth()})
         if self.baseline is not None:
             frame = frame.assign(baseline=self.baseline)
+        if self.metric is not None:
+            frame = frame.assign(metric=self.metric)
         return frame if self.diagnosis is None else frame.assign(**self.diagnosis.columns())
 
     def to_json(self: _Curve) -> str:
@@ -61,11 +67,14 @@ class Exports:
             **({} if self.baseline is None else {"baseline": self.baseline.tolist()}),
             **({} if self.budget == NO_BUDGET else {"budget": asdict(self.budget)}),
             **({} if self.diagnosis is None else {"diagnosis": self.diagnosis.to_plain()}),
+            **_metric_to_plain(self.metric, self.metric_name),
         }
         return json.dumps(content, allow_nan=False)
 
     def plot(self: _Curve, ax: Axes | None = None) -> Axes:
         """Draw the raw and smoothed losses and the candidate with its band, with Matplotlib.
+
+        If there is a metric, it is drawn on a second axis to the right.
 
         Parameters
         ----------
@@ -76,7 +85,8 @@ class Exports:
         if s.lr is not None and s.low is not None and s.high is not None:
             candidate = s.label, s.lr, s.low, s.high
         before_turn = self._reading.before_turn.smoothed
-        return draw_curve(ax, self.lrs, self.losses, self.smooth(), before_turn, candidate)
+        metric = None if self.metric is None else (str(self.metric_name), self.metric)
+        return draw_curve(ax, self.lrs, self.losses, self.smooth(), before_turn, candidate, metric)
 
     def report(
         self: _Curve,
@@ -113,3 +123,7 @@ class Exports:
             trials=None if comparison is None else comparison.summary(*planned),
             unrestored=unrestored,
         )
+
+
+def _metric_to_plain(metric: Array | None, name: str | None) -> dict[str, Any]:
+    return {} if metric is None else {"metric": to_plain(metric), "metric_name": name}

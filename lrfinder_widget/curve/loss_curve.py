@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array, check_baseline, check_points
+from .arrays import Array, check_baseline, check_metric, check_points, equal
 from .budget import NO_BUDGET, Budget, Schedule
 from .diagnosis import Diagnosis
 from .exports import Exports
@@ -52,12 +52,17 @@ class LossCurve(Exports):
         as that is known. `range_test` and `LRFinder` fill it in.
     diagnosis : Diagnosis, optional
         What the steps did besides their losses, from a test with ``diagnose=True``.
+    metric : array_like of float, shape (n,), optional
+        The metric at each point, from a test with ``metric=…``; nan where it is unknown. Nothing
+        is read off it.
+    metric_name : str, optional
+        What it is called: ``"accuracy"``, or the name of the function.
 
     Raises
     ------
     TypeError, ValueError
         If the shapes differ, the learning rates do not increase, the baseline is not finite, the
-        reason is unknown, or the budget or the diagnosis is none.
+        reason is unknown, or the budget, the diagnosis or the metric is none.
 
     Notes
     -----
@@ -79,6 +84,8 @@ class LossCurve(Exports):
     baseline: Array | None = None
     budget: Budget = NO_BUDGET
     diagnosis: Diagnosis | None = None
+    metric: Array | None = None
+    metric_name: str | None = None
 
     def __init__(
         self,
@@ -89,6 +96,8 @@ class LossCurve(Exports):
         baseline: ArrayLike | None = None,
         budget: Budget | None = None,
         diagnosis: Diagnosis | None = None,
+        metric: ArrayLike | None = None,
+        metric_name: str | None = None,
     ) -> None:
         x, y = check_points(lrs, losses)
         if reason not in get_args(Reason):
@@ -107,6 +116,7 @@ class LossCurve(Exports):
             "repeats": tuple(repeats),
         }
         values |= {"baseline": start, "budget": budget or NO_BUDGET, "diagnosis": diagnosis}
+        values["metric"], values["metric_name"] = check_metric(metric, metric_name, len(y))
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
@@ -133,7 +143,11 @@ class LossCurve(Exports):
         start = np.median(starts, axis=0) if 2 * len(starts) > len(whole) else None
         known = [curve.diagnosis for curve in whole if curve.diagnosis is not None]
         seen = Diagnosis.median(known) if len(known) == len(whole) else None
-        return cls(shortest.lrs, losses, shortest.reason, whole, start, shortest.budget, seen)
+        name, values = shortest.metric_name, None
+        if name is not None and all(curve.metric_name == name for curve in whole):
+            values = np.median([curve.metric[:n] for curve in whole], axis=0)  # type: ignore[index]
+        more = seen, values, None if values is None else name
+        return cls(shortest.lrs, losses, shortest.reason, whole, start, shortest.budget, *more)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -146,9 +160,11 @@ class LossCurve(Exports):
             and np.array_equal(self.lrs, other.lrs)
             and np.array_equal(self.losses, other.losses, equal_nan=True)
             and self.repeats == other.repeats
-            and np.array_equal(self.baseline, other.baseline)  # type: ignore[arg-type]
+            and equal(self.baseline, other.baseline)
             and self.budget == other.budget
             and self.diagnosis == other.diagnosis
+            and self.metric_name == other.metric_name
+            and equal(self.metric, other.metric)
         )
 
     def __hash__(self) -> int:
@@ -156,7 +172,8 @@ class LossCurve(Exports):
 
     def __reduce__(self) -> tuple[Any, ...]:  # so that a copy is read-only too
         single = (self.lrs, self.losses, self.reason)
-        return LossCurve, (*single, self.repeats, self.baseline, self.budget, self.diagnosis)
+        more = self.diagnosis, self.metric, self.metric_name
+        return LossCurve, (*single, self.repeats, self.baseline, self.budget, *more)
 
     def with_budget(self, budget: Budget) -> LossCurve:
         """Return the curve for another training; the same one if nothing differs."""
@@ -313,4 +330,7 @@ class LossCurve(Exports):
         baseline, budget = content.get("baseline"), Budget(**content.get("budget", {}))
         seen = content.get("diagnosis")
         seen = None if seen is None else Diagnosis(**seen)
-        return cls(content["lrs"], losses, content["reason"], repeats, baseline, budget, seen)
+        metric, name = content.get("metric"), content.get("metric_name")
+        metric = None if metric is None else [float(v) for v in metric]
+        single = content["lrs"], losses, content["reason"], repeats
+        return cls(*single, baseline, budget, seen, metric, name)

@@ -21,6 +21,7 @@ def draw_curve(
     smoothed: Array,
     before_turn: Array,
     candidate: tuple[str, float, float, float] | None,
+    metric: tuple[str, Array] | None = None,
 ) -> Axes:
     """Draw raw and smoothed losses, and a candidate with its band.
 
@@ -34,6 +35,8 @@ def draw_curve(
         The smoothed losses that the plot has to show; what follows may leave it.
     candidate : (str, float, float, float) or None
         What to call it, its learning rate, and the ends of the band around it.
+    metric : (str, ndarray of float64, shape (n,)) or None
+        Its name and its values, drawn on an axis of their own.
     """
     ax = ax or _new_axes()
     ax.plot(lrs, losses, ".-", color="C0", alpha=0.3, label="loss")
@@ -49,8 +52,21 @@ def draw_curve(
     if len(steps) and steps[-1] > 2 * steps[0]:  # not evenly spaced, as on a linear scale
         ax.set_xscale("log")
     ax.set(xlabel="learning rate", ylabel="loss")
-    ax.legend()
+    shown = ax.get_legend_handles_labels()[0]
+    if metric is not None:
+        shown.append(_draw_metric(ax, lrs, *metric))
+    ax.legend(handles=shown)
     return ax
+
+
+def _draw_metric(ax: Axes, lrs: Array, name: str, values: Array) -> Any:
+    """Draw a metric on an axis to the right; return its line."""
+    name = name.replace("$", r"\$")  # no formula
+    beside = ax.twinx()
+    values = np.where(np.isfinite(values), values, np.nan)
+    (line,) = beside.plot(lrs, values, color="C2", linewidth=1, label=name)
+    beside.set_ylabel(name)
+    return line
 
 
 def draw_trials(

@@ -7,11 +7,12 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias, cast
 
 from .budget import Budget
-from .diagnosis import DiagnosedPoint, Diagnosis, StepDiagnosis
+from .diagnosis import Diagnosis, StepDiagnosis
 from .loss_curve import LossCurve, Reason
+from .measured import MeasuredPoint
 
 Item: TypeAlias = tuple[float, float] | Reason | float
-"""What a run yields: a point ``(lr, loss)``, maybe a `DiagnosedPoint`; between two repeats, the
+"""What a run yields: a point ``(lr, loss)``, maybe a `MeasuredPoint`; between two repeats, the
 reason why the earlier one ended; and, after the points of a repeat, the losses of its baseline, one
 by one."""
 
@@ -79,6 +80,7 @@ class Recorder:
         self._ended: tuple[LossCurve, ...] = ()  # earlier repeats
         self._lrs, self._losses, self._baseline = array("d"), array("d"), array("d")
         self._steps: list[StepDiagnosis] = []
+        self._metric, self._metric_name = array("d"), ""
         self._reason: Reason | None = None
         self._count = 0
         self._curves: tuple[LossCurve, ...] | None = None
@@ -96,17 +98,24 @@ class Recorder:
         """Record one more item."""
         if isinstance(item, str):
             self._ended = (*self._ended, self._latest(item))
-            del self._lrs[:], self._losses[:], self._baseline[:], self._steps[:]
+            del self._lrs[:], self._losses[:], self._baseline[:], self._steps[:], self._metric[:]
         elif isinstance(item, float) and self._lrs:
             self._baseline.append(item)
         else:
-            if isinstance(item, DiagnosedPoint):  # first: a point may be cut off by an interrupt
-                self._steps.append(item.diagnosis)
+            if isinstance(item, MeasuredPoint):  # first: a point may be cut off by an interrupt
+                self._take_more(item)
             lr, loss = cast("tuple[float, float]", item)
             self._lrs.append(lr)
             self._losses.append(loss)
             self._count += 1
         self._curves = None
+
+    def _take_more(self, point: MeasuredPoint) -> None:
+        if point.diagnosis is not None:
+            self._steps.append(point.diagnosis)
+        if point.metric is not None:
+            self._metric.append(point.metric)
+            self._metric_name = point.metric_name or ""
 
     def end(self, reason: Reason) -> None:
         """Record why the last repeat ended."""
@@ -126,4 +135,7 @@ class Recorder:
         baseline = self._baseline if whole else None
         n = min(len(self._lrs), len(self._losses))  # an interrupt may have come between the two
         seen = Diagnosis.of(self._steps[:n]) if 0 < n <= len(self._steps) else None
-        return LossCurve(self._lrs[:n], self._losses[:n], reason, (), baseline, self._budget, seen)
+        metric = self._metric[:n] if 0 < n <= len(self._metric) else None
+        name = None if metric is None else self._metric_name
+        values = self._lrs[:n], self._losses[:n]
+        return LossCurve(*values, reason, (), baseline, self._budget, seen, metric, name)

@@ -7,8 +7,9 @@ import reprlib
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeGuard, get_args
 
-from lrfinder_widget.curve.diagnosis import DiagnosedPoint, StepDiagnosis
+from lrfinder_widget.curve.diagnosis import StepDiagnosis
 from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.measured import MeasuredPoint
 from lrfinder_widget.curve.points import Item
 from lrfinder_widget.runs.source import About
 
@@ -91,15 +92,19 @@ def _item(item: Any, last: float) -> Item:
             "the learning rates must be positive and finite, each larger than the one before; got "
             f"{lr} after {last}."
         )
-    return (
-        DiagnosedPoint(lr, loss, item.diagnosis) if isinstance(item, DiagnosedPoint) else (lr, loss)
-    )
+    if not isinstance(item, MeasuredPoint):
+        return lr, loss
+    return MeasuredPoint(lr, loss, item.diagnosis, item.metric, item.metric_name)
 
 
 def point_to_plain(point: tuple[float, float]) -> list[Any]:
-    """Return a point as it travels: its two numbers, and its diagnosis, if it has one."""
-    more = [list(point.diagnosis)] if isinstance(point, DiagnosedPoint) else []
-    return [*map(float, point), *more]
+    """Return a point as it travels: its two numbers, then its diagnosis and its metric if any."""
+    plain: list[Any] = [*map(float, point)]
+    if isinstance(point, MeasuredPoint):
+        plain.append(None if point.diagnosis is None else list(point.diagnosis))
+        if point.metric is not None:
+            plain.append([float(point.metric), point.metric_name])
+    return plain
 
 
 def point(value: Any, number: Callable[[Any], float]) -> tuple[float, float]:
@@ -117,19 +122,31 @@ def point(value: Any, number: Callable[[Any], float]) -> tuple[float, float]:
     ValueError
         If it is not of that form.
     """
-    if not (isinstance(value, (list, tuple)) and len(value) in (2, 3)):
+    if not (isinstance(value, (list, tuple)) and 2 <= len(value) <= 4):
         raise ValueError(f"no point: {reprlib.repr(value)}")
     lr, loss = map(number, value[:2])
     if len(value) == 2:
         return lr, loss
-    told = value[2]
+    if len(value) == 3:
+        return MeasuredPoint(lr, loss, _diagnosis(value[2], number))
+    diagnosis = None if value[2] is None else _diagnosis(value[2], number)
+    return MeasuredPoint(lr, loss, diagnosis, *_metric(value[3], number))
+
+
+def _diagnosis(told: Any, number: Callable[[Any], float]) -> StepDiagnosis:
     if not (isinstance(told, (list, tuple)) and len(told) == len(StepDiagnosis._fields)):
         raise ValueError(f"no diagnosis: {reprlib.repr(told)}")
     numbers, names = told[:_NUMBERS], told[_NUMBERS:]
     if not all(isinstance(name, str) for name in names):
         raise ValueError(f"no names of modules: {reprlib.repr(names)}")
     cut = [name[:_LONGEST_NAME] for name in names]
-    return DiagnosedPoint(lr, loss, StepDiagnosis._make([*map(number, numbers), *cut]))
+    return StepDiagnosis._make([*map(number, numbers), *cut])
+
+
+def _metric(told: Any, number: Callable[[Any], float]) -> tuple[float, str]:
+    if not (isinstance(told, (list, tuple)) and len(told) == 2 and isinstance(told[1], str)):
+        raise ValueError(f"no metric: {reprlib.repr(told)}")
+    return number(told[0]), told[1][:_LONGEST_NAME]
 
 
 def _no_point(item: object) -> ValueError:

@@ -1,9 +1,9 @@
 """A run as lines of JSON in a folder: what `publish` writes and `follow` reads.
 
-The first line says what is run. A point is ``[lr, loss]`` or ``[lr, loss, diagnosis]``, a loss of
-the baseline a number, the reason of a repeat's end a string; an object says that the run is alive,
-or how it ended. Whoever may write to the folder can write anything, so nothing that is read is
-trusted.
+The first line says what is run. A point is ``[lr, loss]``, maybe with its diagnosis (or null) and
+``[metric, name]`` behind them; a loss of the baseline is a number, the reason of a repeat's end a
+string; an object says that the run is alive, or how it ended. Whoever may write to the folder can
+write anything, so nothing that is read is trusted.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def from_item(item: Item) -> Any:
     if isinstance(item, (str, float)):
         return item
     lr, loss, *more = point_to_plain(item)
-    return [_as_json(lr), _as_json(loss), *([_as_json(v) for v in each] for each in more)]
+    return [_as_json(lr), _as_json(loss), *(each and [_as_json(v) for v in each] for each in more)]
 
 
 def to_item(content: Any) -> Item:

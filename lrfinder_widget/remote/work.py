@@ -145,13 +145,7 @@ class Work:
         self._alone()
         task, self._found = self._task, {}
         if isinstance(what, SweepPlan):
-            self._run = SweepRun(
-                task,
-                what.lrs,
-                stop=task.stop,
-                repeats=what.repeats,
-                diagnose=what.diagnose,
-            )
+            self._run = SweepRun.of(task, what)
             self._run.baseline.asked_for = True
         elif isinstance(what, VariedJob):
             assert self._variants is not None
@@ -221,6 +215,14 @@ class Work:
                 "and each would draw from the other's random numbers: stop that one, use more "
                 "workers, or, if its notebook is gone, restart this one."
             )
+
+
+def with_metric(setup: Callable[[], Any], metric: Any) -> Any:
+    """Call the user's `setup`, and add a metric to what it returns."""
+    parts = setup()
+    if isinstance(parts, (tuple, list)) and len(parts) in (3, 4):
+        parts = dict(zip(_TAKES, parts, strict=False))
+    return {**parts, "metric": metric} if isinstance(parts, dict) else parts
 
 
 def _task(parts: Any) -> TrainingTask:

@@ -62,11 +62,12 @@ class Uses:
     watched: list[tuple[Any, Callable[[], str | None]]] = field(default_factory=list)
 
 
-def uses_of(step: Callable[..., Any]) -> Uses:
-    """Find what a step uses; changes nothing."""
-    uses = Uses()
+def uses_of(step: Callable[..., Any], *more: Callable[..., Any]) -> Uses:
+    """Find what a step uses, and more functions that are called with it; changes nothing."""
+    uses, roots = Uses(), [step, *more]
     seen: dict[int, Any] = {}
     ahead: deque[tuple[str, Any]] = deque([("step", step)])
+    ahead.extend(("metric", function) for function in more)
     while ahead and len(seen) < _MOST:
         name, value = ahead.popleft()
         if isinstance(value, (*ATOMS, ModuleType)) or id(value) in seen:
@@ -74,7 +75,9 @@ def uses_of(step: Callable[..., Any]) -> Uses:
         seen[id(value)] = value
         if isinstance(value, MadeOfParts):
             ahead.extend((name, part) for part in value.parts)
-        elif (parts := _parts_of_callable(value, root=value is step)) is not None:
+        elif (
+            parts := _parts_of_callable(value, root=any(value is root for root in roots))
+        ) is not None:
             ahead.extend(parts)
         elif isinstance(value, (list, tuple, set, deque)) or (
             isinstance(value, dict) and not any(isinstance(v, _STATE) for v in value.values())

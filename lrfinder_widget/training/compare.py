@@ -100,7 +100,7 @@ def compare(
     >>> compare(model, optimizer, data, nn.MSELoss(), lrs=[1e-4, 1e-2], steps=50).winner
     0.01
     """
-    for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats", "diagnose"):
+    for name in ("start_lr", "end_lr", "num_iter", "mode", "stop", "repeats", "diagnose", "metric"):
         if name in options:
             raise TypeError(
                 f"compare takes no {name}: it takes lrs and the steps for each of them."

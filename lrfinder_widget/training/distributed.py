@@ -22,6 +22,7 @@ import torch.distributed as dist
 
 from lrfinder_widget.data.batches import Exhausted
 
+from .metric import Meter
 from .read_back import as_loss
 
 GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the most severe answer wins
@@ -91,8 +92,12 @@ class Ranks:
 
         return load_and_agree
 
-    def training(self, train: Callable[[Any], Any]) -> Callable[[Any], float]:
+    def training(
+        self, train: Callable[[Any], Any], meter: Meter | None = None
+    ) -> Callable[[Any], float]:
         """Wrap `train` so that it returns the mean loss of all ranks, identical bit for bit.
+
+        So it is with the metric, if there is one.
 
         Raises
         ------
@@ -106,17 +111,21 @@ class Ranks:
             except BaseException:
                 self._fail_the_step()
                 raise
-            total, failures = self._sum_or_max([loss, 0.0], dist.ReduceOp.SUM)
+            metric = 0.0 if meter is None else meter.take()
+            totals = self._sum_or_max([loss, metric, 0.0], dist.ReduceOp.SUM)
+            *means, failures = (total / dist.get_world_size(self._group) for total in totals)
             if failures:
                 self._announced = True
                 raise _failed_elsewhere()
-            return total / dist.get_world_size(self._group)
+            if meter is not None:
+                meter.put(means[1])
+            return means[0]
 
         return train_and_average
 
     def _fail_the_step(self) -> None:
         self._announced = True
-        self._sum_or_max([0.0, 1.0], dist.ReduceOp.SUM, failed=True)
+        self._sum_or_max([0.0, 0.0, 1.0], dist.ReduceOp.SUM, failed=True)
 
     def _agree(self, answer: float) -> float:
         try:

@@ -60,6 +60,21 @@ def check_calls(model: nn.Module, criterion: Callable[..., Any]) -> None:
         )
 
 
+def check_takes_two(name: str, function: Callable[..., Any]) -> None:
+    """Reject a function that cannot be called with output and target.
+
+    Raises
+    ------
+    TypeError
+        If its signature is known, and it does not take two arguments.
+    """
+    if takes := _misfit(function, [None, None], {}):
+        raise TypeError(
+            f"{name} is called as {name}(output, target), but {takes}. Wrap it in a function of "
+            "output and target."
+        )
+
+
 def fits(criterion: object, batch: object) -> bool:
     """Return whether the textbook step can take a batch."""
     if criterion is None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias
 
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.measured import MeasuredPoint
 from lrfinder_widget.curve.points import Item, RunPoints, unrestored_text
+from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 from lrfinder_widget.runs.source import About
+
+from .diagnosis import Diagnoser
+from .metric import Meter
 
 Attempt: TypeAlias = Generator[Item, None, Reason | None]
 """The items of a run, which returns `None` if it ran out of memory and is to begin again."""
@@ -39,6 +44,26 @@ def without_first(count: int, items: Attempt) -> Attempt:
         return reason
     finally:
         items.close()
+
+
+def end_rule(stop: Any, n: int) -> tuple[Callable[[float], bool], Reason]:
+    """Return the test of each of `n` losses, and the reason of the run's end if it is true."""
+    if stop is None:
+        return lambda loss: False, "completed"
+    if callable(stop):
+        return OwnRule(stop, n), "stop-rule"
+    return Divergence(), "diverged"
+
+
+def with_more(
+    point: tuple[float, float], diagnoser: Diagnoser | None, meter: Meter | None
+) -> tuple[float, float]:
+    """Return a point with what else was measured of its step."""
+    if diagnoser is None and meter is None:
+        return point
+    step = None if diagnoser is None else diagnoser.take()
+    metric = (None, None) if meter is None else (meter.take(), meter.name)
+    return MeasuredPoint(*point, step, *metric)
 
 
 class SweepPoints(RunPoints):

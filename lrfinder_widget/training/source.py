@@ -88,14 +88,7 @@ class TrainingSource:
         `opened` is set when it has.
         """
         task = self.task
-        run = SweepRun(
-            task,
-            plan.lrs,
-            stop=task.stop,
-            repeats=plan.repeats,
-            diagnose=plan.diagnose,
-            opened=opened,
-        )
+        run = SweepRun.of(task, plan, opened=opened)
         points = run.points()
         points.ask_for_baseline()
         self.about = about_task(task, task.budget(NO_BUDGET))

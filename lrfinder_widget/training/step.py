@@ -89,7 +89,18 @@ def training_step(
 
 
 class TrainingStep(MadeOfParts):
-    """The textbook step; made by `training_step`."""
+    """The textbook step; made by `training_step`.
+
+    Attributes
+    ----------
+    criterion : callable or None
+        As given.
+    watch : callable or None
+        Told the output of each forward pass, detached if it is a tensor, and the target, once the
+        loss is computed; the whole batch in place of the target if there is no criterion.
+    """
+
+    watch: Callable[[Any, Any], object] | None = None
 
     def __init__(
         self,
@@ -116,7 +127,7 @@ class TrainingStep(MadeOfParts):
         self.parts = [model, optimizer, criterion, scaler]
         self._model = model
         self._optimizer = optimizer
-        self._criterion = criterion
+        self.criterion = criterion
         self._autocast = autocast
         self._scaler = scaler
         self._clip_grad_norm = clip_grad_norm
@@ -166,7 +177,7 @@ class TrainingStep(MadeOfParts):
             scaled.backward()
             return loss.detach()
         except Exception as error:
-            explain_loss(error, loss, self._criterion, batch)
+            explain_loss(error, loss, self.criterion, batch)
             raise
 
     def _clip_and_update(self) -> None:
@@ -199,25 +210,34 @@ class TrainingStep(MadeOfParts):
     def _forward(self, batch: Any) -> Tensor:
         # An exception is explained from the output's description, and the output is dropped: a
         # kept traceback must not keep it.
-        criterion, output = self._criterion, MISSING
+        criterion, output = self.criterion, MISSING
+        loss: Tensor
         if criterion is not None and isinstance(batch, (tuple, list)) and len(batch) >= 2:
             try:
                 output = self._model(batch[0])
-                return criterion(output, batch[1])
+                loss = criterion(output, batch[1])
             except Exception as error:
                 returned, output = Returned.of(output), None
                 explain_criterion(error, criterion, batch, returned)
                 raise
-        if criterion is None and isinstance(batch, Mapping):
+        elif criterion is None and isinstance(batch, Mapping):
             try:
                 output = self._model(**batch)
-                loss: Tensor = output["loss"] if isinstance(output, Mapping) else output.loss
+                loss = output["loss"] if isinstance(output, Mapping) else output.loss
             except Exception as error:
                 returned, output = Returned.of(output), None
                 explain_mapping(error, self._model, batch, returned)
                 raise
-            return loss
-        raise TypeError(batch_misfit(criterion, batch))
+        else:
+            raise TypeError(batch_misfit(criterion, batch))
+        if self.watch is not None:
+            output = output.detach() if isinstance(output, Tensor) else output
+            try:
+                self.watch(output, batch if criterion is None else batch[1])
+            except BaseException:
+                del loss, output
+                raise
+        return loss
 
     def loss(self, batches: Sequence[Any]) -> Tensor:
         """Return the mean loss over `batches` as in training, but without training."""

@@ -18,6 +18,7 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.points import Points, Recorder
 
+from .metric import Metric
 from .sweep_run import SweepRun
 from .task import Stop, TrainingTask
 
@@ -39,6 +40,7 @@ def sweep(
     preserve: Iterable[Any] = (),
     device: torch.device | str | None = None,
     diagnose: bool = False,
+    metric: Metric = None,
 ) -> Points:
     """Train one optimizer step per learning rate, yield ``(lr, loss)``, put everything back.
 
@@ -90,12 +92,19 @@ def sweep(
         Whether to measure the gradient and the update of each step, and the critical learning rate
         at about a dozen points, see `LossCurve.diagnosis`. The losses are the same, to the bit. It
         takes a copy of the weights that are trained, and two more during a search.
+    metric : {"accuracy"} or callable, optional
+        What to measure beside the loss, of the same forward pass: ``metric(output, target)`` is a
+        number, or a tensor with one element; nan is a gap. With several micro-batches or
+        `val_batches`, their mean counts. ``"accuracy"``: the share of targets that have the class
+        with the largest output in dimension 1, without those that `criterion` ignores. Nothing is
+        read off it, and the losses are the same, to the bit. See Notes.
 
     Yields
     ------
     (float, float)
         The learning rate of a step, and the loss measured before its update (with `val_batches`,
-        after it). With `diagnose`, the pair has an attribute ``diagnosis``.
+        after it). With `diagnose`, the pair has an attribute ``diagnosis``; with `metric`, the
+        attributes ``metric`` and ``metric_name``.
 
     Returns
     -------
@@ -113,6 +122,14 @@ def sweep(
     -----
     RuntimeWarning
         If something is seen to differ afterwards that could not be put back: one sentence each.
+
+    Notes
+    -----
+    A metric is called without gradients and without `torch.autocast`. An output that is a tensor is
+    detached. In batches that are mappings, for a model that computes its own loss, the second
+    argument is the whole batch. The random numbers that it draws are given back, so the model draws
+    the same as without it. If it keeps a state, as the metrics of torchmetrics do, that is put back
+    with everything else that the step uses. It must not change what it is given.
 
     References
     ----------
@@ -140,8 +157,9 @@ def sweep(
         val_batches=val_batches,
         preserve=preserve,
         device=device,
+        metric=metric,
     )
-    run = SweepRun(task, plan.lrs, stop=task.stop, diagnose=plan.diagnose, warns=2)
+    run = SweepRun.of(task, plan, warns=2)
     points = run.points()
     points.about = replace(points.about, plan=plan)
     return cast(Points, points)  # a single run has nothing between its points
@@ -167,6 +185,7 @@ def range_test(
     train_steps: int | None = None,
     schedule: Schedule = "constant",
     diagnose: bool = False,
+    metric: Metric = None,
 ) -> LossCurve:
     """Run an LR range test to its end, put everything back and return the curve.
 
@@ -187,7 +206,7 @@ def range_test(
         nothing in the test, but the candidate is for that many: the more, the lower.
     schedule : {"constant", "decay"}, default "constant"
         Whether that learning rate will be constant, or decay to nearly zero.
-    diagnose : bool, default False
+    diagnose, metric
         As for `sweep`.
 
     Returns
@@ -195,7 +214,8 @@ def range_test(
     LossCurve
         The raw learning rates and losses, two float64 arrays of shape ``(n_points,)``. The curves
         of several repeats are in its ``repeats``. If the losses show no clear fall, it also has a
-        ``baseline`` where one can be measured; with `diagnose`, a ``diagnosis``.
+        ``baseline`` where one can be measured; with `diagnose`, a ``diagnosis``; with `metric`, an
+        array ``metric`` of shape ``(n_points,)`` and its ``metric_name``.
 
     Raises
     ------
@@ -233,16 +253,9 @@ def range_test(
         val_batches=val_batches,
         preserve=preserve,
         device=device,
+        metric=metric,
     )
-    run = SweepRun(
-        task,
-        plan.lrs,
-        stop=task.stop,
-        repeats=plan.repeats,
-        diagnose=plan.diagnose,
-        thread_state=task.thread_state(shared=False),
-        warns=3,
-    )
+    run = SweepRun.of(task, plan, thread_state=task.thread_state(shared=False), warns=3)
     run.baseline.asked_for = True
     recorder, items = Recorder(task.budget(planned)), run.items()
     try:  # not `closing`: an interrupt inside its own code could leave the generator open

@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lrfinder_widget.curve.budget import NO_BUDGET
-from lrfinder_widget.curve.diagnosis import DiagnosedPoint
 from lrfinder_widget.curve.loss_curve import Reason
+from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Items, Points
-from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 from lrfinder_widget.curve.suggest import NO_EFFECT
 from lrfinder_widget.data.batches import Batches, Exhausted, move
 from lrfinder_widget.restore.memory import free_cached_memory, synchronize
@@ -30,9 +29,10 @@ from .diagnosis import Diagnoser
 from .distributed import EndedElsewhere, Ranks, several_ranks
 from .drive import Drive
 from .guard import Guard, guarded
+from .metric import Meter, measured
 from .param_groups import LearningRate
 from .read_back import IN_FLIGHT, Sender, as_loss, read_back
-from .run_points import Attempt, SweepPoints, note_on, warn_of, without_first
+from .run_points import Attempt, SweepPoints, end_rule, note_on, warn_of, with_more, without_first
 from .step import TrainingStep
 from .task import Stop, TrainingTask
 from .thread_state import ThreadState
@@ -61,8 +61,8 @@ class SweepRun:
         of the function that trains; called before the optimizer's learning rates are read.
     check_effect : bool
         Whether to end the run early if the learning rate turns out to have no effect.
-    diagnose : bool
-        Whether each point has a diagnosis.
+    diagnose, measure : bool
+        Whether each point has a diagnosis; whether it has the task's metric, if there is one.
     thread_state : ThreadState, optional
         The state in which to run the steps; by default that of the thread that creates the run.
     opened : threading.Event, optional
@@ -79,6 +79,7 @@ class SweepRun:
     _guard: Guard
     _ranks: Ranks | None
     _batches: Batches
+    _meter: Meter | None
     _taken = 0  # steps of a repeat, when one of them runs out of memory
 
     def __init__(
@@ -92,6 +93,7 @@ class SweepRun:
         around: Around | None = None,
         check_effect: bool = True,
         diagnose: bool = False,
+        measure: bool = False,
         thread_state: ThreadState | None = None,
         opened: threading.Event | None = None,
         warns: int = 0,
@@ -111,9 +113,16 @@ class SweepRun:
         self._checks_effect = train and check_effect
         self._diagnoses = diagnose
         self._diagnoser: Diagnoser | None = None  # of the repeat in progress
+        self._measure = task.measure if measure else None
         self._thread_state = thread_state or task.thread_state()
         self._opened = opened
         self.warns = warns
+
+    @classmethod
+    def of(cls, task: TrainingTask, plan: SweepPlan, **options: Any) -> SweepRun:
+        """Return the LR range test that a plan describes."""
+        planned: dict[str, Any] = {"repeats": plan.repeats, "diagnose": plan.diagnose}
+        return cls(task, plan.lrs, stop=task.stop, measure=True, **planned, **options)
 
     def points(self) -> SweepPoints:
         """Return the points as a generator that can also measure a baseline on request."""
@@ -226,7 +235,7 @@ class SweepRun:
 
     def _judged(self, points: Points) -> Points:
         """Yield the points until one of them ends the run."""
-        ended, early = self._end_rule()
+        ended, early = end_rule(self._stop, len(self._lrs))
         while True:
             try:
                 point = next(points)
@@ -236,27 +245,18 @@ class SweepRun:
             loss = point[1]
             if self.baseline.asked_for:
                 self.baseline.losses.append(loss)
-            if self._diagnoser is not None:
-                point = DiagnosedPoint(*point, self._diagnoser.take())
-            yield point
+            yield with_more(point, self._diagnoser, self._meter)
             if not math.isfinite(loss):
                 return "non-finite"
             if ended(loss):
                 return early
-
-    def _end_rule(self) -> tuple[Callable[[float], bool], Reason]:
-        """Return the test of each loss, and the reason of the run's end if it is true."""
-        if self._stop is None:
-            return lambda loss: False, "completed"
-        if callable(self._stop):
-            return OwnRule(self._stop, len(self._lrs)), "stop-rule"
-        return Divergence(), "diverged"
 
     def _steps(self, *, watch: bool) -> Generator[tuple[float, float | Tensor], None, Reason]:
         """Train one step per learning rate; `watch` whether the learning rate has an effect."""
         task, guard, state = self.task, self._guard, self._thread_state
         if isinstance(task.step, TrainingStep) and not task.model.training:
             task.model.train()
+        self._meter = None if self._measure is None else Meter(self._measure, task.step)
         load, train = self._loading(), self._training(task.step)
         if self._around is not None:
             train = self._around(train, self._batches.device)
@@ -265,7 +265,7 @@ class SweepRun:
         watched = self._training(drive.step)
         train, watched = self._diagnosed(train, watched)
         if self._ranks is not None:
-            load, train = self._ranks.loading(load), self._ranks.training(train)
+            load, train = self._ranks.loading(load), self._ranks.training(train, self._meter)
         for taken, (lr, act) in enumerate(drive.steps(self._lrs, watched, train)):
             guard.owner = threading.get_ident()  # the thread that requests the next point
             set_lr(lr)
@@ -309,11 +309,11 @@ class SweepRun:
         if not self._trains:
             return untrained_step(task.model, step)
         if task.val_batches is None:
-            return act
-        validate = step.validate
+            return measured(self._meter, act, step.accumulate)
+        validate = measured(self._meter, step.validate, len(task.val_batches))
         batches = [b if device is None else move(b, device) for b in task.val_batches]
 
-        def train_and_validate(batch: Any) -> Tensor:
+        def train_and_validate(batch: Any) -> Any:
             act(batch)
             return validate(batches)
 

@@ -36,6 +36,7 @@ from .checks import (
 )
 from .distributed import several_ranks
 from .family import cautions_for, family_of
+from .metric import Metric, metric_of
 from .misfits import check_listed
 from .param_groups import LearningRate
 from .step import TrainingStep, model_device
@@ -56,6 +57,8 @@ class TrainingTask:
         As given.
     step : callable
         The user's own step, or the textbook step.
+    measure : Measure or None
+        What measures the metric, if there is one.
     summary : str
         The optimizer and the batch size, for a comment in code.
     """
@@ -73,9 +76,10 @@ class TrainingTask:
         val_batches: Sequence[Any] | None = None,
         preserve: Iterable[Any] = (),
         device: torch.device | str | None = None,
+        metric: Metric = None,
     ) -> None:
         self._criterion = criterion
-        self._given: dict[str, Any] = {"step": step, "accumulate": accumulate}
+        self._given: dict[str, Any] = {"step": step, "accumulate": accumulate, "metric": metric}
         check_kind("model", model, nn.Module, "a torch.nn.Module")
         check_sharded(model)
         check_values(model)
@@ -88,6 +92,7 @@ class TrainingTask:
             step = TrainingStep(model, optimizer, criterion, accumulate=accumulate)
         else:
             check_step(step, criterion, accumulate, val_batches)
+        self.measure = metric_of(metric, step)
         if not (stop is None or stop == "divergence" or callable(stop)):
             raise ValueError(
                 'stop must be "divergence", None, or a function stop(losses); got '
@@ -209,7 +214,8 @@ class TrainingTask:
         }
         named = (thing for thing in self._preserve if isinstance(thing, nn.Module))
         changed |= {id(p) for module in named for p in module.parameters()}
-        modules = (thing for thing in (self.model, *step.parts) if isinstance(thing, nn.Module))
+        parts = (self.model, *step.parts, *self._metrics())
+        modules = (thing for thing in parts if isinstance(thing, nn.Module))
         return {
             id(p): name
             for module in modules
@@ -219,7 +225,10 @@ class TrainingTask:
 
     def uses(self) -> Uses:
         """Find what the step uses besides; a run puts it back, too."""
-        return uses_of(self.step)
+        return uses_of(self.step, *self._metrics())
+
+    def _metrics(self) -> list[Any]:
+        return [] if self.measure is None else [self.measure.function]
 
     def check_trainable(self) -> None:
         """Raise a ValueError if all that the optimizer holds is frozen now."""

@@ -95,22 +95,14 @@ class Variants:
 
     def run(self, job: VariedJob, thread_state: ThreadState) -> SweepRun:
         """Return the run of one test."""
-        task, plan = self._task(job.chosen), job.plan
+        task = self._task(job.chosen)
 
         def around(train: Train, _device: torch.device | None) -> Train:
             # Inside the run: whatever becomes of it, its restore puts the groups back.
             set_values(task.optimizer, task.optimizer.param_groups, job.chosen)
             return train
 
-        run = SweepRun(
-            task,
-            plan.lrs,
-            stop=task.stop,
-            repeats=plan.repeats,
-            around=around,
-            diagnose=plan.diagnose,
-            thread_state=thread_state,
-        )
+        run = SweepRun.of(task, job.plan, around=around, thread_state=thread_state)
         run.baseline.asked_for = True
         return run
 

@@ -65,7 +65,7 @@ def vary(
         As for `range_test`.
     **options
         As for `sweep`: ``step``, ``stop``, ``accumulate``, ``val_batches``, ``preserve``,
-        ``device``.
+        ``device``, ``metric``.
 
     Returns
     -------

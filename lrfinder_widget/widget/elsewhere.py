@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 from lrfinder_widget.curve.budget import Budget, Schedule
 from lrfinder_widget.curve.plan import Mode, SweepPlan, check_count
 from lrfinder_widget.remote.places import places
-from lrfinder_widget.remote.source import RemoteSource
+from lrfinder_widget.remote.source import RemoteSource, pickled
 from lrfinder_widget.remote.watched import Watched, WatchedSource
+from lrfinder_widget.remote.work import with_metric
 from lrfinder_widget.runs.source import RunSource
+from lrfinder_widget.training.metric import Metric, check_metric
 
 from .variable import Namespace, Variable
 
@@ -43,6 +46,7 @@ class Elsewhere:
         train_steps: int | None = None,
         schedule: Schedule = "constant",
         diagnose: bool = False,
+        metric: Metric = None,
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> Self:
@@ -58,8 +62,8 @@ class Elsewhere:
         setup : callable
             Called without arguments on each worker, where it makes or reads all that is needed. It
             returns ``(model, optimizer, batches, criterion)``, or a dict of these and ``step``,
-            ``stop``, ``accumulate``, ``val_batches``, ``preserve``, ``device``, as `LRFinder` takes
-            them. torch, NumPy and `random` are seeded alike before it is called.
+            ``stop``, ``accumulate``, ``val_batches``, ``preserve``, ``device``, ``metric``, as
+            `LRFinder` takes them. torch, NumPy and `random` are seeded alike before it is called.
         on : ray.remote(…), dask.distributed.Client, or ipyparallel view
             Where the workers are made. With Ray, what makes an actor of a class: `ray.remote`, or
             for example ``ray.remote(num_gpus=1)``. With ipyparallel, a direct view such as
@@ -68,13 +72,15 @@ class Elsewhere:
             How many to ask for. They are used as they come. Two in one process count as one.
         start_lr, end_lr, num_iter, mode, repeats, train_steps, schedule, diagnose
             As for `LRFinder`.
+        metric : {"accuracy"} or callable, optional
+            As for `LRFinder`; a function is sent to the workers, and goes before one of `setup`.
         variable, namespace
             As for `LRFinder`.
 
         Raises
         ------
         TypeError
-            If `on` is nothing of the kind, or `setup` cannot be pickled.
+            If `on` is nothing of the kind, or `setup` or `metric` cannot be pickled.
         ValueError
             For other arguments that cannot work.
         ImportError
@@ -101,6 +107,10 @@ class Elsewhere:
                 "setup must be a function that makes the model where it is called; got "
                 f"{type(setup).__name__}."
             )
+        check_metric(metric)
+        if metric is not None:
+            pickled(metric, "metric", "let setup() return a dict with it")
+            setup = partial(with_metric, setup, metric)
         found = places(on, check_count("workers", workers, at_least=1))
         target = Variable(variable, namespace)
         return cls._of(RemoteSource(found, setup), plan, planned, target)

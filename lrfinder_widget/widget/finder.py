@@ -15,6 +15,7 @@ from lrfinder_widget.curve.loss_curve import LossCurve, Reason
 from lrfinder_widget.curve.plan import Mode, SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
 from lrfinder_widget.runs.source import RunSource
+from lrfinder_widget.training.metric import Metric
 from lrfinder_widget.training.source import TrainingSource
 from lrfinder_widget.training.task import Stop, TrainingTask
 
@@ -68,6 +69,9 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
     diagnose : bool, default False
         Whether to look at the gradient and the update of each step, too, see `sweep`. Can be
         changed in the widget.
+    metric : {"accuracy"} or callable, optional
+        ``metric(output, target)``, measured beside the loss and drawn on an axis of its own, see
+        `sweep`. The suggestion does not depend on it.
     variable : str or None, default "lr"
         The name to which a pick is assigned. If it already holds a positive number, the marker
         starts there; if a cell assigns another one, the marker follows.
@@ -107,6 +111,7 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
         train_steps: int | None = None,
         schedule: Schedule = "constant",
         diagnose: bool = False,
+        metric: Metric = None,
         variable: str | None = "lr",
         namespace: Namespace | None = None,
     ) -> None:
@@ -123,6 +128,7 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
             val_batches=val_batches,
             preserve=preserve,
             device=device,
+            metric=metric,
         )
         if diagnose:
             task.check_diagnosable()

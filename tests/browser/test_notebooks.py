@@ -17,7 +17,7 @@ UNTIL = {
     "quickstart": "cell-3",
     "mnist_lenet": "plot",
     "cifar10_resnet18": "test",
-    "workshop": "sizes",
+    "workshop": "read",
     "fine_tuning": "read",
     "your_own_loop": "accumulation",
 }

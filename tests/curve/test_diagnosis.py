@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from lrfinder_widget import LossCurve, RangeTest
-from lrfinder_widget.curve.diagnosis import DiagnosedPoint, Diagnosis, StepDiagnosis
+from lrfinder_widget.curve.diagnosis import Diagnosis, StepDiagnosis
+from lrfinder_widget.curve.measured import MeasuredPoint
 from lrfinder_widget.curve.points import Recorder
 
 NUMBERS = ["gradient_norm", "update_ratio", "update_ratio_min", "update_ratio_max", "critical_lr"]
@@ -23,10 +24,10 @@ def step(i: float, *, critical_lr: float = math.nan, low: str = "a", high: str =
     return StepDiagnosis(1.0 + i, 0.2 + i, 0.1 + i, 0.3 + i, critical_lr, low, high)
 
 
-def points(n: int = 4) -> list[DiagnosedPoint]:
+def points(n: int = 4) -> list[MeasuredPoint]:
     critical = [0.5, math.nan, math.nan, math.inf, 2.0]
     steps = [step(i, critical_lr=critical[i]) for i in range(n)]
-    return [DiagnosedPoint(10.0 ** (i - 5), 2.0 - i, one) for i, one in enumerate(steps)]
+    return [MeasuredPoint(10.0 ** (i - 5), 2.0 - i, one) for i, one in enumerate(steps)]
 
 
 def curve_of(items: Any) -> LossCurve:
@@ -96,7 +97,7 @@ def test_a_curve_without_it_is_as_ever_and_old_json_loads() -> None:
 def test_of_repeats_it_is_the_median_and_the_extremes_with_their_modules() -> None:
     def repeat(i: int, n: int, critical_lr: float) -> list[Any]:
         one = step(i, critical_lr=critical_lr, low=f"low {i}", high=f"high {i}")
-        return [DiagnosedPoint(10.0**-k, 1.0, one) for k in range(n, 0, -1)]
+        return [MeasuredPoint(10.0**-k, 1.0, one) for k in range(n, 0, -1)]
 
     nan = math.nan
     items = [*repeat(5, 3, 1.0), "completed", *repeat(1, 3, nan), "completed", *repeat(2, 3, 4.0)]

@@ -14,13 +14,14 @@ from support import classes, linear
 from torch import nn
 
 from lrfinder_widget import LossCurve, follow, publish, range_test, sweep
-from lrfinder_widget.curve.diagnosis import DiagnosedPoint, StepDiagnosis
+from lrfinder_widget.curve.diagnosis import StepDiagnosis
+from lrfinder_widget.curve.measured import MeasuredPoint
 from lrfinder_widget.remote import lines
 from lrfinder_widget.remote.checked import checked
 from lrfinder_widget.remote.wire import Chunk, chunk_from_plain, chunk_to_plain
 
 STEP = StepDiagnosis(1.5, 1e-3, 1e-4, math.inf, math.nan, "head", "conv.1")
-POINT = DiagnosedPoint(1e-3, math.nan, STEP)
+POINT = MeasuredPoint(1e-3, math.nan, STEP)
 WRONG: list[Any] = [
     [1e-3, 1.0, None],
     [1e-3, 1.0, []],
@@ -61,7 +62,7 @@ def test_what_is_none_is_refused(wrong: Any) -> None:
 
 def test_names_are_cut() -> None:
     step = STEP._replace(update_ratio_max_in="x" * 5000)
-    point: Any = lines.to_item(lines.from_item(DiagnosedPoint(1.0, 1.0, step)))
+    point: Any = lines.to_item(lines.from_item(MeasuredPoint(1.0, 1.0, step)))
     assert point.diagnosis.update_ratio_max_in == "x" * 200
 
 
@@ -85,7 +86,7 @@ def test_a_published_run_is_followed_with_it(tmp_path: Path) -> None:
     assert published.diagnosis == expected.diagnosis != None  # noqa: E711 - compared as a whole
     followed = follow(tmp_path)
     points = list(followed.items())
-    steps = [point.diagnosis for point in points if isinstance(point, DiagnosedPoint)]
+    steps = [point.diagnosis for point in points if isinstance(point, MeasuredPoint)]
     assert LossCurve.from_json(published.to_json()) == published
     assert len(steps) == 20
     assert followed.about.plan is not None
