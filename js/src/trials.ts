@@ -1,7 +1,7 @@
 /** Trial runs: which learning rates to try, their losses, and what came out. */
 
 import { addChart, lossAxis, type Scene } from "./chart.ts";
-import { hide, make, put, rows, say, sayOrHide } from "./dom.ts";
+import { hide, make, rows, say, sayAtEnd, sayOrHide } from "./dom.ts";
 import { formatLr } from "./format.ts";
 import { isReactive } from "./kernel.ts";
 import { look, swatch } from "./lines.ts";
@@ -32,8 +32,7 @@ export function addTrials(page: Page, root: Element, folds: Element): void {
   const note = make("p", "note", panel);
   const results = make("div", "", panel);
   const name = "Loss of the trial runs over their steps";
-  const options = { name, xLabel: "step", height_px: 258, top_px: 12 };
-  const chart = addChart(results, options, page.signal);
+  const chart = addChart(results, { name, xLabel: "step" }, page.signal);
   const showNames = rows<Trial>(
     make("ul", "names", results),
     ({ name, style }) => `${style} ${name}`,
@@ -70,9 +69,7 @@ export function addTrials(page: Page, root: Element, folds: Element): void {
     take.block(blockedBy(model, "take"));
     hide(results, trials === null);
     if (trials !== null) {
-      // Read out once, when they have ended, and not at each step.
-      put(said, { "aria-live": trials.active ? "off" : "polite" });
-      say(said, trials.text);
+      sayAtEnd(said, trials.text, trials.active);
       showNames(trials.lines);
       if (wasEmpty) open(true);
       chart.draw(sceneOf(trials));
