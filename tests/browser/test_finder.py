@@ -264,5 +264,10 @@ def test_it_looks_well(lab: Host, dark: bool, width: int) -> None:
         box = part.bounding_box()
         assert box["x"] >= root["x"] - 1
         assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
+    finder.use.click()
+    written, copy = finder.picked, finder.root.get_by_title("Copy this line of code")
+    expect(written).to_contain_text("# LR range test")
+    code, button = written.bounding_box(), copy.bounding_box()
+    assert code["y"] - 1 < button["y"] + button["height"] / 2 < code["y"] + code["height"] + 1
     lab.screenshot(f"{'dark' if dark else 'light'}-{width}", finder.root)
     lab.set_width(1280)
