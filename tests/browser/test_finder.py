@@ -21,6 +21,10 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 finder = LRFinder(model, optimizer, data, nn.MSELoss())
 finder"""
 
+# Where bqplot's JavaScript would be, as only a kernel with ipywidgets 7 asks.
+NO_FOLDERS = """import jupyter_core.paths
+jupyter_core.paths.jupyter_path = lambda *parts: []"""
+
 # Notes how many points are drawn each time that changes while the Stop button is there.
 WATCH = """() => {
   const root = document.querySelector(".lrf-finder");
@@ -229,6 +233,17 @@ def test_a_host_without_anywidget_is_told_what_to_install(host: Host) -> None:
     hint = host.page.get_by_text("(pip install ipywidgets bqplot anywidget)")
     expect(hint).to_be_visible()
     host.screenshot("without-anywidget")
+    host.console_errors.clear()  # the browser has reason to complain
+
+
+def test_without_bqplots_javascript_the_page_draws_the_chart(host: Host) -> None:
+    host.page.route(re.compile(r"extensions/bqplot/"), lambda route: route.abort())
+    host.open([NO_FOLDERS, SLOW, "finder = slow_model(0, 50)\nfinder"]).run_all()
+    finder = Finder(host)
+    expect(finder.root.locator(".lrf-own")).to_be_visible()
+    finder.start.click()
+    finder.wait_until_ended()
+    finder.wait_for_dots(50)
     host.console_errors.clear()  # the browser has reason to complain
 
 
