@@ -13,7 +13,7 @@ export function addVaried(page: Page, root: Element): void {
   const said = make("p", "", panel);
   const name = "Loss of the tests over the learning rate";
   const chart = addChart(panel, { name, xLabel: "learning rate" }, page.signal);
-  const tables = make("div", "bar", panel);
+  const tables = make("div", "bar tables", panel);
   let shown = "";
   page.when(["varied"], () => {
     const varied = fieldsOf(page.model, "varied");
