@@ -44,8 +44,8 @@ interface Options {
   readonly name: string;
   readonly xLabel: string;
   readonly yLabel?: string;
-  readonly height_px: number;
-  readonly top_px: number;
+  readonly height_px?: number;
+  readonly top_px?: number;
   /** Without room, the ticks have no labels. */
   readonly bottom_px?: number;
 }
@@ -55,7 +55,8 @@ export interface Chart {
 }
 
 export function addChart(parent: Element, options: Options, signal: AbortSignal): Chart {
-  const { name, xLabel, yLabel = "loss", height_px, top_px, bottom_px = MARGIN.bottom } = options;
+  const { name, xLabel, yLabel = "loss" } = options;
+  const { height_px = 258, top_px = 12, bottom_px = MARGIN.bottom } = options;
   const { left, right } = MARGIN;
   const tall_px = height_px - top_px - bottom_px;
   const root = svg(
@@ -66,7 +67,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   const xAxis = svg("g", { class: "axis", transform: at(left, top_px + tall_px) }, root);
   const yAxis = svg("g", { class: "axis", transform: at(left, top_px) }, root);
   const xName = svg("text", { ...NAME, y: top_px + tall_px + 38 }, root, xLabel);
-  const middle = `${at(16, top_px + tall_px / 2)} rotate(-90)`;
+  const middle = `${at(12, top_px + tall_px / 2)} rotate(-90)`;
   svg("text", { ...NAME, transform: middle }, root, yLabel);
   // A picture inside the picture cuts off what is beyond the plot area.
   const area = svg("svg", { x: left - SIDE_PX, y: top_px, height: tall_px }, root);

@@ -61,6 +61,12 @@ export function sayOrHide(element: Element, content: string): void {
   hide(element, !content);
 }
 
+/** Say what goes on, to be read out once, when it has ended, and not at each step. */
+export function sayAtEnd(element: Element, content: string, isActive: boolean): void {
+  put(element, { "aria-live": isActive ? "off" : "polite" });
+  say(element, content);
+}
+
 export const flag = (element: Element, name: string, isOn: boolean): boolean =>
   element.classList.toggle(PREFIX + name, isOn);
 

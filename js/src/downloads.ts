@@ -1,4 +1,4 @@
-/** Requests from the kernel to the page: save text as a file, or copy it to the clipboard. */
+/** Save text as a file, as the kernel asks the page to, or copy it to the clipboard. */
 
 import { make, on } from "./dom.ts";
 import { listen, type Model } from "./model.ts";
@@ -9,7 +9,6 @@ const PIXELS_PER_POINT = 2;
 interface Request {
   readonly download?: unknown;
   readonly type?: unknown;
-  readonly copy?: unknown;
   readonly text?: unknown;
 }
 
@@ -32,13 +31,11 @@ export function answerIfClicked(
 }
 
 async function answer(request: Request): Promise<void> {
-  if (typeof request.copy === "string") await copy(request.copy);
-  else if (typeof request.download === "string") {
-    const text = String(request.text ?? "");
-    const isPicture = request.type === "image/png";
-    const blob = isPicture ? await bitmap(text) : new Blob([text], { type: String(request.type) });
-    save(blob, request.download);
-  }
+  if (typeof request.download !== "string") return;
+  const text = String(request.text ?? "");
+  const isPicture = request.type === "image/png";
+  const blob = isPicture ? await bitmap(text) : new Blob([text], { type: String(request.type) });
+  save(blob, request.download);
 }
 
 function save(blob: Blob, name: string): void {

@@ -6,7 +6,8 @@
  * messages, because traits coalesce while the kernel is busy: only the last value matters.
  */
 
-import { flag, isModified, make, on, put, say, stop } from "./dom.ts";
+import { USUAL_WIDTH_PX } from "./chart.ts";
+import { flag, isModified, make, on, put, say, stop, whenResized } from "./dom.ts";
 import { labelOf, pickAt, roundLr, shortNumber, valueText } from "./format.ts";
 import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
 import { isReactive } from "./kernel.ts";
@@ -250,12 +251,13 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
   const onAxis = (): void => {
     const axis = source.axis();
     const margins = SIDES.map((side) => `${source.margin(side) || 0}px`);
-    const now = JSON.stringify([axis, source.ticks(), margins]);
+    const width_px = plot.clientWidth || USUAL_WIDTH_PX;
+    const now = JSON.stringify([axis, source.ticks(), margins, width_px]);
     if (now === shownTicks) return;
     shownTicks = now;
     plot.style.inset = margins.join(" ");
     plot.style.setProperty("--top", margins[0] ?? "");
-    drawTicks(ticks, source.ticks(), axis, place);
+    drawTicks(ticks, source.ticks(), axis, width_px, place);
   };
 
   const place = (lr: number): void => {
@@ -275,6 +277,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
 
   listen(model, changes(...DRAWN_TRAITS, ...source.drawn), onModelChange, signal);
   listen(model, changes(...source.ticked), onAxis, signal);
+  whenResized(plot, signal, onAxis);
   draw();
   onAxis();
 

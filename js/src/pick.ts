@@ -29,7 +29,7 @@ export function addPick(page: Page, root: Element): (lr: number) => void {
   const use = button(page, choose, "", () => page.marker().pick());
   use.show("Use", "check", "Pick the learning rate at the marker");
   const apply = button(page, choose, "", { click: "apply" });
-  const written = make("div", "group", bar);
+  const written = make("div", "group written", bar);
   const code = make("code", "", written);
   const assigned = make("span", "", code);
   const about = make("span", "about", code);

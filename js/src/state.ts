@@ -45,22 +45,6 @@ export interface Reading {
   readonly weak: boolean;
 }
 
-export interface Trial {
-  readonly name: string;
-  readonly style: number;
-  readonly line: Line;
-  readonly heldOut: Line;
-}
-
-export interface Trials {
-  readonly active: boolean;
-  readonly text: string;
-  readonly steps: number;
-  readonly y: Axis | null;
-  readonly take: number | null;
-  readonly lines: readonly Trial[];
-}
-
 export function axisOf(model: Model): Axis {
   const chart = fieldsOf(model, "chart");
   const log = chart["x_log"] !== false;
@@ -129,27 +113,6 @@ export function kindOf(model: Model, isWeak: boolean): Kind {
   const kind = model.get("kind");
   if (kind === "pick") return kind;
   return kind === "candidate" ? (isWeak ? "weak" : kind) : "start";
-}
-
-export function trialsOf(model: Model): Trials | null {
-  const trials = fieldsOf(model, "trials");
-  if (Object.keys(trials).length === 0) return null;
-  return {
-    active: isActive(trials["state"]),
-    text: text(trials["text"]),
-    steps: number(trials["steps"]) || 1,
-    y: axisFrom(trials["y"], false),
-    take: maybe(trials["take"]),
-    lines: list(trials["lines"]).map((each) => {
-      const { name, style, line, held_out } = fields(each);
-      return {
-        name: text(name),
-        style: number(style) || 0,
-        line: lineOf(line),
-        heldOut: lineOf(held_out),
-      };
-    }),
-  };
 }
 
 export const isActive = (state: unknown): boolean => state === "running" || state === "paused";

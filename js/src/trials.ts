@@ -1,14 +1,14 @@
 /** Trial runs: which learning rates to try, their losses, and what came out. */
 
 import { addChart, lossAxis, type Scene } from "./chart.ts";
-import { hide, make, put, rows, say, sayOrHide } from "./dom.ts";
+import { hide, make, rows, say, sayAtEnd, sayOrHide } from "./dom.ts";
 import { formatLr } from "./format.ts";
 import { isReactive } from "./kernel.ts";
 import { look, swatch } from "./lines.ts";
-import { text } from "./model.ts";
+import { type Fields, fields, fieldsOf, lineOf, list, maybe, number, text } from "./model.ts";
 import { addFold, block, button, type Page, setting, showStart } from "./parts.ts";
 import { roundTicks } from "./scales.ts";
-import { blockedBy, type Trial, type Trials, trialsOf } from "./state.ts";
+import { axisFrom, blockedBy, isActive } from "./state.ts";
 
 /** The share of the axis on either side, so that the dots at both ends are whole. */
 const SIDE = 0.008;
@@ -32,8 +32,7 @@ export function addTrials(page: Page, root: Element, folds: Element): void {
   const note = make("p", "note", panel);
   const results = make("div", "", panel);
   const name = "Loss of the trial runs over their steps";
-  const options = { name, xLabel: "step", height_px: 258, top_px: 12 };
-  const chart = addChart(results, options, page.signal);
+  const chart = addChart(results, { name, xLabel: "step" }, page.signal);
   const showNames = rows<Trial>(
     make("ul", "names", results),
     ({ name, style }) => `${style} ${name}`,
@@ -62,33 +61,45 @@ export function addTrials(page: Page, root: Element, folds: Element): void {
   });
   let wasEmpty = true;
   page.when(["trials", "blocked"], () => {
-    const trials = trialsOf(model);
-    showStart(run, trials?.active === true, "Run", blockedBy(model, "try"));
-    winner = trials?.take ?? null;
+    const trials = fieldsOf(model, "trials");
+    const isEmpty = !trials["state"];
+    const isRunning = isActive(trials["state"]);
+    showStart(run, isRunning, "Run", blockedBy(model, "try"));
+    winner = maybe(trials["take"]);
     hide(take.element, winner === null);
     take.show(`Use ${formatLr(winner ?? 0)}`, "check", "Pick this learning rate");
     take.block(blockedBy(model, "take"));
-    hide(results, trials === null);
-    if (trials !== null) {
-      // Read out once, when they have ended, and not at each step.
-      put(said, { "aria-live": trials.active ? "off" : "polite" });
-      say(said, trials.text);
-      showNames(trials.lines);
+    hide(results, isEmpty);
+    if (!isEmpty) {
+      sayAtEnd(said, text(trials["text"]), isRunning);
+      const lines = list(trials["lines"]).map(trialOf);
+      showNames(lines);
       if (wasEmpty) open(true);
-      chart.draw(sceneOf(trials));
+      chart.draw(sceneOf(trials, lines));
     }
-    wasEmpty = trials === null;
+    wasEmpty = isEmpty;
   });
 }
 
-function sceneOf({ steps, y, lines }: Trials): Scene {
+function trialOf(value: unknown) {
+  const { name, style, line, held_out } = fields(value);
+  return {
+    ...{ name: text(name), style: number(style) || 0 },
+    ...{ line: lineOf(line), heldOut: lineOf(held_out) },
+  };
+}
+
+type Trial = ReturnType<typeof trialOf>;
+
+function sceneOf(trials: Fields, lines: readonly Trial[]): Scene {
+  const steps = number(trials["steps"]) || 1;
   return {
     x: {
       ...{ low: -SIDE * steps, high: (1 + SIDE) * steps, log: false },
       ticks: () => roundTicks(0, steps).filter(Number.isInteger),
       format: String,
     },
-    y: lossAxis(y),
+    y: lossAxis(axisFrom(trials["y"], false)),
     strokes: [
       ...lines.map(({ style, line }) => ({ key: `${style}`, line, width: 2, ...look(style) })),
       ...lines.map(({ style, heldOut }) => ({

@@ -1,35 +1,32 @@
 /** Tests with other settings varied: their curves, what each shows, and a map of two settings. */
 
-import { type AxisOf, addChart, lossAxis } from "./chart.ts";
-import { hide, make, put, say } from "./dom.ts";
+import { addChart, lossAxis } from "./chart.ts";
+import { hide, make, sayAtEnd } from "./dom.ts";
 import { look, swatch } from "./lines.ts";
 import { fields, fieldsOf, lineOf, list, maybe, number, text } from "./model.ts";
 import type { Page } from "./parts.ts";
-import { exponent, lrTicks } from "./scales.ts";
+import { lrAxis } from "./scene.ts";
 import { axisFrom, isActive } from "./state.ts";
 
 export function addVaried(page: Page, root: Element): void {
   const panel = make("div", "panel", root, "", { role: "group", "aria-label": "Tests compared" });
   const said = make("p", "", panel);
   const name = "Loss of the tests over the learning rate";
-  const options = { name, xLabel: "learning rate", height_px: 258, top_px: 12 };
-  const chart = addChart(panel, options, page.signal);
-  const tables = make("div", "bar", panel);
+  const chart = addChart(panel, { name, xLabel: "learning rate" }, page.signal);
+  const tables = make("div", "bar tables", panel);
   let shown = "";
   page.when(["varied"], () => {
     const varied = fieldsOf(page.model, "varied");
     const x = axisFrom(varied["x"], varied["x_log"] !== false);
     hide(panel, x === null);
     if (x === null) return;
-    // Read out once, when they have ended, and not at each step.
-    put(said, { "aria-live": isActive(varied["state"]) ? "off" : "polite" });
-    say(said, text(varied["text"]));
+    sayAtEnd(said, text(varied["text"]), isActive(varied["state"]));
     const lines = list(varied["lines"]).map((each) => {
       const { style, line, dot } = fields(each);
       return { style: number(style) || 0, line: lineOf(line), dot: lineOf(dot) };
     });
     chart.draw({
-      x: axisOfRates(x),
+      x: lrAxis(x),
       y: lossAxis(axisFrom(varied["y"], varied["y_log"] === true)),
       strokes: [
         ...lines.map(({ style, line }) => ({ key: `${style}`, line, width: 2, ...look(style) })),
@@ -54,11 +51,6 @@ export function addVaried(page: Page, root: Element): void {
     );
   });
 }
-
-const axisOfRates = (x: NonNullable<ReturnType<typeof axisFrom>>): AxisOf => ({
-  ...{ ...x, format: exponent },
-  ticks: (width_px) => lrTicks(x, width_px),
-});
 
 /** A table of cells, each a text and perhaps a share from 0 to 1: the higher, the more colour. */
 function tableOf(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -37,6 +38,8 @@ class JupyterDisplay:
         """Return the box, or the page alone if there is no bqplot."""
         with self._lock:
             if self._box is None:
+                if not _can_show_bqplot():
+                    return self._page
                 kind = self._page.chart["x_log"], self._page.chart["y_log"]
                 try:
                     self._figure = Figure(log=kind[0], log_loss=kind[1])
@@ -85,6 +88,19 @@ class JupyterDisplay:
             for part in (self._missing.style, self._missing.layout, self._missing):
                 part.close()
             self._figure = self._missing = None
+
+
+def _can_show_bqplot() -> bool:
+    """Return whether a box with a figure shows anything.
+
+    With ipywidgets 7 it does not if bqplot's JavaScript cannot be had, which comes from Jupyter's
+    folders there; since ipywidgets 8, it shows its other children.
+    """
+    if not ipywidgets.__version__.startswith("7."):
+        return True
+    from jupyter_core.paths import jupyter_path  # ipywidgets 7 depends on it
+
+    return any(Path(folder, "bqplot").exists() for folder in jupyter_path("nbextensions"))
 
 
 def _subshells() -> int:

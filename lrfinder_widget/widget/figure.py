@@ -41,14 +41,14 @@ class Figure:
         x_axis = bqplot.Axis(
             scale=x,
             label="learning rate",
-            label_offset="34px",
+            label_offset="38px",
             grid_lines="solid",
             tick_format=".1~e" if log else ".2~g",
         )
         y_axis = bqplot.Axis(
             scale=y,
             label="loss",
-            label_offset="46px",
+            label_offset="50px",
             side="left",
             grid_lines="solid",
             tick_format=".6~g",

@@ -28,7 +28,7 @@ from .presenter import Presenter
 from .sentences import MISSING
 from .session import Session
 from .side_runs import SideRuns
-from .takeover import current_cell, forget, starting, stop_others, take_over
+from .takeover import forget, starting, stop_others, take_over
 from .variable import Namespace, Variable
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
@@ -136,8 +136,8 @@ class LRFinder(Elsewhere, SideRuns, Exports, Page):
 
     def _begin(self, source: RunSource, plan: SweepPlan, planned: Budget, target: Variable) -> None:
         super().__init__()  # once nothing is refused any more: ipywidgets keeps what it has made
-        self.cell = current_cell()
         self._session = Session(source, plan, planned)
+        self.cell = self._session.surroundings.cell
         self._presenter = Presenter(self, self._session, target)
         self._picker = self._presenter.picker
         Clicks(self, self, self._session, self._presenter)

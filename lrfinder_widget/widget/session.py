@@ -216,15 +216,20 @@ class Session:
 
     def _in_surroundings(self, points: RunPoints) -> RangeTest:
         run = RangeTest(RunPoints(self.surroundings.around(points), points.unrestored))
+        run.listen(self._stop_without_cell)
         if points.steer is not None:
             run.listen(partial(self._steer, points.steer))
         return run
 
+    def _stop_without_cell(self, run: RangeTest) -> None:
+        if self.surroundings.gone and run.state.active and not run.stopping:
+            run.stop()
+
     def _steer(self, order: Callable[[str], object], run: RangeTest) -> None:
-        """Pass a pause or a stop on; a finder that is closed, or a kernel that ends, is none."""
+        """Pass a pause or a stop on; that a finder, its cell or the kernel ends is none."""
         if not run.state.active:
             return
-        if self.closed or exiting.is_set():
+        if self.closed or self.surroundings.gone or exiting.is_set():
             order("run")
         else:
             order("stop" if run.stopping else "pause" if run.state is State.PAUSED else "run")

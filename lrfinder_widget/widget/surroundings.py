@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lrfinder_widget.runs.source import ThreadState
 
+from .takeover import current_cell
 from .variable import notebook_shell
 
 Item = TypeVar("Item")
@@ -21,11 +22,22 @@ class Surroundings:
     ----------
     thread_state : ThreadState
         What a click there is to have in its thread: torch's state in that cell.
+
+    Attributes
+    ----------
+    cell : Cell, MarimoCell or None
+        The cell, where it can be told from its next execution.
     """
 
     def __init__(self, thread_state: ThreadState) -> None:
-        self._cell = _running_cell()
+        self.cell = current_cell()
+        self._request = _running_cell()
         self._thread_state = thread_state
+
+    @property
+    def gone(self) -> bool:
+        """Whether the cell is known to be gone, or to have run again: marimo tells at once."""
+        return self.cell is not None and self.cell.has_run_again(None)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -39,7 +51,7 @@ class Surroundings:
         What its steps print goes under the cell that is running now or, after a click, under the
         cell that made the finder. Otherwise it would go under whichever cell ran last.
         """
-        return _surrounded(items, _running_cell() or self._cell)
+        return _surrounded(items, _running_cell() or self._request)
 
 
 def _surrounded(

@@ -55,6 +55,10 @@ class MarimoHost:
         if wait:
             self.wait_until_run()
 
+    def delete(self, cell: str) -> None:
+        self.cell(cell).get_by_test_id("delete-button").dispatch_event("click")
+        expect(self.cell(cell)).to_have_count(0)
+
     def wait_until_run(self) -> None:
         self.page.wait_for_function(IDLE, timeout=RUN_MS)
 

@@ -21,6 +21,10 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 finder = LRFinder(model, optimizer, data, nn.MSELoss())
 finder"""
 
+# Where bqplot's JavaScript would be, as only a kernel with ipywidgets 7 asks.
+NO_FOLDERS = """import jupyter_core.paths
+jupyter_core.paths.jupyter_path = lambda *parts: []"""
+
 # Notes how many points are drawn each time that changes while the Stop button is there.
 WATCH = """() => {
   const root = document.querySelector(".lrf-finder");
@@ -232,6 +236,17 @@ def test_a_host_without_anywidget_is_told_what_to_install(host: Host) -> None:
     host.console_errors.clear()  # the browser has reason to complain
 
 
+def test_without_bqplots_javascript_the_page_draws_the_chart(host: Host) -> None:
+    host.page.route(re.compile(r"extensions/bqplot/"), lambda route: route.abort())
+    host.open([NO_FOLDERS, SLOW, "finder = slow_model(0, 50)\nfinder"]).run_all()
+    finder = Finder(host)
+    expect(finder.root.locator(".lrf-own")).to_be_visible()
+    finder.start.click()
+    finder.wait_until_ended()
+    finder.wait_for_dots(50)
+    host.console_errors.clear()  # the browser has reason to complain
+
+
 @pytest.mark.slow
 def test_the_hint_on_what_to_install_goes_away_when_all_is_there(host: Host) -> None:
     host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
@@ -264,5 +279,10 @@ def test_it_looks_well(lab: Host, dark: bool, width: int) -> None:
         box = part.bounding_box()
         assert box["x"] >= root["x"] - 1
         assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
+    finder.use.click()
+    written, copy = finder.picked, finder.root.get_by_title("Copy this line of code")
+    expect(written).to_contain_text("# LR range test")
+    code, button = written.bounding_box(), copy.bounding_box()
+    assert code["y"] - 1 < button["y"] + button["height"] / 2 < code["y"] + code["height"] + 1
     lab.screenshot(f"{'dark' if dark else 'light'}-{width}", finder.root)
     lab.set_width(1280)

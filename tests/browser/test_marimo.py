@@ -158,6 +158,22 @@ def test_a_cell_run_again_takes_over(opened: Open) -> None:
     Finder(host).wait_until_ended()
 
 
+def test_a_deleted_cell_stops_its_run(opened: Open) -> None:
+    host = opened(
+        CELLS
+        | {
+            "kept": "finders, asked = [], []",
+            "make": "finders.append(slow_model(0.02, 4000))\nfinders[-1].start()",
+            "ask": "print(asked and finders[-1].wait(10).state.name)\nasked.append(True)",
+        }
+    )
+    host.run_all()
+    Finder(host).wait_for_dots(4)
+    host.delete("make")
+    host.run("ask")  # which raises an error if it is still running after ten seconds
+    says(host, "ask", "STOPPED")
+
+
 @pytest.mark.slow
 def test_two_visitors_of_an_app_have_finders_of_their_own(opened: Open, browser: Browser) -> None:
     host = opened(

@@ -7,7 +7,7 @@ import re
 import pytest
 from finder import SLOW, Finder
 from host import LIGHT_AND_DARK, Host
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 from test_instrument import SHOWN
 
 OWN = ".lrf-own"
@@ -37,12 +37,22 @@ def drawn(finder: Finder) -> dict[str, list[list[float]]]:
     return {"dots": dots.evaluate(PLACES), "line": paths.last.evaluate(PLACES)}
 
 
+def top(locator: Locator) -> float:
+    return locator.evaluate("(e) => e.getBoundingClientRect().top")
+
+
+def bottom(locator: Locator) -> float:
+    return locator.evaluate("(e) => e.getBoundingClientRect().bottom")
+
+
 def test_points_and_line_are_where_bqplot_draws_them(lab: Host) -> None:
     lab.open(SHOWN).run_all()
     finder = Finder(lab)
     finder.start.click()
     finder.wait_until_ended()
     expect(finder.root.locator(OWN)).to_have_count(0)
+    line = bottom(finder.root.locator(".lrf-figure .domain").first)
+    assert top(finder.root.locator(".lrf-figure .tick text").first) >= line  # not struck through
     before = drawn(finder)
     ticks = {tick: finder.tick_x(tick) for tick in ("1e-6", "1e-2", "1e+0")}
     block_bqplot(lab)

@@ -116,26 +116,31 @@ def shown(
         (tmp_path / "page.html").write_text(MYST)
         (tmp_path / "state.json").write_text(json.dumps(plain_state(notebook)))
     else:
-        exporter = HTMLExporter(
-            widget_renderer_url="/html-manager/embed-amd.js",
-            require_js_url="/require.js",
-            mathjax_url="data:text/javascript,",
-            jquery_url="data:text/javascript,",
-            mermaid_js_url="data:text/javascript,",
-        )
-        body, _ = exporter.from_notebook_node(notebook)
-        settings = (
-            '<link rel="icon" href="data:,">'
-            '<script>window.__jupyter_widgets_assets_path__ = "/html-manager/"</script>'
-            '<script src="/require.js" data-jupyter-widgets-cdn="/cdn/"'
-            " data-jupyter-widgets-cdn-only>"
-        )
-        assert body.count('<script src="/require.js">') == 1
-        (tmp_path / "page.html").write_text(body.replace('<script src="/require.js">', settings))
+        (tmp_path / "page.html").write_text(as_page(notebook))
     with served(tmp_path) as url:
         page.goto(f"{url}/page.html")
         yield host
     assert not host.console_errors, "\n".join(host.console_errors)
+
+
+def as_page(notebook: nbformat.NotebookNode) -> str:
+    """The notebook as nbconvert makes a page of it, which loads nothing from elsewhere."""
+    exporter = HTMLExporter(
+        widget_renderer_url="/html-manager/embed-amd.js",
+        require_js_url="/require.js",
+        mathjax_url="data:text/javascript,",
+        jquery_url="data:text/javascript,",
+        mermaid_js_url="data:text/javascript,",
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    settings = (
+        '<link rel="icon" href="data:,">'
+        '<script>window.__jupyter_widgets_assets_path__ = "/html-manager/"</script>'
+        '<script src="/require.js" data-jupyter-widgets-cdn="/cdn/"'
+        " data-jupyter-widgets-cdn-only>"
+    )
+    assert body.count('<script src="/require.js">') == 1
+    return body.replace('<script src="/require.js">', settings)
 
 
 @contextmanager

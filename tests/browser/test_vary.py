@@ -25,6 +25,14 @@ finder = LRFinder(model, optimizer, loader, nn.CrossEntropyLoss(), num_iter=60)
 finder"""
 
 
+# How many lines a text takes.
+LINES = """(e) => {
+  const range = document.createRange();
+  range.selectNodeContents(e);
+  return new Set([...range.getClientRects()].map(({ y }) => y)).size;
+}"""
+
+
 def set_up(finder: Finder) -> Locator:
     """Unfold what can be set up, and return the row of what can be varied."""
     finder.root.get_by_role("button", name="Set up").click()
@@ -65,6 +73,10 @@ def test_two_settings_are_varied_into_a_table_and_a_heat_map(lab: Host) -> None:
         lab.screenshot(f"vary-{'dark' if dark else 'light'}", finder.root)
     lab.page.add_script_tag(path=AXE)
     found = lab.page.evaluate(CHECK)
+    finder.root.evaluate("(root) => { root.style.maxWidth = '360px'; }")
+    for number in table.get_by_role("cell").filter(has_text="e-").all():
+        assert number.evaluate(LINES) == 1
+    lab.screenshot("vary-narrow", finder.root)
     assert found["bad"] == []
     read = [finding["html"] for finding in found["good"] if finding["rule"] == "color-contrast"]
     assert any(html.startswith("<td style=") for html in read), read  # a cell of the heat map

@@ -34,9 +34,11 @@ def test_from_start_to_a_dragged_learning_rate(lab: Host) -> None:
     nbformat.write(notebook, lab.server.root / "app.ipynb")
     page = lab.page
     # JupyterLab's server serves it too. The page comes while the notebook is executed.
-    page.goto(f"{lab.server.url}/voila/render/app.ipynb", wait_until="commit")
+    page.goto(f"{lab.server.url}/voila/render/app.ipynb?theme=dark", wait_until="commit")
     finder = Finder(lab)
     expect(finder.handle).to_be_visible(timeout=60_000)
+    # Or the browser's own controls, such as boxes to tick, would be glaring white.
+    assert finder.root.evaluate("(root) => getComputedStyle(root).colorScheme") == "dark"
     assert finder.label() == "1.00e-03"
     finder.start.click()
     finder.wait_for_dots(4)

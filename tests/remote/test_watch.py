@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,16 @@ def test_a_finder_that_is_closed_lets_the_run_go_on(watch: Any, tmp_path: Path) 
         in_thread(finder.close)()
         assert finder.state is State.STOPPED
         assert job.order == "run"
+
+
+def test_a_cell_that_is_gone_lets_the_run_go_on(watch: Any, tmp_path: Path) -> None:
+    job, finder = Job(tmp_path), watch(follow(tmp_path)).start()
+    until(finder, lambda: "Running on node7" in status(finder))
+    finder._session.surroundings.cell = SimpleNamespace(has_run_again=lambda _latest: True)
+    job.write(*PAIRS[:5])
+    finder._session.test.join(WAIT_S)
+    assert finder.state is State.STOPPED
+    assert job.order == "run"
 
 
 def test_a_kernel_that_ends_lets_the_run_go_on(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import pytest
 from widget_support import WAIT_S, Gate, Wire, fill, finished, number_of_widgets
 
@@ -44,6 +46,18 @@ def test_a_display_makes_the_box_once(make: Any) -> None:
     assert shown(finished(finder)) is box
     assert number_of_widgets() - before == models
     assert html.escape("pip install ipywidgets bqplot anywidget") in missing.value
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_box_of_ipywidgets_7_has_a_figure_only_if_bqplots_javascript_is_there(
+    make: Any, there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ipywidgets, "__version__", "7.7.1")
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda _: [str(tmp_path)])
+    if there:
+        (tmp_path / "bqplot").mkdir()
+    finder = make(namespace={})
+    assert (shown(finder) is not finder) == bool(finder.figure) == there
 
 
 def test_the_figure_stays_while_the_scales_stay(make: Any) -> None:

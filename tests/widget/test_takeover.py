@@ -156,3 +156,29 @@ def test_finders_on_other_models_run_side_by_side(make: Any) -> None:
     for gate in gates:
         gate.let_all()
     assert [finder.wait(WAIT_S).state for finder in finders] == [State.FINISHED] * 3
+
+
+class Gone:
+    """A cell that is no more, as marimo tells of one that has been deleted."""
+
+    def has_run_again(self, _latest: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", ["test", "trials", "variation"])
+def test_a_run_ends_when_it_hears_that_its_cell_is_gone(
+    make: Any, gate: Gate, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrfinder_widget.background.range_test.REFRESH_S", 0.0)
+    finder = make(gate)
+    if kind == "test":
+        finder.start()
+    elif kind == "trials":
+        finder.compare([1e-3, 1e-2], 20)
+    else:
+        finder.vary(momentum=[0.0, 0.9])
+    gate.wait_until_asked()
+    finder._session.surroundings.cell = Gone()
+    gate.let_all()
+    finder._session.latest.join(WAIT_S)
+    assert finder._session.latest.state is State.STOPPED
