@@ -5,8 +5,8 @@
  * number once.
  */
 
-import { CURRENT, look, STYLES } from "./lines.ts";
-import { fields, type Line, type Model, text } from "./model.ts";
+import { CURRENT, look, METRIC, STYLES } from "./lines.ts";
+import { fields, type Line, type Model, NO_LINE, text } from "./model.ts";
 import { clipped } from "./paths.ts";
 import { lossTicks, lrTicks } from "./scales.ts";
 import type { Picture } from "./scene.ts";
@@ -15,9 +15,9 @@ interface Mark {
   set_state(state: Record<string, unknown>): void;
 }
 
-const AXES = ["x_axis", "y_axis"] as const;
+const AXES = ["x_axis", "y_axis", "z_axis"] as const;
 const LINES = ["band", "repeats", ...STYLES, "dots", "line"] as const;
-type Part = "x" | "y" | (typeof AXES)[number] | (typeof LINES)[number];
+type Part = "x" | "y" | "z" | "metric" | (typeof AXES)[number] | (typeof LINES)[number];
 
 export interface Bqplot {
   draw(picture: Picture, width_px: number): void;
@@ -66,6 +66,8 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
   for (const part of LINES) {
     marks.get(part)?.set_state({ colors: [CURRENT], fill_colors: [CURRENT] });
   }
+  marks.get("metric")?.set_state({ colors: [METRIC] });
+  marks.get("z_axis")?.set_state({ label_color: METRIC });
   return {
     draw({ chart, repeats, others, band }, width_px) {
       const { x } = chart;
@@ -84,6 +86,14 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
         visible: chart.y !== null,
         tick_values: lossTicks(y),
       }));
+      const z = chart.metric?.y ?? { low: 0, high: 1, log: false };
+      const beside = chart.metric?.line ?? NO_LINE;
+      give("z", [z.low, z.high], () => ({ min: z.low, max: z.high }));
+      give("z_axis", [z.low, z.high, beside.x.length], () => ({
+        visible: beside.x.length > 0,
+        tick_values: lossTicks(z),
+      }));
+      give("metric", [beside, z.low, z.high], () => ({ ...clipped(beside, x, z) }));
       give("band", [...(band ?? [])], () => ({ x: band ?? [], y: band === null ? [] : [1, 1] }));
       give("line", [chart.line, ...limits], () => ({ ...drawn(chart.line) }));
       give("dots", [chart.dots], () => apart(chart.dots));

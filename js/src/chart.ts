@@ -1,8 +1,8 @@
 /** A line chart in SVG: axes, grid, band, lines and dots. Only what has changed is drawn again. */
 
-import { type Attributes, put, rows, svg, whenResized } from "./dom.ts";
+import { type Attributes, put, rows, say, svg, whenResized } from "./dom.ts";
 import { type Axis, clamp } from "./geometry.ts";
-import { DASHES, type Dashes } from "./lines.ts";
+import { DASHES, type Dashes, METRIC } from "./lines.ts";
 import type { Line } from "./model.ts";
 import { dotsPath, linePath } from "./paths.ts";
 import { general, lossTicks, type Scale, scaleOf } from "./scales.ts";
@@ -10,6 +10,9 @@ import { general, lossTicks, type Scale, scaleOf } from "./scales.ts";
 /** The same around bqplot's plot area, so that the marker fits both charts. */
 export const MARGIN = { top: 34, right: 22, bottom: 46, left: 62 };
 export const HEIGHT_PX = 340;
+
+/** The margin to the right, with or without an axis of the metric there. */
+export const rightOf = (metric: unknown): number => (metric ? 60 : MARGIN.right);
 
 /** The room at the sides for the dots at both ends. */
 const SIDE_PX = 4;
@@ -29,6 +32,8 @@ export interface Stroke {
   readonly opacity?: number;
   /** Whether it is drawn as dots rather than as a line. */
   readonly dots?: boolean;
+  /** Whether it is on the axis to the right. */
+  readonly beside?: boolean;
 }
 
 export interface Scene {
@@ -36,6 +41,9 @@ export interface Scene {
   /** Null if there is nothing yet to measure. */
   readonly y: AxisOf | null;
   readonly band?: readonly [number, number] | null;
+  readonly right_px?: number;
+  /** The axis to the right, if there is one. */
+  readonly beside?: { readonly name: string; readonly y: AxisOf | null } | null;
   /** From back to front. */
   readonly strokes: readonly Stroke[];
 }
@@ -57,7 +65,7 @@ export interface Chart {
 export function addChart(parent: Element, options: Options, signal: AbortSignal): Chart {
   const { name, xLabel, yLabel = "loss" } = options;
   const { height_px = 258, top_px = 12, bottom_px = MARGIN.bottom } = options;
-  const { left, right } = MARGIN;
+  const { left } = MARGIN;
   const tall_px = height_px - top_px - bottom_px;
   const root = svg(
     "svg",
@@ -69,6 +77,8 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   const xName = svg("text", { ...NAME, y: top_px + tall_px + 38 }, root, xLabel);
   const middle = `${at(12, top_px + tall_px / 2)} rotate(-90)`;
   svg("text", { ...NAME, transform: middle }, root, yLabel);
+  const zAxis = svg("g", { class: "axis" }, root);
+  const zName = svg("text", { ...NAME, style: `fill: ${METRIC}` }, root);
   // A picture inside the picture cuts off what is beyond the plot area.
   const area = svg("svg", { x: left - SIDE_PX, y: top_px, height: tall_px }, root);
   const band = svg("rect", { class: "lrf-band", height: tall_px }, area);
@@ -78,6 +88,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   let root_px = 0;
   let xScale: Scale;
   let yScale: Scale;
+  let zScale: Scale;
 
   const drawStrokes = rows<Stroke>(
     area,
@@ -88,7 +99,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
       let axes = "";
       return {
         element,
-        show({ line, width, dashes, opacity, colour, dots }) {
+        show({ line, width, dashes, opacity, colour, dots, beside }) {
           put(element, {
             "stroke-width": width,
             "stroke-dasharray": DASHES[dashes ?? "solid"],
@@ -99,7 +110,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
           if (drawn === line && axes === across + up) return;
           drawn = line;
           axes = across + up;
-          put(element, { d: (dots ? dotsPath : linePath)(line, xScale, yScale) });
+          put(element, { d: (dots ? dotsPath : linePath)(line, xScale, beside ? zScale : yScale) });
         },
       };
     },
@@ -108,12 +119,14 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   const draw = (now: Scene): void => {
     scene = now;
     root_px = root.clientWidth || USUAL_WIDTH_PX;
-    const width_px = Math.max(1, root_px - left - right);
-    const { x, y } = now;
+    const { x, y, beside, right_px = MARGIN.right } = now;
+    const width_px = Math.max(1, root_px - left - right_px);
     xScale = scaleOf(x, 0, width_px);
-    yScale = scaleOf(y ?? { low: 0, high: 1, log: false }, tall_px, 0);
+    yScale = scaleOf(y ?? UNIT, tall_px, 0);
+    const z = beside?.y ?? null;
+    zScale = scaleOf(z ?? UNIT, tall_px, 0);
     const acrossNow = [width_px, x.low, x.high, x.log].join();
-    const upNow = [width_px, y?.low, y?.high, y?.log].join();
+    const upNow = [width_px, y?.low, y?.high, y?.log, z?.low, z?.high, beside?.name].join();
     if (across !== acrossNow) {
       const wide_px = width_px + 2 * SIDE_PX;
       put(xName, { x: left + width_px / 2 });
@@ -126,6 +139,15 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
       const place = (loss: number) => at(0, yScale.at(loss));
       const label = { x: -9, dy: "0.32em", "text-anchor": "end" };
       drawAxis(yAxis, `M0 0V${tall_px}`, y, tall_px, place, { x1: -5, x2: width_px }, label);
+      const domain = beside ? `M0 0V${tall_px}` : "";
+      put(zAxis, { transform: at(left + width_px, top_px) });
+      put(zName, {
+        transform: `${at(left + width_px + 50, top_px + tall_px / 2)} rotate(-90)`,
+      });
+      say(zName, beside?.name ?? "");
+      const up = (value: number) => at(0, zScale.at(value));
+      const right = { x: 9, dy: "0.32em" };
+      drawAxis(zAxis, domain, z, tall_px, up, { x2: 5 }, right);
     }
     across = acrossNow;
     up = upNow;
@@ -140,6 +162,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   return { draw };
 }
 
+const UNIT: Axis = { low: 0, high: 1, log: false };
 const NAME = { class: "lrf-axis-label", "text-anchor": "middle" };
 
 /** The line of an axis, and at each tick one across the plot, and a label. */

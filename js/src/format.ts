@@ -20,7 +20,7 @@ export interface Label {
   readonly number: string;
   /** -1 or 1 if the true value lies beyond the left or right end of the axis. */
   readonly beyond: -1 | 0 | 1;
-  /** The loss at that point, as in "loss 1.23"; empty where nothing has been measured. */
+  /** The loss at that point, as in "loss 1.23, accuracy 0.75"; empty where nothing has been measured. */
   readonly loss: string;
 }
 
@@ -69,6 +69,7 @@ export function labelOf(
   variable: string,
   moving: boolean,
   loss: number | null = null,
+  more = "",
 ): Label {
   const chosen = variable && `${variable} = `;
   const name = kind === "pick" ? chosen : `${WORDS[kind]} `;
@@ -76,7 +77,7 @@ export function labelOf(
     name: moving || kind === "start" ? "" : name,
     number: formatLr(lr),
     beyond: beyond(lr, axis),
-    loss: loss === null ? "" : `loss ${formatLoss(loss)}`,
+    loss: loss === null ? "" : `loss ${formatLoss(loss)}${more}`,
   };
 }
 

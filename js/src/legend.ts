@@ -1,15 +1,18 @@
 /** The runs on the chart: each can be named, hidden and removed; one is the current run. */
 
-import { hide, make, on, put, type Row, rows } from "./dom.ts";
-import { swatch } from "./lines.ts";
+import { hide, make, on, put, type Row, rows, say } from "./dom.ts";
+import { METRIC, swatch } from "./lines.ts";
 import { button, check, type Page, typedBox } from "./parts.ts";
-import { blockedBy, type Run, runsOf } from "./state.ts";
+import { blockedBy, metricOf, type Run, runsOf } from "./state.ts";
 
 const ALWAYS = "The current run is always shown";
 
 export function addLegend(page: Page, root: Element): void {
   const { model } = page;
   const box = make("ul", "legend", root, "", { "aria-label": "runs on the chart" });
+  const metric = make("div", "metric", root);
+  const called = make("span", "", metric);
+  metric.prepend(swatch(null, METRIC));
   const showAll = rows<Run>(
     box,
     ({ key }) => key,
@@ -19,6 +22,11 @@ export function addLegend(page: Page, root: Element): void {
     const runs = runsOf(model);
     showAll(runs);
     hide(box, runs.length === 0);
+  });
+  page.when(["chart"], () => {
+    const name = metricOf(model)?.name;
+    say(called, `${name}, on the axis to the right`);
+    hide(metric, !name);
   });
 }
 

@@ -3,6 +3,7 @@
 import { svg } from "./dom.ts";
 
 export const CURRENT = "var(--accent)";
+export const METRIC = "var(--metric)";
 
 // The palette of Okabe and Ito, made for colour blindness; the blue close to the current run's comes
 // last.
@@ -25,10 +26,10 @@ export function look(style: number): { colour: string; dashes: Dashes } {
   };
 }
 
-/** A sample of a line; `null` is the current run. */
-export function swatch(style: number | null): SVGSVGElement {
+/** A sample of a line; `null` is the current run, or its metric. */
+export function swatch(style: number | null, own = CURRENT): SVGSVGElement {
   const { colour, dashes } =
-    style === null ? { colour: CURRENT, dashes: "solid" as const } : look(style);
+    style === null ? { colour: own, dashes: "solid" as const } : look(style);
   const made = svg("svg", {
     ...{ class: "lrf-swatch", width: 30, height: 10, "aria-hidden": true },
   });

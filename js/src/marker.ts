@@ -8,10 +8,10 @@
 
 import { USUAL_WIDTH_PX } from "./chart.ts";
 import { flag, isModified, make, on, put, say, stop, whenResized } from "./dom.ts";
-import { labelOf, pickAt, roundLr, shortNumber, valueText } from "./format.ts";
+import { formatLoss, labelOf, pickAt, roundLr, shortNumber, valueText } from "./format.ts";
 import { fractionOf, lossAt, lrAfterKey, lrAt, position } from "./geometry.ts";
 import { isReactive } from "./kernel.ts";
-import { changes, commitNumber, isPending, listen, type Model, number } from "./model.ts";
+import { changes, commitNumber, isPending, listen, type Model, NO_LINE, number } from "./model.ts";
 import type { Marker, Source } from "./source.ts";
 import { drawTicks } from "./ticks.ts";
 
@@ -63,7 +63,11 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
       gesture?.moved || typeof model.get("moving_from") === "number" || isPending(model);
     const variable = String(model.get("variable") ?? "");
     const lossHere = lossAt(lr, source.curve(), axis);
-    const words = labelOf(lr, axis, kind, variable, isMoving, lossHere);
+    const metric = source.metric?.();
+    const { x: lrs, y: losses } = metric?.line ?? NO_LINE;
+    const value = lossAt(lr, { lrs, losses }, axis);
+    const more = metric && value !== null ? `, ${metric.name} ${formatLoss(value)}` : "";
+    const words = labelOf(lr, axis, kind, variable, isMoving, lossHere, more);
 
     plot.style.setProperty("--fraction", String(fractionOf(lr, axis)));
     source.shown?.(lr);

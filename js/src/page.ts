@@ -1,7 +1,7 @@
 /** The whole finder: its parts, from top to bottom, and what they share. */
 
 import { addCandidates } from "./candidates.ts";
-import { MARGIN } from "./chart.ts";
+import { MARGIN, rightOf } from "./chart.ts";
 import { flag, guardKeys, make } from "./dom.ts";
 import { answerIfClicked } from "./downloads.ts";
 import { greet, isDisconnected, type Kernel, showKernel, watchKernel } from "./kernel.ts";
@@ -15,7 +15,7 @@ import { addSaving } from "./saving.ts";
 import { pictureOf } from "./scene.ts";
 import { addSettings } from "./settings.ts";
 import type { Marker } from "./source.ts";
-import { axisOf, curveOf, kindOf, readingOf } from "./state.ts";
+import { axisOf, curveOf, kindOf, metricOf, readingOf } from "./state.ts";
 import { addStatus } from "./status.ts";
 import { addSurface } from "./surface.ts";
 import { addToolbar } from "./toolbar.ts";
@@ -69,7 +69,9 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
     kind: () => kindOf(model, readingOf(model).weak),
     curve: () => curveOf(model),
     ticks: () => readingOf(model).candidates,
-    margin: (side) => MARGIN[side as keyof typeof MARGIN],
+    metric: () => metricOf(model),
+    margin: (side) =>
+      side === "right" ? rightOf(metricOf(model)) : MARGIN[side as keyof typeof MARGIN],
     shown: showPlace,
   });
 

@@ -1,8 +1,8 @@
 /** What the chart of a finder shows, whoever draws it. */
 
-import { type AxisOf, lossAxis, type Scene, type Stroke } from "./chart.ts";
+import { type AxisOf, lossAxis, rightOf, type Scene, type Stroke } from "./chart.ts";
 import type { Axis } from "./geometry.ts";
-import { CURRENT, look } from "./lines.ts";
+import { CURRENT, look, METRIC } from "./lines.ts";
 import { type Line, type Model, NO_LINE } from "./model.ts";
 import { exponent, general, lrTicks } from "./scales.ts";
 import { type ChartState, chartOf, type Run, readingOf, repeatsOf, runsOf } from "./state.ts";
@@ -25,7 +25,11 @@ export function pictureOf(model: Model, cut: number | null): Picture {
   const behind = chart.line.x.findIndex((lr) => lr > last);
   const dots = slice(chart.dots, cut);
   const line = slice(chart.line, behind < 0 ? chart.line.x.length : behind);
-  return { chart: { ...chart, dots, line }, repeats: [], others, band: null };
+  const metric = chart.metric && {
+    ...chart.metric,
+    line: slice(chart.metric.line, chart.metric.line.x.filter((lr) => lr <= last).length),
+  };
+  return { chart: { ...chart, dots, line, metric }, repeats: [], others, band: null };
 }
 
 function slice({ x, y }: Line, count: number): Line {
@@ -40,6 +44,7 @@ export const lrAxis = (axis: Axis): AxisOf => ({
 });
 
 export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
+  const { metric } = chart;
   const strokes: Stroke[] = [
     ...others.map(({ key, line, style }) => ({
       ...{ key: `run ${key}`, line, width: 2, ...look(style) },
@@ -47,6 +52,9 @@ export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
     ...repeats.map((line, i) => ({
       ...{ key: `repeat ${i}`, line, colour: CURRENT, width: 1, opacity: 0.35 },
     })),
+    ...(metric?.y
+      ? [{ key: "metric", line: metric.line, colour: METRIC, width: 1.25, beside: true }]
+      : []),
     { key: "dots", line: chart.dots, colour: CURRENT, width: 4.2, opacity: 0.65, dots: true },
     { key: "line", line: chart.line, colour: CURRENT, width: 2.5 },
   ];
@@ -54,6 +62,8 @@ export function sceneOf({ chart, repeats, others, band }: Picture): Scene {
     x: lrAxis(chart.x),
     y: lossAxis(chart.y),
     band,
+    right_px: rightOf(metric),
+    beside: metric && { name: metric.name, y: lossAxis(metric.y) },
     strokes,
   };
 }

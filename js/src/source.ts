@@ -3,7 +3,7 @@
 import type { Kind } from "./format.ts";
 import type { Axis, Curve } from "./geometry.ts";
 import type { Model } from "./model.ts";
-import type { Candidate } from "./state.ts";
+import type { Candidate, Metric } from "./state.ts";
 
 /** Where a marker's axis, curve and ticks come from. */
 export interface Source {
@@ -15,6 +15,7 @@ export interface Source {
   axis(): Axis;
   kind(): Kind;
   curve(): Curve;
+  metric?(): Metric | null;
   ticks(): readonly Candidate[];
   margin(side: string): number;
   /** Told each place at which the marker is drawn. */

@@ -25,6 +25,14 @@ export interface ChartState {
   readonly perSecond: number | null;
   readonly dots: Line;
   readonly line: Line;
+  readonly metric: Metric | null;
+}
+
+/** What was measured beside the loss; its axis is null while there is no point. */
+export interface Metric {
+  readonly name: string;
+  readonly y: Axis | null;
+  readonly line: Line;
 }
 
 export interface Run {
@@ -68,7 +76,13 @@ export function chartOf(model: Model): ChartState {
     perSecond: maybe(chart["per_second"]),
     dots: lineOf(chart["dots"]),
     line: lineOf(chart["line"]),
+    metric: metricOf(model),
   };
+}
+
+export function metricOf(model: Model): Metric | null {
+  const { name, y, line } = fields(fieldsOf(model, "chart")["metric"]);
+  return text(name) ? { name: text(name), y: axisFrom(y, false), line: lineOf(line) } : null;
 }
 
 export function curveOf(model: Model): Curve {

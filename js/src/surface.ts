@@ -1,7 +1,7 @@
 /** Who draws the chart: bqplot if its figure is there, else this page. */
 
 import { type Bqplot, findBqplot } from "./bqplot.ts";
-import { addChart, type Chart, HEIGHT_PX, MARGIN, USUAL_WIDTH_PX } from "./chart.ts";
+import { addChart, type Chart, HEIGHT_PX, MARGIN, rightOf, USUAL_WIDTH_PX } from "./chart.ts";
 import { flag, make, on, whenResized } from "./dom.ts";
 import { changes, fieldsOf, listen, type Model } from "./model.ts";
 import { type Picture, sceneOf } from "./scene.ts";
@@ -33,14 +33,14 @@ export function addSurface(
 
   const draw = (now: Picture): void => {
     picture = now;
-    // The figure is replaced when an axis changes between linear and logarithmic.
+    // The figure is replaced when an axis comes, or becomes linear or logarithmic.
     if (bqplot !== null && figure?.isConnected === false) begin();
     if (bqplot !== null) bqplot.draw(now, width());
     else own?.chart.draw(sceneOf(now));
   };
 
   const width = (): number => {
-    return (stage.clientWidth || USUAL_WIDTH_PX) - MARGIN.left - MARGIN.right;
+    return (stage.clientWidth || USUAL_WIDTH_PX) - MARGIN.left - rightOf(picture?.chart.metric);
   };
 
   const begin = (): void => {

@@ -1,13 +1,13 @@
 /** Why a curve turns: what its steps did besides their losses, below the chart and on its axis. */
 
-import { addChart, lossAxis, MARGIN } from "./chart.ts";
+import { addChart, lossAxis, MARGIN, rightOf } from "./chart.ts";
 import { hide, make, say } from "./dom.ts";
 import { CURRENT } from "./lines.ts";
 import { fields, fieldsOf, lineOf, list, number, text } from "./model.ts";
 import type { Page } from "./parts.ts";
 import { exponent } from "./scales.ts";
 import { lrAxis } from "./scene.ts";
-import { axisFrom, axisOf } from "./state.ts";
+import { axisFrom, axisOf, metricOf } from "./state.ts";
 
 /** The height of a mark on the axis, as a share of the plot. */
 const MARK = 0.15;
@@ -37,6 +37,7 @@ export function addWhy({ model, signal, when }: Page, root: Element): void {
         line: { x: Float64Array.from(x), y: Float64Array.from(y) },
       });
       chart.draw({
+        right_px: rightOf(metricOf(model)),
         x,
         y: y && { ...y, format: exponent },
         strokes: [

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 
-LONGEST_NAME = 40
+LONGEST_NAME = 24
 """Characters of the name of a metric, which stands on the axis."""
 
 

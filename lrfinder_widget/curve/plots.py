@@ -52,21 +52,20 @@ def draw_curve(
     if len(steps) and steps[-1] > 2 * steps[0]:  # not evenly spaced, as on a linear scale
         ax.set_xscale("log")
     ax.set(xlabel="learning rate", ylabel="loss")
-    shown = ax.get_legend_handles_labels()[0]
     if metric is not None:
-        shown.append(_draw_metric(ax, lrs, *metric))
-    ax.legend(handles=shown)
+        _draw_metric(ax, lrs, *metric)
+    ax.legend()
     return ax
 
 
-def _draw_metric(ax: Axes, lrs: Array, name: str, values: Array) -> Any:
-    """Draw a metric on an axis to the right; return its line."""
-    name = name.replace("$", r"\$")  # no formula
+def _draw_metric(ax: Axes, lrs: Array, name: str, values: Array) -> None:
+    """Draw a metric on an axis to the right."""
+    name = name.replace("$", r"\$").lstrip("_")  # no formula, and in the legend
+    style: Any = {"color": "C2", "linewidth": 1}
     beside = ax.twinx()
-    values = np.where(np.isfinite(values), values, np.nan)
-    (line,) = beside.plot(lrs, values, color="C2", linewidth=1, label=name)
+    beside.plot(lrs, np.where(np.isfinite(values), values, np.nan), **style)
     beside.set_ylabel(name)
-    return line
+    ax.plot([], [], label=name, **style)  # for the legend
 
 
 def draw_trials(

@@ -57,6 +57,10 @@ class Readable(Protocol):
     @property
     def losses(self) -> Array: ...  # noqa: D102
     @property
+    def metric(self) -> Array | None: ...  # noqa: D102
+    @property
+    def metric_name(self) -> str | None: ...  # noqa: D102
+    @property
     def reason(self) -> str: ...  # noqa: D102
     @property
     def repeats(self) -> Sequence[object]: ...  # noqa: D102
@@ -109,6 +113,7 @@ def report(
             **(run or {}),
         },
         seen=_seen(curve, part),
+        metric=_metric(curve),
         training={"steps": planned.train_steps, "schedule": planned.schedule},
         suggestion={
             "lr": found.lr,
@@ -139,6 +144,24 @@ def _seen(curve: Readable, part: Part) -> dict[str, Any]:
         "lowest_loss": None if fall is None else float(part.smoothed[fall.lowest]),
         **{name: float(part.lrs[at[name]]) if at else None for name in ("falls_from", "lowest_at")},
         "turns_up_after": float(part.lrs[-1]) if part.turned and len(part.lrs) else None,
+    }
+
+
+def _metric(curve: Readable) -> dict[str, Any] | None:
+    """Say what the metric was, of single points: it is neither smoothed nor read."""
+    if curve.metric is None:
+        return None
+    known = [(float(v), float(lr)) for v, lr in zip(curve.metric, curve.lrs, strict=True)]
+    known = [(value, lr) for value, lr in known if finite(value) is not None]
+    low, high = (end(known, default=(None, None)) for end in (min, max))
+    return {
+        "name": curve.metric_name,
+        "first": known[0][0] if known else None,
+        "last": known[-1][0] if known else None,
+        "lowest": low[0],
+        "lowest_at": low[1],
+        "highest": high[0],
+        "highest_at": high[1],
     }
 
 

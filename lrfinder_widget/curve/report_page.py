@@ -38,6 +38,7 @@ def page(made: Mapping[str, Any]) -> str:
         "Falls from": format_lr(seen["falls_from"]),
         "Lowest": lowest if seen["fall"] else "",
         "Turns up after": format_lr(seen["turns_up_after"]),
+        **_metric(made["metric"]),
         "Picked": format_lr(made["picked"]),
     }
     steps = training["steps"]
@@ -67,6 +68,16 @@ def page(made: Mapping[str, Any]) -> str:
         _trials_text(made["trials"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _metric(metric: Mapping[str, Any] | None) -> dict[str, str]:
+    if metric is None or metric["first"] is None:
+        return {}
+    lowest, highest = (
+        f"{_loss(metric[end])} at {format_lr(metric[f'{end}_at'])}" for end in ("lowest", "highest")
+    )
+    first = f"{_loss(metric['first'])} at first"
+    return {f"Metric {metric['name']}": f"{first}; lowest {lowest}, highest {highest}"}
 
 
 _SHOWN = {"points", "first_lr", "last_lr", "reason", "repeats", "optimizer"}

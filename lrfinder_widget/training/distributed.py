@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 
 from lrfinder_widget.data.batches import Exhausted
 
-from .metric import Meter
 from .read_back import as_loss
 
 GO_ON, ENDED, EXHAUSTED, FAILED = 0.0, 1.0, 2.0, 3.0  # the most severe answer wins
@@ -38,6 +37,16 @@ class EndedElsewhere(Exception):
 def several_ranks() -> bool:
     """Return whether this process is one of several in `torch.distributed`."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+class Averaged(Protocol):
+    """What else is averaged: a value of each step, which is taken, and the mean put back."""
+
+    def take(self) -> float:
+        """Return the value of the step."""
+
+    def put(self, value: float) -> None:
+        """Take the mean over the ranks instead."""
 
 
 class Ranks:
@@ -93,7 +102,7 @@ class Ranks:
         return load_and_agree
 
     def training(
-        self, train: Callable[[Any], Any], meter: Meter | None = None
+        self, train: Callable[[Any], Any], meter: Averaged | None = None
     ) -> Callable[[Any], float]:
         """Wrap `train` so that it returns the mean loss of all ranks, identical bit for bit.
 

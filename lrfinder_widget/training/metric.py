@@ -19,7 +19,6 @@ from lrfinder_widget.restore.random_state import random_states
 
 from .misfits import check_takes_two
 from .read_back import Arrival, Sender, can_fly
-from .step import TrainingStep
 
 MetricFunction: TypeAlias = Callable[[Any, Any], "Tensor | float"]
 Metric: TypeAlias = Literal["accuracy"] | MetricFunction | None
@@ -50,8 +49,10 @@ def check_metric(metric: object) -> None:
     check_takes_two("metric", metric)
 
 
-def metric_of(metric: Metric, step: object) -> Measure | None:
+def metric_of(metric: Metric, step: Any, *, textbook: bool) -> Measure | None:
     """Return what measures a metric in the forward passes of a step; None without a metric.
+
+    Only the `textbook` step shows them.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def metric_of(metric: Metric, step: object) -> Measure | None:
     check_metric(metric)
     if metric is None:
         return None
-    if not isinstance(step, TrainingStep):
+    if not textbook:
         raise ValueError(
             "metric works only with criterion, or with step=training_step(…): a step of your own "
             "shows no output. Leave it out, and keep what you need in your step."
@@ -230,7 +231,7 @@ class Meter:
     measure : Measure
         What to measure.
     step : TrainingStep
-        Whose forward passes to look at.
+        Whose forward passes to look at, by its attribute `watch`.
     """
 
     def __init__(self, measure: Measure, step: Any) -> None:

@@ -14,9 +14,6 @@ from lrfinder_widget.curve.points import Item, RunPoints, unrestored_text
 from lrfinder_widget.curve.stop_rules import Divergence, OwnRule
 from lrfinder_widget.runs.source import About
 
-from .diagnosis import Diagnoser
-from .metric import Meter
-
 Attempt: TypeAlias = Generator[Item, None, Reason | None]
 """The items of a run, which returns `None` if it ran out of memory and is to begin again."""
 
@@ -55,10 +52,8 @@ def end_rule(stop: Any, n: int) -> tuple[Callable[[float], bool], Reason]:
     return Divergence(), "diverged"
 
 
-def with_more(
-    point: tuple[float, float], diagnoser: Diagnoser | None, meter: Meter | None
-) -> tuple[float, float]:
-    """Return a point with what else was measured of its step."""
+def with_more(point: tuple[float, float], diagnoser: Any, meter: Any) -> tuple[float, float]:
+    """Return a point with what a `Diagnoser` and a `Meter`, if there is one, saw of its step."""
     if diagnoser is None and meter is None:
         return point
     step = None if diagnoser is None else diagnoser.take()

@@ -92,7 +92,7 @@ class TrainingTask:
             step = TrainingStep(model, optimizer, criterion, accumulate=accumulate)
         else:
             check_step(step, criterion, accumulate, val_batches)
-        self.measure = metric_of(metric, step)
+        self.measure = metric_of(metric, step, textbook=isinstance(step, TrainingStep))
         if not (stop is None or stop == "divergence" or callable(stop)):
             raise ValueError(
                 'stop must be "divergence", None, or a function stop(losses); got '

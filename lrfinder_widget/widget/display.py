@@ -40,9 +40,8 @@ class JupyterDisplay:
             if self._box is None:
                 if not _can_show_bqplot():
                     return self._page
-                kind = self._page.chart["x_log"], self._page.chart["y_log"]
                 try:
-                    self._figure = Figure(log=kind[0], log_loss=kind[1])
+                    self._figure = self._made()
                 except ImportError:
                     return self._page
                 self._page.show(figure=self._figure.ids)
@@ -64,14 +63,21 @@ class JupyterDisplay:
                 self._close_all_but_box()
 
     def renew(self) -> None:
-        """Make another figure if the scales of the axes have changed."""
-        kind = self._page.chart["x_log"], self._page.chart["y_log"]
-        if (old := self._figure) is None or old.kind == kind:
+        """Make another figure if the scales of the axes have changed, or one has come."""
+        if (old := self._figure) is None or old.kind == self._kind():
             return
-        self._figure = Figure(log=kind[0], log_loss=kind[1])
+        self._figure = self._made()
         self._page.show(figure=self._figure.ids)
         self._box.children = (self._page, self._figure.widget, self._missing)
         old.close()
+
+    def _kind(self) -> tuple[bool, bool, str | None]:
+        chart = self._page.chart
+        return chart["x_log"], chart["y_log"], chart.get("metric", {}).get("name")
+
+    def _made(self) -> Figure:
+        log, log_loss, metric = self._kind()
+        return Figure(log=log, log_loss=log_loss, metric=metric)
 
     def close(self) -> None:
         """Close all widgets but the page."""

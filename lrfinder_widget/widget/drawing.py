@@ -112,6 +112,11 @@ def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
     head = losses[: max(5, len(losses) // 10)]
     start, spread = float(np.median(head)), float(np.ptp(head))
     high = min(high, start + max(0.75 * (start - float(smooth.min())), 2.0 * spread))
+    return with_room(low, high)
+
+
+def with_room(low: float, high: float) -> tuple[float, float]:
+    """Return the limits of an axis on which these two are the lowest and the highest value."""
     size = max(abs(low), abs(high))
     if high - low <= max(1e-9 * size, 1 / LARGEST):  # constant, except for rounding
         room = 0.05 * size if size > 1 / LARGEST else 0.5

@@ -93,6 +93,6 @@ class Exports:
         """Return a pandas data frame of `curves`.
 
         Columns: ``run`` (from 1), ``lr``, ``loss``, ``smoothed``, ``baseline`` (nan if missing),
-        and those of a `Diagnosis` if there is one.
+        ``metric`` and those of a `Diagnosis` if there is one.
         """
         return tables.to_dataframe(self._session.curves)

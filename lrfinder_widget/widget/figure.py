@@ -7,6 +7,9 @@ from typing import Any
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 """Pixels around the plot area; fixed, so that the marker can be placed on the axis."""
 
+RIGHT_OF_METRIC = 60
+"""The margin to the right that the axis of a metric takes."""
+
 _COLOUR = "#1976d2"  # until the page sets those of its theme
 
 
@@ -19,6 +22,8 @@ class Figure:
     ----------
     log, log_loss : bool
         Whether the axis of the learning rate, and that of the loss, is logarithmic.
+    metric : str or None
+        The name of the metric, if there is one; then it has an axis to the right.
 
     Raises
     ------
@@ -26,7 +31,7 @@ class Figure:
         If bqplot is not installed.
     """
 
-    def __init__(self, *, log: bool, log_loss: bool) -> None:
+    def __init__(self, *, log: bool, log_loss: bool, metric: str | None) -> None:
         import bqplot
 
         def scale(log: bool) -> Any:
@@ -54,6 +59,21 @@ class Figure:
             tick_format=".6~g",
             visible=False,
         )
+        beside: dict[str, Any] = {}
+        axes, margin, behind = [x_axis, y_axis], MARGIN, dict[str, Any]()
+        if metric is not None:
+            z = scale(False)
+            z_axis = bqplot.Axis(
+                scale=z,
+                label=metric,
+                label_offset="40px",
+                side="right",
+                grid_lines="none",
+                tick_format=".6~g",
+                visible=False,
+            )
+            beside, behind = {"z": z, "z_axis": z_axis}, {"metric": lines(z, stroke_width=1.25)}
+            axes, margin = [*axes, z_axis], {**MARGIN, "right": RIGHT_OF_METRIC}
         marks = {
             # The band of the suggestion spans the full height.
             "band": lines(unit, fill="bottom", fill_opacities=[0.12], stroke_width=0),
@@ -61,6 +81,7 @@ class Figure:
             "dashed": lines(y, stroke_width=2, line_style="dashed"),
             "dash_dotted": lines(y, stroke_width=2, line_style="dash_dotted"),
             "repeats": lines(y, stroke_width=1, opacities=[0.35]),
+            **behind,
             # Not bqplot's Scatter, which has an element per point: a line of dots.
             "dots": lines(y, stroke_width=4.2, opacities=[0.65]),
             "line": lines(y, stroke_width=2.5),
@@ -68,9 +89,9 @@ class Figure:
         self.widget = bqplot.Figure(
             scale_x=x,
             scale_y=y,
-            axes=[x_axis, y_axis],
+            axes=axes,
             marks=list(marks.values()),
-            fig_margin=MARGIN,
+            fig_margin=margin,
             min_aspect_ratio=0.01,
             max_aspect_ratio=100,
             padding_x=0,
@@ -80,9 +101,10 @@ class Figure:
             layout={"width": "100%", "height": "340px"},
         )
         self.widget.add_class("lrf-figure")
-        parts = {"x": x, "y": y, "unit": unit, "x_axis": x_axis, "y_axis": y_axis, **marks}
+        parts = {"x": x, "y": y, "unit": unit, "x_axis": x_axis, "y_axis": y_axis}
+        parts |= {**beside, **marks}
         self._parts = [self.widget, self.widget.layout, *parts.values()]
-        self.kind = log, log_loss
+        self.kind = log, log_loss, metric
         self.ids = {name: part.model_id for name, part in parts.items()}
         self.ids["figure"] = self.widget.model_id
 

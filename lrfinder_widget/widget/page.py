@@ -28,7 +28,8 @@ class Page(Draggable):
         The axes, the progress, and the points and the smoothed line of the current run:
         ``x: [low, high]``, ``x_log: bool``, ``y: [low, high] | None``, ``y_log: bool``, ``n: int``,
         ``total: int`` (0 if it is unknown), ``per_second: float | None``, ``dots``, ``line``.
-        Without a point, `y` is None.
+        Without a point, `y` is None. If there is a metric, also ``metric``: its ``name``, the
+        limits ``y`` of its axis, or None, and its ``line``, in which nan is a gap.
     repeats : list of dict
         The lines of the repeats that have ended.
     runs : list of dict

@@ -13,11 +13,13 @@ from lrfinder_widget.curve.loss_curve import LossCurve
 
 from .drawing import loss_limits, round_ticks, thin_out
 from .lines import ShownRun, stroke
+from .metric import metric_limits, metric_points
 from .number import format_lr
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # margins around the plot area, in pixels
-_LINE, _MUTED = "#1976d2", "#616161"  # on the picture's own white background
+_RIGHT_OF_METRIC = 64
+_LINE, _MUTED, _METRIC = "#1976d2", "#616161", "#7b1fa2"  # on the picture's own white background
 
 
 class Picture:
@@ -57,7 +59,10 @@ class Picture:
 class _Axes:
     """Converts learning rates and losses to pixels."""
 
-    def __init__(self, lines: Sequence[tuple[Array, Array, Array]], *, log: bool) -> None:
+    def __init__(
+        self, lines: Sequence[tuple[Array, Array, Array]], *, log: bool, right: int
+    ) -> None:
+        self.width = WIDTH - LEFT - right
         self._scale = np.log10 if log else np.asarray
         self.start = min(float(lrs[0]) for lrs, *_ in lines)
         self.end = max(float(lrs[-1]) for lrs, *_ in lines)
@@ -66,7 +71,7 @@ class _Axes:
 
     def x(self, lr: Array | float) -> Array:
         start, end = self._scale(self.start), self._scale(self.end)
-        return np.asarray(LEFT + (self._scale(lr) - start) / (end - start) * (WIDTH - LEFT - RIGHT))
+        return np.asarray(LEFT + (self._scale(lr) - start) / (end - start) * self.width)
 
     def y(self, loss: Array | float) -> Array:
         share = (np.asarray(loss) - self.low) / (self.high - self.low)
@@ -107,7 +112,9 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
     others = [(other, line) for other, line in others if len(line[0]) > 1]
     lines = [*([main] if len(main[0]) > 1 else []), *(line for _, line in others)]
     if lines:
-        axes = _Axes(lines, log=log)
+        metric = metric_points(run.curve)
+        beside_px = RIGHT if run.curve.metric is None else _RIGHT_OF_METRIC
+        axes = _Axes(lines, log=log, right=beside_px)
         parts += _grid(axes, log=log)
         if suggestion.low is not None and suggestion.high is not None:
             left, right = axes.x(suggestion.low), axes.x(min(suggestion.high, axes.end))
@@ -116,10 +123,11 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
                 f'height="{HEIGHT - TOP - BOTTOM}" fill="{_LINE}" opacity="0.12"/>'
             )
         parts.append(
-            f'<clipPath id="lrf-plot"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
+            f'<clipPath id="lrf-plot"><rect x="{LEFT}" y="{TOP}" width="{axes.width}" '
             f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath><g clip-path="url(#lrf-plot)">'
         )
         parts += [axes.line(lrs, smooth, stroke(other.style)) for other, (lrs, _, smooth) in others]
+        parts += _metric(axes, *metric)
         lrs, losses, smooth = main
         parts += [
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_LINE}" opacity="0.5"/>'
@@ -127,6 +135,8 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
         ]
         own = f'stroke="{_LINE}" stroke-width="2.5"'
         parts += [axes.line(lrs, smooth, own), "</g>"]
+        if len(metric[0]):
+            parts += _metric_axis(axes, str(run.curve.metric_name), metric[1])
         if others:
             named = [(run.name, own), *((other.name, stroke(other.style)) for other, _ in others)]
             parts += _names([(name, line) for name, line in named if name])
@@ -175,17 +185,47 @@ def _grid(axes: _Axes, *, log: bool) -> list[str]:
     for tick in round_ticks(axes.low, axes.high).tolist():
         at = float(axes.y(tick))
         parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#e0e0e0"/>'
+            f'<line x1="{LEFT}" x2="{LEFT + axes.width}" y1="{at:.1f}" y2="{at:.1f}" '
+            'stroke="#e0e0e0"/>'
             f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end" fill="{_MUTED}">'
             f"{tick:.6g}</text>"
         )
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = LEFT + axes.width / 2
     parts.append(
         f'<text x="{middle}" y="{bottom + 34}" text-anchor="middle">learning rate</text>'
         f'<text x="16" y="{(TOP + bottom) / 2}" text-anchor="middle" '
         f'transform="rotate(-90 16 {(TOP + bottom) / 2})">loss</text>'
     )
     return parts
+
+
+def _metric(axes: _Axes, lrs: Array, values: Array) -> list[str]:
+    """Draw a metric as a thin line, with a gap where it is unknown."""
+    if not len(lrs):
+        return []
+    low, high = metric_limits(values)
+    y = HEIGHT - BOTTOM - (values - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+    pieces = np.split(np.arange(len(y)), np.flatnonzero(np.isnan(y)))
+    x, known = axes.x(lrs), [[i for i in piece if not np.isnan(y[i])] for piece in pieces]
+    paths = [" ".join(f"{x[i]:.1f},{y[i]:.1f}" for i in piece) for piece in known]
+    line = f'fill="none" stroke="{_METRIC}" stroke-width="1.25"'
+    return [f'<polyline points="{path}" {line}/>' for path in paths]
+
+
+def _metric_axis(axes: _Axes, name: str, values: Array) -> list[str]:
+    low, high = metric_limits(values)
+    right, tall = LEFT + axes.width, HEIGHT - TOP - BOTTOM
+    ticks = [
+        f'<text x="{right + 8}" y="{HEIGHT - BOTTOM - (tick - low) / (high - low) * tall + 4:.1f}" '
+        f'fill="{_MUTED}">{tick:.6g}</text>'
+        for tick in round_ticks(low, high).tolist()
+    ]
+    at = f"{WIDTH - 8} {TOP + tall / 2}"
+    said = (
+        f'<text text-anchor="middle" fill="{_METRIC}" transform="translate({at}) rotate(-90)">'
+        f"{html.escape(name)}</text>"
+    )
+    return [*ticks, said]
 
 
 def _caption(reason: str, width: int = 115) -> str:

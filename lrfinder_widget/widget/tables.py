@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = ["run", "lr", "loss", "smoothed", "baseline"]
-_MORE = [field.name for field in fields(Diagnosis)]
+_MORE = ["metric", *(field.name for field in fields(Diagnosis))]
 
 
 def to_dataframe(curves: Sequence[LossCurve]) -> pd.DataFrame:

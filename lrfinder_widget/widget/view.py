@@ -22,6 +22,7 @@ from .drawing import Drawing, Line, limits
 from .hosts import draws_only_during_cells
 from .legend import Legend
 from .lines import ShownRun
+from .metric import ShownMetric
 from .number import format_lr
 from .page import Page
 from .run_settings import RunSettings
@@ -78,7 +79,7 @@ class View:
         self._name = name
         self._placed = lr  # where Python last put the marker
         self._made: dict[object, Drawing] = {}  # of the current run, and of the others
-        self._diagnosis = ShownDiagnosis()
+        self._diagnosis, self._metric = ShownDiagnosis(), ShownMetric()
         self._state: tuple[RangeTest | None, State] = (None, State.READY)  # that are shown
         self._trying: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
@@ -217,8 +218,10 @@ class View:
             "dots": dots.dots,
             "line": line.line,
         }
-        diagnosis = self._diagnosis.of(curve)
-        self._sent(dots.dots, line.line, *lines_of(diagnosis))
+        diagnosis, metric = self._diagnosis.of(curve), self._metric.of(curve)
+        if metric:
+            chart["metric"] = metric
+        self._sent(dots.dots, line.line, *lines_of(diagnosis), metric.get("line", {}))
         if ended != self._repeats:
             self._repeats = ended
             looks = self.settings.looks

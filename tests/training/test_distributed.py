@@ -27,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import lrfinder_widget.training.distributed
 from lrfinder_widget import LossCurve, RangeTest, range_test, sweep, training_step
+from lrfinder_widget.curve.points import Recorder
 
 CE = nn.CrossEntropyLoss()
 ELSEWHERE = "failed on another rank"
@@ -70,6 +71,8 @@ class Trainer:
             told["error"] = f"{type(error).__name__}: {error}"
         else:
             told.update(reason=curve.reason, losses=curve.losses.tolist())
+            if curve.metric is not None:
+                told["metric"] = curve.metric.tolist()
         return {**told, **self.tell()}
 
     def tell(self) -> Result:
@@ -88,11 +91,11 @@ def run_here(points: Any) -> LossCurve:
             try:
                 pairs.append(next(points))
             except StopIteration as end:
-                return (
-                    LossCurve(*zip(*pairs, strict=True), end.value)
-                    if pairs
-                    else LossCurve([], [], end.value)
-                )
+                recorder = Recorder()
+                for pair in pairs:
+                    recorder.take(pair)
+                recorder.end(end.value)
+                return LossCurve.median(recorder.curves)
 
 
 def run_in_background(points: Any) -> LossCurve:
@@ -145,6 +148,40 @@ def test_the_curve_is_the_mean_over_the_ranks_and_the_same_on_each(
     assert first["own"] != second["own"]
     means = [(a + b) / 2 for a, b in zip(first["own"], second["own"], strict=True)]
     assert first["losses"] == pytest.approx(means, rel=1e-6)
+    assert_as_before(first, second)
+
+
+@scenario
+def with_a_metric(rank: int, fail_at: int | None = None, background: bool = False) -> Result:
+    trainer, own = Trainer(rank, parallel=fail_at is None), list[float]()
+
+    def right(output: Tensor, target: Tensor) -> Tensor:
+        if len(own) == fail_at and rank == 1:
+            raise Boom("here")
+        own.append((output.argmax(1) == target).float().mean().item())
+        return (output.argmax(1) == target).float().mean()
+
+    told = trainer.run(stop=None, num_iter=20, metric=right, background=background)
+    return {**told, "own_metric": own}
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_metric_is_the_mean_over_the_ranks_and_the_losses_are_the_same(
+    pair: Ranks, background: bool
+) -> None:
+    first, second = pair.play("with_a_metric", background=background)
+    assert first["metric"] == second["metric"]
+    assert first["own_metric"] != second["own_metric"]
+    both = zip(first["own_metric"], second["own_metric"], strict=True)
+    assert first["metric"] == pytest.approx([(a + b) / 2 for a, b in both], rel=1e-6)
+    assert first["losses"] == pair.play("parallel")[0]["losses"]
+    assert_as_before(first, second)
+
+
+def test_a_metric_that_fails_on_one_rank_ends_all_of_them(pair: Ranks) -> None:
+    first, second = pair.play("with_a_metric", fail_at=4)
+    assert ELSEWHERE in first["error"]
+    assert second["error"] == "Boom: here"
     assert_as_before(first, second)
 
 

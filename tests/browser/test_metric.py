@@ -1,0 +1,128 @@
+"""A metric beside the loss: a thin line on an axis to the right, whoever draws the chart."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from finder import Finder
+from host import LIGHT_AND_DARK, Host
+from playwright.sync_api import Locator, expect
+from test_access import AXE, TALL, check
+from test_own_chart import OWN, PLACES, block_bqplot
+
+MEASURED = [
+    """import torch
+from torch import nn
+from lrfinder_widget import LRFinder
+
+def right(output, target):
+    return (output.argmax(1) == target).float().mean()
+
+def finder_of(metric, **options):
+    torch.manual_seed(0)
+    x = torch.randn(256, 6)
+    data = list(zip(x.split(32), x[:, :3].argmax(1).split(32)))
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    options = {"start_lr": 1e-5, "num_iter": 60, **options}
+    return LRFinder(model, optimizer, data, nn.CrossEntropyLoss(), metric=metric, **options)""",
+]
+FITS = """() => {
+  const { scrollWidth, clientWidth } = document.querySelector(".lrf-finder");
+  return scrollWidth <= clientWidth;
+}"""
+LINE = '.lrf-figure path.line[style*="--metric"]'
+
+
+def opened(host: Host, metric: str = "'accuracy'") -> Finder:
+    host.open([*MEASURED, f"lr = 1e-3\nfinder = finder_of({metric})\nfinder"]).run_all()
+    return Finder(host)
+
+
+def line(finder: Finder) -> list[list[float]]:
+    path = finder.root.locator(LINE)
+    expect(path).to_have_count(1)
+    expect(path).to_have_attribute("d", re.compile("M"))
+    return path.evaluate(PLACES)
+
+
+def axis_names(finder: Finder) -> Locator:
+    return finder.root.locator(".lrf-figure text")
+
+
+@pytest.mark.parametrize("dark", LIGHT_AND_DARK)
+def test_it_is_seen_named_and_told(lab: Host, dark: bool) -> None:
+    finder = opened(lab)
+    lab.theme(dark=dark)
+    lab.page.set_viewport_size(TALL)
+    lab.page.add_script_tag(path=AXE)
+    expect(finder.root.get_by_text("on the axis to the right")).to_be_hidden()
+    finder.start.click()
+    finder.wait_until_ended()
+    assert len(line(finder)) > 20
+    expect(axis_names(finder).get_by_text("accuracy", exact=True)).to_be_visible()
+    expect(finder.root.get_by_text("accuracy, on the axis to the right")).to_be_visible()
+    finder.drag_to(finder.tick_x("1e-3"))
+    said = re.compile(r"picked, loss \d\S*, accuracy 0\.\d+")
+    expect(finder.handle).to_have_attribute("aria-valuetext", said)
+    assert finder.gap("1e-3") <= 1.0
+    check(lab)
+    lab.screenshot(f"metric-{'dark' if dark else 'light'}", finder.root)
+    lab.page.get_by_role("tab", name="File Browser").click()  # room for the notebook
+    lab.set_width(360)
+    lab.page.wait_for_function(FITS)
+    finder.handle.press("End")
+    assert finder.gap("1e+1") <= 1.0
+    finder.handle.press("Home")
+    lab.screenshot(f"metric-narrow-{'dark' if dark else 'light'}", finder.root)
+    lab.theme(dark=False)
+
+
+def test_its_line_is_where_bqplot_draws_it(lab: Host) -> None:
+    finder = opened(lab, "right")
+    finder.start.click()
+    finder.wait_until_ended()
+    expect(finder.root.locator(OWN)).to_have_count(0)
+    before, tick = line(finder), finder.tick_x("1e-2")
+    block_bqplot(lab)
+    lab.reload()
+    finder = Finder(lab)
+    expect(finder.root.locator(OWN)).to_be_visible()
+    expect(axis_names(finder).get_by_text("right", exact=True)).to_be_visible()
+    now = line(finder)
+    assert len(now) == len(before) > 20
+    for (x, y), (was_x, was_y) in zip(now, before, strict=True):
+        assert abs(x - was_x) <= 2
+        assert abs(y - was_y) <= 2
+    assert abs(finder.tick_x("1e-2") - tick) <= 1
+    finder.handle.press("End")
+    assert finder.gap("1e+1") <= 1.0
+    lab.screenshot("metric-own-chart", finder.root)
+
+
+def test_a_name_is_no_markup_and_gaps_are_gaps(lab: Host) -> None:
+    odd = """
+def odd(output, target, calls=[]):
+    calls.append(1)
+    return float("nan") if len(calls) % 20 < 5 else right(output, target)
+odd.__name__ = "<b>x</b>"
+lr = 1e-3
+finder = finder_of(odd, diagnose=True)
+finder"""
+    lab.open([*MEASURED, odd]).run_all()
+    finder = Finder(lab)
+    finder.start.click()
+    finder.wait_until_ended()
+    line(finder)
+    path = finder.root.locator(LINE).get_attribute("d") or ""
+    assert path.count("M") > 1
+    expect(axis_names(finder).get_by_text("<b>x</b>", exact=True)).to_be_visible()
+    expect(finder.root.get_by_text("<b>x</b>, on the axis")).to_be_visible()
+    assert finder.root.locator("b").count() == 0
+    update = finder.root.get_by_role("img", name="The update")
+    axis = update.locator("g.axis").first.locator("g.tick").filter(has_text=re.compile("^1e-2$"))
+    box = axis.locator("line").bounding_box()
+    assert box is not None
+    assert abs(box["x"] - finder.tick_x("1e-2")) <= 1.5
+    lab.screenshot("metric-gaps-and-why", finder.root)
