@@ -129,8 +129,9 @@ def _of_critical(diagnosis: Diagnosis) -> str:
         return ""
     low, high = format_lr(rates.min()), format_lr(rates.max())
     between = f"from {low}" if low == high else f"from somewhere between {low} and {high}"
+    points = "1 point" if len(rates) == 1 else f"{len(rates)} points"
     return (
         f"A single step raises the loss of its own batch {between} on (the critical learning rate, "
-        f"found at {len(rates)} points and marked on the axis): a limit for one step, and no "
+        f"found at {points} and marked on the axis): a limit for one step, and no "
         "candidate."
     )

@@ -93,6 +93,8 @@ def test_what_is_unknown_is_left_out_of_the_lines_and_told() -> None:
     assert (shown["gradient"]["y"], shown["update"]["marks"]) == (None, [])
     assert shown["text"].startswith("The gradient is not known: the step shows none to its optim")
     assert "critical" not in shown["text"]
+    once = shown_diagnosis(of((1.0, 1e-3, 1e-3, 1e-3, 0.25, "a", "a")))["text"]
+    assert "from 2.50e-01 on (the critical learning rate, found at 1 point and marked" in once
     exploded = shown_diagnosis(
         of((1.0, 1e-3, 1e-3, 1e-3, nan, "a", "a"), (math.inf,) * 5 + ("a", "a"))
     )
