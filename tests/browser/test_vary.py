@@ -76,7 +76,7 @@ def test_two_settings_are_varied_into_a_table_and_a_heat_map(lab: Host) -> None:
     finder.root.evaluate("(root) => { root.style.maxWidth = '360px'; }")
     for number in table.get_by_role("cell").filter(has_text="e-").all():
         assert number.evaluate(LINES) == 1
-    lab.screenshot("vary-narrow", finder.root)
+    lab.screenshot("vary-narrow", table)
     assert found["bad"] == []
     read = [finding["html"] for finding in found["good"] if finding["rule"] == "color-contrast"]
     assert any(html.startswith("<td style=") for html in read), read  # a cell of the heat map
