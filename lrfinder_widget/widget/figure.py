@@ -31,7 +31,7 @@ class Figure:
         If bqplot is not installed.
     """
 
-    def __init__(self, *, log: bool, log_loss: bool, metric: str | None) -> None:
+    def __init__(self, *, log: bool, log_loss: bool, metric: str | None = None) -> None:
         import bqplot
 
         def scale(log: bool) -> Any:

@@ -96,7 +96,7 @@ def test_without_a_display_a_change_of_scales_makes_no_figure(make: Any) -> None
     fill(finder, log_loss=True)
     assert (number_of_widgets() - before, finder.figure) == (1, {})
     shown(finder)
-    assert finder._presenter.view.display._figure.kind == (True, True)
+    assert finder._presenter.view.display._figure.kind == (True, True, None)
 
 
 def test_a_figure_hears_nothing_from_the_kernel_while_a_run_grows(

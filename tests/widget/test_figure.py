@@ -17,7 +17,7 @@ KINDS = [(log, log_loss) for log in (True, False) for log_loss in (True, False)]
 @pytest.mark.parametrize(("log", "log_loss"), KINDS)
 def test_the_scales_are_those_of_the_axes(log: bool, log_loss: bool) -> None:
     figure = Figure(log=log, log_loss=log_loss)
-    assert figure.kind == (log, log_loss)
+    assert figure.kind == (log, log_loss, None)
     names = [type(axis.scale).__name__ for axis in figure.widget.axes]
     assert names == ["LogScale" if one else "LinearScale" for one in (log, log_loss)]
     for axis in figure.widget.axes:
