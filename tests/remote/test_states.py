@@ -388,7 +388,7 @@ def test_a_setup_that_cannot_be_sent_is_refused_at_once() -> None:
     [
         (lambda: 3, r"setup\(\) must return \(model, optimizer, batches, criterion\)"),
         (lambda: {**parts(), "end_lr": 1.0}, r"with 'end_lr'; .* LRFinder\.remote takes"),
-        (lambda: {**parts(), "loss": 1}, r"with 'loss'; it may have model, .*, device\."),
+        (lambda: {**parts(), "loss": 1}, r"with 'loss'; it may have model, .*, device, metric\."),
         (lambda: {"model": 3}, "a dict without 'optimizer', 'batches'"),
         (lambda: {**parts(), "model": 3}, "model must be"),
     ],
