@@ -6,7 +6,7 @@
 #            ends there as if Ctrl-C had been pressed, and "Run All Cells" of a notebook stops; "except Exception"
 #            does not catch it, and what stops a job on an interrupt stops it. The model stays as the sweep has
 #            trained it, and the optimizer has the final learning rate. The docstring of the class does
-#            not say so; that of its method on_loader_end, which nobody calls, names the interrupt.
+#            not say so; that of its method on_batch_end, which nobody calls, names the interrupt.
 # Seen:      KeyboardInterrupt: End of LRFinder, after 19 steps; weights as before: False; learning rate: 0.001 before,
 #            1 after
 set -euo pipefail
