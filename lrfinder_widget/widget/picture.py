@@ -83,6 +83,12 @@ class _Axes:
         x, y = thin_out(lrs, np.clip(losses, self.low - room, self.high + room))
         return list(zip(self.x(x).tolist(), self.y(y).tolist(), strict=True))
 
+    def dots(self, lrs: Array, losses: Array) -> str:
+        """Draw the points as one path, a fifth of the size of as many circles."""
+        path = "".join(f"M{a:.1f},{b:.1f}h.01" for a, b in self.points(lrs, losses))
+        style = f'stroke="{_LINE}" stroke-width="4" stroke-linecap="round" opacity="0.5"'
+        return f'<path d="{path}" {style}/>'
+
     def line(self, lrs: Array, losses: Array, attributes: str) -> str:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in self.points(lrs, losses))
         return f'<polyline points="{path}" fill="none" {attributes}/>'
@@ -129,10 +135,7 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
         parts += [axes.line(lrs, smooth, stroke(other.style)) for other, (lrs, _, smooth) in others]
         parts += _metric(axes, *metric)
         lrs, losses, smooth = main
-        parts += [
-            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_LINE}" opacity="0.5"/>'
-            for a, b in axes.points(lrs, losses)
-        ]
+        parts.append(axes.dots(lrs, losses))
         own = f'stroke="{_LINE}" stroke-width="2.5"'
         parts += [axes.line(lrs, smooth, own), "</g>"]
         if len(metric[0]):

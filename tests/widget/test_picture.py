@@ -119,3 +119,11 @@ def test_a_long_curve_is_thinned() -> None:
     rng = np.random.default_rng(0)
     svg = svg_of(LossCurve(np.geomspace(1e-6, 1, 50_000), rng.normal(size=50_000)))
     assert len(svg) < 400_000
+
+
+def test_a_picture_of_a_thousand_points_is_small() -> None:
+    losses = 1 + np.random.default_rng(0).normal(0, 0.1, 1000)
+    svg = svg_of(LossCurve(np.geomspace(1e-6, 1, 1000), losses))
+    dots = next(part for part in svg.split("<") if part.startswith("path"))
+    assert dots.count("M") == 1000
+    assert len(svg) < 40_000
