@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import takewhile
 from threading import get_ident
 from typing import Any
 
@@ -31,9 +32,19 @@ _HOOKS = (
 )
 
 
+_guards: list[Guard] = []
+"""Those of all runs in progress, in the order in which they began."""
+
+
 @contextmanager
 def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard]:
-    """Guard the model and the optimizers inside the block."""
+    """Guard the model and the optimizers inside the block.
+
+    Raises
+    ------
+    RuntimeError
+        If a run of another thread guards one of them. Nothing has been touched then.
+    """
     guard = Guard()
     # The compiler does not trace into this one. So a compiled step is guarded too, and so is a
     # model compiled in place, whose hooks the compiler treats as functions of their own.
@@ -41,6 +52,8 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
     things: list[Any] = [*_layers(model), *_with_inner(optimizers)]
     guard.guarded += things
     try:
+        _guards.append(guard)  # before it looks, so that of two runs at once the later is refused
+        guard.check_alone()
         for thing in things:
             if isinstance(thing, torch.jit.ScriptModule):  # it takes no Python hooks
                 continue
@@ -65,7 +78,9 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
             raise
 
 
-def _take_off(things: Iterable[Any], hooks: tuple[object, ...]) -> None:
+def _take_off(things: Iterable[Any], hooks: tuple[Any, ...]) -> None:
+    with suppress(ValueError):  # it has been taken off before
+        _guards.remove(hooks[0])
     # Not by their handles: an interrupt may have come after a hook was set, before its handle was
     # returned.
     for thing in things:
@@ -99,6 +114,22 @@ class Guard:
         self._refuse: Any = torch.compiler.disable(self._look)  # type: ignore[no-untyped-call]
         self.owner = get_ident()
         self.guarded: list[object] = []
+
+    def check_alone(self) -> None:
+        """Raise if a run of another thread that began earlier guards one of the same things.
+
+        Its hooks would tell, too, but too late: what this run copied meanwhile, to put it back at
+        its end, would be the other run's.
+
+        Raises
+        ------
+        RuntimeError
+            If there is one.
+        """
+        for other in takewhile(lambda one: one is not self, list(_guards)):
+            if other.owner != self.owner:
+                for thing in self.guarded:
+                    other.check(thing)
 
     def __call__(self, module: object, *_: Any) -> None:
         """Raise if another thread calls it, but do nothing while the compiler traces it.

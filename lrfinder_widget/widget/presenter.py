@@ -71,7 +71,7 @@ class Presenter(SideView):
             ladder=session.source.ladder,
         )
         self._lock, self._legend = self.view.lock, self.view.legend
-        self.picker = Picker(self.view, target, self._picked, self._show_pick)
+        self.picker = Picker(self.view, target, self._picked, self._show_rest)
         page.on_commit(self.picker.pick)
         shell = notebook_shell()
         self._events = shell.events if shell is not None and target.writable else None

@@ -680,6 +680,34 @@ def test_one_test_at_a_time_trains_a_model() -> None:
     assert picture(model, optimizer) == before
 
 
+def test_the_later_of_two_tests_of_a_model_is_refused_before_it_begins() -> None:
+    """Else it would copy what the other has changed, and put that back after it."""
+    undisturbed = range_test(*fresh(), data(), CE, num_iter=20, stop=None)
+    model, optimizer = fresh()
+    CE(model(X), data()[0][1]).backward()
+    before = picture(model, optimizer)
+    asked_for: list[str] = []
+
+    class Batches:
+        def __iter__(self) -> Iterator[Any]:
+            asked_for.append("batches")
+            return iter(data())
+
+    same_weights = nn.Sequential(model.first, nn.ReLU(), model.last)
+    others = (model, adamw(model)), (same_weights, optimizer)
+    with held(model, optimizer) as test:
+        for what, other in zip(("model", "optimizer"), others, strict=True):
+            of_both = hooks(*other)
+            with pytest.raises(RuntimeError, match=rf"{OURS} {what} .*wait\(\) or stop\(\)"):
+                range_test(*other, Batches(), CE)
+            assert hooks(*other) == of_both
+    assert asked_for == []
+    assert test.curve == undisturbed
+    assert picture(model, optimizer) == before
+    assert hooks(model, optimizer) == []
+    assert range_test(model, optimizer, data(), CE, num_iter=20, stop=None) == undisturbed
+
+
 def test_another_optimizer_of_the_same_kind_is_left_alone() -> None:
     model, optimizer = fresh()
     other = adamw(nn.Linear(2, 2))

@@ -293,6 +293,8 @@ def test_a_cell_that_assigns_moves_the_marker_unrounded(
     assert finder.lr == float(value)
     assert shell.user_ns["lr"] is value
     assert f"lr = {float(value):.2e}" in written(finder)
+    assert finder.planned["lr"] == float(value)
+    assert "apply" not in finder.blocked
 
 
 def test_what_the_constructing_cell_assigns_afterwards_is_followed(make: Any, shell: Shell) -> None:
