@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from inspect import signature
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -247,3 +248,22 @@ class TrainingTask:
             elif isinstance(thing, Optimizer):
                 parameters += [p for group in thing.param_groups for p in group["params"]]
         return parameters
+
+
+def check_options(function: str, options: Iterable[str]) -> None:
+    """Reject the first option that a `TrainingTask` does not take, in the name of `function`.
+
+    Raises
+    ------
+    TypeError
+        If there is one.
+    """
+    known = [
+        p.name for p in signature(TrainingTask).parameters.values() if p.kind is p.KEYWORD_ONLY
+    ]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"{function}() takes no {name}. Besides the arguments in its signature, it takes "
+                f"{', '.join(known)}."
+            )

@@ -14,7 +14,7 @@ from lrfinder_widget.curve.variation import Variation
 from lrfinder_widget.runs.varied_runs import check_settings
 
 from .run_points import note_on, warn_of
-from .task import TrainingTask
+from .task import TrainingTask, check_options
 from .variants import Make, MakeBatches, named, varied
 
 
@@ -91,6 +91,7 @@ def vary(
     >>> vary(model, optimizer, data, nn.MSELoss(), momentum=[0.0, 0.9], num_iter=20)
     <Variation of momentum: 2 LR range tests>
     """
+    check_options("vary", options)
     plan = SweepPlan(start_lr, end_lr, num_iter, mode, repeats, diagnose)
     planned = Budget(train_steps=train_steps, schedule=schedule)
     makes = named(optimizers)

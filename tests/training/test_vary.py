@@ -302,3 +302,8 @@ def test_a_table_and_a_plot_show_what_each_curve_shows() -> None:
         Variation(("momentum",), {}).plot()
     with pytest.raises(ValueError, match="of must be one of"):
         both.plot(of="loss")  # type: ignore[arg-type]
+
+
+def test_an_unknown_option_is_named_before_anything_else() -> None:
+    with pytest.raises(TypeError, match=r"vary\(\) takes no mom\. .* step, .*, metric\."):
+        vary(nn.Linear(2, 2), None, [], CE, mom=[0, 0.9])  # type: ignore[arg-type]
