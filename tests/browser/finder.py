@@ -24,6 +24,9 @@ def slow_model(seconds=0.02, num_iter=400, **options):
         return ((output - target) ** 2).mean()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     return LRFinder(model, optimizer, data, criterion, num_iter=num_iter, stop=None, **options)
+
+def endless_model():  # two minutes at least: no test takes as long, however slow the machine
+    return slow_model(num_iter=6000)
 """
 
 # How many points are drawn: a dot is a stroke that is closed where it began.

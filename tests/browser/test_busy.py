@@ -86,7 +86,7 @@ def gaps_while_a_cell_computes(host: Host) -> list[float]:
 
 
 def test_two_tabs_on_one_notebook_agree(lab: Host) -> None:
-    lab.open([SLOW, "lr = 1e-3\nfinder = slow_model()\nfinder"]).run_all()
+    lab.open([SLOW, "lr = 1e-3\nfinder = slow_model(0.2)\nfinder"]).run_all()
     lab.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     other = Host("lab", lab.page.context.new_page(), lab.server)
     other.page.set_default_timeout(15_000)

@@ -69,7 +69,7 @@ def test_quickstart_from_start_to_a_dragged_learning_rate(host: Host) -> None:
 
 
 def test_the_notebook_stays_usable_while_the_test_runs(host: Host) -> None:
-    host.open([SLOW, "finder = slow_model()\nfinder.start()"]).run_all()
+    host.open([SLOW, "finder = endless_model()\nfinder.start()"]).run_all()
     ask = "print(finder.state.name, len(finder.curve))"
     first = host.append_and_run(ask).split()
     second = host.append_and_run(ask).split()
@@ -78,7 +78,7 @@ def test_the_notebook_stays_usable_while_the_test_runs(host: Host) -> None:
     finder = Finder(host)
     expect(finder.root).to_contain_text(re.compile(r"steps/s · .* left"))
     finder.stop.click()
-    expect(finder.status).to_contain_text(re.compile(r"Stopped after \d+ of 400 steps"))
+    expect(finder.status).to_contain_text(re.compile(r"Stopped after \d+ of 6000 steps"))
     assert host.append_and_run("print(finder.state.name, finder.reason)") == "STOPPED stopped"
 
 
@@ -167,7 +167,7 @@ def test_a_cell_that_assigns_the_variable_moves_the_marker(host: Host) -> None:
 
 
 def test_pause_and_resume(host: Host) -> None:
-    host.open([SLOW, "finder = slow_model()\nfinder"]).run_all()
+    host.open([SLOW, "finder = endless_model()\nfinder"]).run_all()
     finder = Finder(host)
     finder.start.click()
     finder.wait_for_dots(4)
@@ -201,7 +201,7 @@ def test_an_error_of_the_users_is_shown_as_text_with_a_folded_traceback(host: Ho
 
 
 def test_a_cell_run_again_takes_over(host: Host) -> None:
-    make = "finders = globals().get('finders', []) + [slow_model()]\nfinders[-1].start()"
+    make = "finders = globals().get('finders', []) + [endless_model()]\nfinders[-1].start()"
     host.open([SLOW, make]).run_all()
     expect(Finder(host).stop).to_be_visible()
     host.run_cell(1)
@@ -216,7 +216,7 @@ def test_a_cell_run_again_takes_over(host: Host) -> None:
 
 
 def test_a_page_reloaded_in_mid_run_goes_on_drawing(host: Host) -> None:
-    host.open([SLOW, "finder = slow_model()\nfinder.start()"]).run_all()
+    host.open([SLOW, "finder = endless_model()\nfinder.start()"]).run_all()
     Finder(host).wait_for_dots(4)
     host.reload()
     finder = Finder(host)

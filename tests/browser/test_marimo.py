@@ -137,7 +137,7 @@ def test_a_cell_run_again_takes_over(opened: Open) -> None:
         CELLS
         | {
             "kept": "finders = []",
-            "number": "num_iter = 400",
+            "number": "num_iter = 6000",
             "make": "finders.append(slow_model(num_iter=num_iter))\nfinders[-1].start()",
             "ask": "print([f.state.name for f in finders],"
             " sum(t.name == 'LR range test' for t in threading.enumerate()))",

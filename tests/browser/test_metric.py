@@ -101,7 +101,7 @@ def test_its_line_is_where_bqplot_draws_it(lab: Host) -> None:
     lab.screenshot("metric-own-chart", finder.root)
 
 
-def test_a_name_is_no_markup_and_gaps_are_gaps(lab: Host) -> None:
+def test_a_name_is_no_markup_and_gaps_are_gaps(host: Host) -> None:
     odd = """
 def odd(output, target, calls=[]):
     calls.append(1)
@@ -110,8 +110,8 @@ odd.__name__ = "<b>x</b>"
 lr = 1e-3
 finder = finder_of(odd, diagnose=True)
 finder"""
-    lab.open([*MEASURED, odd]).run_all()
-    finder = Finder(lab)
+    host.open([*MEASURED, odd]).run_all()
+    finder = Finder(host)
     finder.start.click()
     finder.wait_until_ended()
     line(finder)
@@ -125,4 +125,4 @@ finder"""
     box = axis.locator("line").bounding_box()
     assert box is not None
     assert abs(box["x"] - finder.tick_x("1e-2")) <= 1.5
-    lab.screenshot("metric-gaps-and-why", finder.root)
+    host.screenshot("metric-gaps-and-why", finder.root)

@@ -72,7 +72,7 @@ def test_points_and_line_are_where_bqplot_draws_them(lab: Host) -> None:
 @pytest.mark.parametrize("dark", LIGHT_AND_DARK)
 def test_the_chart_grows_and_the_marker_is_on_its_axis(lab: Host, dark: bool) -> None:
     block_bqplot(lab)
-    lab.open([SLOW, "lr = 1e-3\nfinder = slow_model()\nfinder"]).run_all()
+    lab.open([SLOW, "lr = 1e-3\nfinder = slow_model(0.2)\nfinder"]).run_all()
     lab.theme(dark=dark)
     finder = Finder(lab)
     expect(finder.root.locator(OWN)).to_be_visible()
