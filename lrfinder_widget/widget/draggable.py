@@ -84,6 +84,11 @@ class Draggable(anywidget.AnyWidget):
         """
         self._commit_callbacks.append(callback)
 
+    def open(self) -> None:
+        """Open the channel to the page."""
+        super().open()
+        _receive_where_sent(self.comm)
+
     def close(self) -> None:
         """Close the widget and drop its callbacks, as anywidget keeps every widget alive."""
         super().close()
@@ -153,6 +158,17 @@ class Draggable(anywidget.AnyWidget):
                 f'commit must be {{"lr": positive number, "n": integer}}, got {proposal["value"]!r}'
             )
         return commit
+
+
+def _receive_where_sent(comm: Any) -> None:
+    """Have the kernel hand over each message on the subshell that the page has sent it to.
+
+    ipykernel 7.4 takes another: that of the message which the kernel was handling when the widget
+    last sent something. A run sends all the time. So after a page was reloaded, that was a subshell
+    of the page before; it was gone, and every click was dropped until a cell ran.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, sent_to: sent_to
 
 
 def check_positive(proposal: dict[str, Any]) -> float:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -316,3 +317,34 @@ def check(tmp_path: Path, asked: float) -> None:
     state, restored, at = ast.literal_eval((tmp_path / "testimony").read_text())
     print(f"everything was put back {at - asked:.2f} s after the kernel was asked to end")
     assert (state, restored) == ("STOPPED", True)
+
+
+def test_a_click_is_heard_after_the_subshell_that_spoke_before_is_gone(kernel: Kernel) -> None:
+    kernel.run("begin()")
+    page = kernel.ask("finder.comm.comm_id")
+    client = kernel.client
+
+    def on_control(kind: str, **content: str) -> dict[str, Any]:
+        client.control_channel.send(client.session.msg(kind, content))
+        answer = client.control_channel.get_msg(timeout=WAIT_S)["content"]
+        assert answer["status"] == "ok", answer
+        return dict(answer)
+
+    def say(content: dict[str, Any], subshell: str | None) -> str:
+        data = {"comm_id": page, "data": {"method": "custom", "content": content}}
+        message = client.session.msg("comm_msg", data)
+        message["header"]["subshell_id"] = subshell
+        client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    subshell = on_control("create_subshell_request")["subshell_id"]
+    hello = say({"hello": 1}, subshell)
+    # The run goes on, and what it sends seems to answer the last message that the kernel handled.
+    while True:
+        told = client.get_iopub_msg(timeout=WAIT_S)
+        if told["msg_type"] == "comm_msg" and told["parent_header"].get("msg_id") == hello:
+            break
+    on_control("delete_subshell_request", subshell_id=subshell)
+    say({"click": "start"}, None)
+    kernel.run("finder.wait(30)")
+    assert kernel.ask("finder.state.name") == "STOPPED"
