@@ -317,7 +317,9 @@ class RangeTest:
                 with self._lock:
                     self._recorder.take(item)
             now = time.monotonic()
-            if now - last >= REFRESH_S * (RARELY if self._recorder.size > MANY else 1):
+            if now - last >= REFRESH_S and (
+                self._recorder.size <= MANY or now - last >= REFRESH_S * RARELY
+            ):
                 last = now
                 self._notify()
         return None

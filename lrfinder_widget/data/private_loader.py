@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from .source_parts import LEVELS, cannot_import, parts_of, reachable
+from .source_parts import LEVELS, MOST_OBJECTS, cannot_import, parts_of, reachable
 from .workers import Grace, IgnoreInterrupt, recording, shut_down
 
 _CONTAINERS = (list, dict)
@@ -48,7 +48,11 @@ class PrivateLoaders:
         parts = (source, *(part for _, _, part in found))
         self._loaders = [part for part in parts if issubclass(type(part), DataLoader)]
         if self._loaders:
-            self.source = self._private(source, LEVELS)
+            # Most sources are a loader with no other in it: then there is nothing to look for.
+            plain = len(found) < MOST_OBJECTS and not any(
+                issubclass(type(part), (DataLoader, _BaseDataLoaderIter)) for _, _, part in found
+            )
+            self.source = self._private(source, 0 if plain else LEVELS)
         late = {id(iterator) for _, _, iterator, _ in self._late}
         self._held = [
             (holder, key, part)

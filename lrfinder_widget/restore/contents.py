@@ -63,6 +63,8 @@ def _refill_dict(
     target: dict[Any, Any], saved: dict[Any, Any], base: type[dict[Any, Any]] = dict
 ) -> None:
     if len(target) == len(saved) and all(map(operator.is_, base.__iter__(target), saved)):
+        if all(map(operator.is_, base.values(target), saved.values())):
+            return
         for key, value in saved.items():  # never empty, as another thread may be reading it
             if base.__getitem__(target, key) is not value:
                 base.__setitem__(target, key, value)

@@ -196,12 +196,16 @@ def _is_sparse(tensor: Tensor) -> bool:
 
 def _bytes(batch: Any) -> float:
     """Return the size of a batch, infinity if it is unknown; called at each step."""
+    if isinstance(batch, (list, tuple)):
+        size = 0.0
+        for part in batch:  # a call for each tensor would take longer than all else here
+            plain = type(part) is Tensor and part.layout is torch.strided
+            size += part.nbytes if plain else _bytes(part)
+        return size
     if isinstance(batch, Tensor):
         if batch.layout is torch.strided:
             return batch.nbytes
         return sum(map(_bytes, _parts_of_sparse(batch))) or math.inf
-    if isinstance(batch, (list, tuple)):
-        return sum(map(_bytes, batch))
     if isinstance(batch, _SMALL):
         return 0
     return sum(map(_bytes, batch.values())) if isinstance(batch, Mapping) else math.inf

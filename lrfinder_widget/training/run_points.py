@@ -54,8 +54,6 @@ def end_rule(stop: Any, n: int) -> tuple[Callable[[float], bool], Reason]:
 
 def with_more(point: tuple[float, float], diagnoser: Any, meter: Any) -> tuple[float, float]:
     """Return a point with what a `Diagnoser` and a `Meter`, if there is one, saw of its step."""
-    if diagnoser is None and meter is None:
-        return point
     step = None if diagnoser is None else diagnoser.take()
     metric = (None, None) if meter is None else (meter.take(), meter.name)
     return MeasuredPoint(*point, step, *metric)

@@ -236,6 +236,7 @@ class SweepRun:
     def _judged(self, points: Points) -> Points:
         """Yield the points until one of them ends the run."""
         ended, early = end_rule(self._stop, len(self._lrs))
+        plain = self._measure is None and not self._diagnoses
         while True:
             try:
                 point = next(points)
@@ -245,7 +246,7 @@ class SweepRun:
             loss = point[1]
             if self.baseline.asked_for:
                 self.baseline.losses.append(loss)
-            yield with_more(point, self._diagnoser, self._meter)
+            yield point if plain else with_more(point, self._diagnoser, self._meter)
             if not math.isfinite(loss):
                 return "non-finite"
             if ended(loss):

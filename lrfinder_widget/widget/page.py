@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import traitlets
@@ -11,8 +12,8 @@ from .draggable import Draggable, check_positive
 
 
 def _kernel(trait: Any) -> Any:
-    """Synchronize a trait that the page must not write."""
-    return trait.tag(sync=True)
+    """Synchronize a trait that the page must not write, and that `Page.show` alone does."""
+    return trait.tag(sync=True, kernel=True)
 
 
 class Page(Draggable):
@@ -94,6 +95,7 @@ class Page(Draggable):
     position = traitlets.Float(1e-3).tag(sync=True)
 
     _whole = False  # until the constructor is done
+    _held: list[str] | None = None  # the traits that are to be sent together
 
     def open(self) -> None:
         """Open the channel to the page, once there is something to show: in one message."""
@@ -102,8 +104,31 @@ class Page(Draggable):
 
     def show(self, **values: Any) -> None:
         """Set traits that only the kernel writes; those that stay the same cost no message."""
-        for name, value in values.items():
-            self.set_trait(name, value)
+        with self.at_once():
+            for name, value in values.items():
+                self.set_trait(name, value)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Send what `show` sets inside the block in one message; under the view's lock."""
+        if self._held is not None:
+            yield
+            return
+        # Not `hold_sync`: that would hold back what another thread sets meanwhile, and could lose
+        # it. The marker is not under the lock.
+        held = self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
+            if held:
+                self.send_state(held)
+
+    def _should_send_property(self, key: str, value: object) -> bool:
+        if self._held is None or not self.trait_metadata(key, "kernel"):
+            return bool(super()._should_send_property(key, value))
+        self._held.append(key)
+        return False
 
     def on_message(self, callback: Callable[[object], object]) -> None:
         """Register a callback for the messages of the page, on whatever thread they come."""

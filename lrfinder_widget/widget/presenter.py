@@ -147,8 +147,10 @@ class Presenter(SideView):
                 self._offered = True
                 self.picker.offer(suggestion.lr)
             waiting = self._session.source.waiting
-            self.view.show(test, curve, test.curves, suggestion, self.picker.problem, waiting)
-            self._show_rest()
+            with self._page.at_once():
+                self.view.show(test, curve, test.curves, suggestion, self.picker.problem, waiting)
+                self._show_rest()
+            self.view.display.renew()
 
     def _learn(self) -> None:
         """Show what is known of the source, if that has changed."""

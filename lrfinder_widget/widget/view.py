@@ -227,7 +227,6 @@ class View:
             looks = self.settings.looks
             self.page.show(repeats=[Drawing(one, looks).beside for one in ended])
         self.page.show(chart=chart, diagnosis=diagnosis)
-        self.display.renew()
 
     def _drawing(self, key: object, curve: LossCurve) -> Drawing:
         made, looks = self._made.get(key), self.settings.looks

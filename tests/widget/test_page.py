@@ -221,6 +221,43 @@ def test_nothing_is_lost_in_a_storm_of_messages_and_assignments(
 # -- what is sent ---------------------------------------------------------------------------------
 
 
+def test_the_start_and_the_end_of_a_run_take_a_message_each(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = Wire()
+    monkeypatch.setattr(comm, "create_comm", wire.connect)
+    finder = make([*DESCENT, *RISE], namespace={})
+    wire.updates.clear()
+    finished(finder)
+    begun, ended = (set(update) for update in wire.updates if {"status", "blocked"} & set(update))
+    assert begun == {"status", "blocked"}
+    assert ended >= {"status", "blocked", "chart", "reading", "settings", "trial_cost"}
+
+
+def test_what_is_written_before_an_interrupt_is_sent(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = Wire()
+    monkeypatch.setattr(comm, "create_comm", wire.connect)
+    finder = make(namespace={})
+    wire.updates.clear()
+
+    def write() -> None:
+        with finder.at_once():
+            finder.show(trial_cost="1 step", vary_cost="2 steps")
+            finder.position = 0.5  # the marker is not held back
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    finder.show(trial_cost="3 steps")
+    assert wire.updates == [
+        {"position": 0.5},
+        {"trial_cost": "1 step", "vary_cost": "2 steps"},
+        {"trial_cost": "3 steps"},
+    ]
+
+
 def check(state: Any) -> int:
     """Check that a state is bytes and what JSON can hold; return its size."""
     if isinstance(state, bytes | memoryview):
