@@ -14,9 +14,10 @@ export const HEIGHT_PX = 340;
 
 /** The margin to the right; an axis of the metric there has room for its labels, and then its name. */
 export const rightOf = (metric: Metric | null | undefined): number =>
-  metric ? 33 + 8 * Math.max(4, ...labelsOf(metric.y).map(({ length }) => length)) : MARGIN.right;
+  metric ? 33 + 8 * Math.max(4, ...lengths(metric.y)) : MARGIN.right;
 
-const labelsOf = (axis: Axis | null): string[] => (axis ? lossTicks(axis).map(lossLabel) : []);
+const lengths = (axis: Axis | null): number[] =>
+  axis ? lossTicks(axis).map((tick) => lossLabel(tick).length) : [];
 const lossLabel = (loss: number): string => general(loss, 6);
 
 /** The room at the sides for the dots at both ends. */
