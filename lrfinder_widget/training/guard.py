@@ -18,11 +18,9 @@ from torch import nn
 from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
-MESSAGE = (
-    "an LR range test is training this {what} in the background, so its values are temporary. "
-    "Call the finder's wait() or stop() first."
-)
-
+MESSAGE = "an LR range test is training this {what} {where}, so its values are temporary. {todo}"
+_IN_BACKGROUND = {"where": "in the background", "todo": "Call the finder's wait() or stop() first."}
+_IN_FOREGROUND = {"where": "in the foreground", "todo": "Wait until it has ended."}
 
 _HOOKS = (
     "_forward_pre_hooks",
@@ -162,7 +160,9 @@ class Guard:
         if isinstance(threading.current_thread(), threading._DummyThread):
             return  # autograd's own thread, recomputing checkpointed activations
         what = "optimizer" if isinstance(guarded, Optimizer) else "model"
-        raise RuntimeError(MESSAGE.format(what=what))
+        is_main = self.owner == threading.main_thread().ident
+        running = _IN_FOREGROUND if is_main else _IN_BACKGROUND
+        raise RuntimeError(MESSAGE.format(what=what, **running))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
         return _no_guard()

@@ -708,6 +708,17 @@ def test_the_later_of_two_tests_of_a_model_is_refused_before_it_begins() -> None
     assert range_test(model, optimizer, data(), CE, num_iter=20, stop=None) == undisturbed
 
 
+def test_a_test_in_the_background_is_told_of_one_in_the_foreground() -> None:
+    """As of `range_test` in a cell, right after `finder.vary()`: there is nothing to stop."""
+    model, optimizer = fresh()
+    points = sweep(model, optimizer, data(), CE)
+    next(points)
+    late = RangeTest(sweep(model, optimizer, data(), CE)).start()
+    with pytest.raises(RuntimeError, match=rf"{OURS} model in the foreground.*has ended\.$"):
+        late.wait(20)
+    points.close()
+
+
 def test_another_optimizer_of_the_same_kind_is_left_alone() -> None:
     model, optimizer = fresh()
     other = adamw(nn.Linear(2, 2))
