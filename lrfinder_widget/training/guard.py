@@ -25,8 +25,10 @@ _IN_FOREGROUND = {"where": "in the foreground", "todo": "Wait until it has ended
 _HOOKS = (
     "_forward_pre_hooks",
     "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
     "_optimizer_step_pre_hooks",
     "_optimizer_state_dict_pre_hooks",
+    "_optimizer_load_state_dict_pre_hooks",
 )
 
 
@@ -62,10 +64,14 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
                 handle: Any = thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
                 hooks: Any = thing._state_dict_pre_hooks
                 hooks.move_to_end(handle.id, last=False)
+                handle = thing.register_load_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
+                hooks = thing._load_state_dict_pre_hooks
+                hooks.move_to_end(handle.id, last=False)
             else:
                 with suppress(AttributeError):  # some that wrap another lack the attributes
                     thing.register_step_pre_hook(check)
                     thing.register_state_dict_pre_hook(check)
+                    thing.register_load_state_dict_pre_hook(check, prepend=True)
         yield guard
     finally:
         guard.on = False
@@ -84,7 +90,9 @@ def _take_off(things: Iterable[Any], hooks: tuple[Any, ...]) -> None:
     for thing in things:
         for name in _HOOKS:
             registered = getattr(thing, name, None) or {}
-            for key in [key for key, hook in registered.items() if any(hook is h for h in hooks)]:
+            # Where torch passes the module to a hook, it has wrapped the hook.
+            own = {key: getattr(hook, "hook", hook) for key, hook in registered.items()}
+            for key in [key for key, hook in own.items() if any(hook is h for h in hooks)]:
                 del registered[key]
 
 
