@@ -46,7 +46,7 @@ export function beyond(lr: number, axis: Axis): -1 | 0 | 1 {
 export function lrAfterKey(key: string, fine: boolean, lr: number, axis: Axis): number | null {
   if (key === "Home") return lrAt(0, axis);
   if (key === "End") return lrAt(1, axis);
-  const [, group, way] = /^(Arrow|Page)(Right|Left|Up|Down)$/.exec(key) ?? [];
+  const [, group, way] = /^(Arrow|Page)(.+)/.exec(key) ?? [];
   if (!way) return null;
   const direction = way === "Right" || way === "Up" ? 1 : -1;
   const isPage = group === "Page";

@@ -168,6 +168,8 @@ def test_the_numbers_are_read_in_a_narrow_column(lab: Host) -> None:
         room = "([element, least]) => element.clientWidth >= least"
         lab.page.wait_for_function(room, arg=[finder.number.element_handle(), 80])
         lab.page.wait_for_function(room, arg=[finder.picked.element_handle(), 100])
+        label = finder.root.locator(".lrf-label")
+        assert label.evaluate("(e) => e.scrollWidth <= e.clientWidth")
         for part in (finder.number, finder.picked):
             box, root = part.bounding_box(), finder.root.bounding_box()
             assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
