@@ -84,7 +84,7 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
       give("x_axis", ticks, () => ({ tick_values: ticks }));
       give("y", limits, () => ({ min: y.low, max: y.high }));
       give("y_axis", [...limits, chart.y === null], () => ({
-        visible: chart.y !== null,
+        num_ticks: chart.y ? null : 0,
         tick_values: lossTicks(y),
       }));
       const z = chart.metric?.y ?? { low: 0, high: 1, log: false };
@@ -93,7 +93,7 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
       const right = rightOf(chart.metric);
       give("figure", [right], () => ({ fig_margin: { ...MARGIN, right } }));
       give("z_axis", [z.low, z.high, beside.x.length], () => ({
-        visible: beside.x.length > 0,
+        num_ticks: beside.x.length ? null : 0,
         label_offset: `${right - 20}px`,
         tick_values: lossTicks(z),
       }));

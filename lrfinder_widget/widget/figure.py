@@ -57,7 +57,7 @@ class Figure:
             side="left",
             grid_lines="solid",
             tick_format=".6~g",
-            visible=False,
+            num_ticks=0,  # not `visible`: bqplot misses a change of that while it makes the axis
         )
         beside: dict[str, Any] = {}
         axes, margin, behind = [x_axis, y_axis], MARGIN, dict[str, Any]()
@@ -70,7 +70,7 @@ class Figure:
                 side="right",
                 grid_lines="none",
                 tick_format=".6~g",
-                visible=False,
+                num_ticks=0,
             )
             beside, behind = {"z": z, "z_axis": z_axis}, {"metric": lines(z, stroke_width=1.25)}
             axes, margin = [*axes, z_axis], {**MARGIN, "right": RIGHT_OF_METRIC}
