@@ -43,6 +43,7 @@ NOT_IN_CLASSIC = tuple(
         "finder.py::test_it_looks_well",
         "metric.py::test_it_is_seen_named_and_told",
         "metric.py::test_its_line_is_where_bqplot_draws_it",
+        "metric.py::test_its_name_never_touches_the_labels_of_its_axis",
         # A box of ipywidgets 7 needs all its children; without one, the hint is not there either.
         "finder.py::test_a_host_without_anywidget_is_told_what_to_install",
         # It sends no ids of cells.

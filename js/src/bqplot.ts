@@ -5,6 +5,7 @@
  * number once.
  */
 
+import { MARGIN, rightOf } from "./chart.ts";
 import { CURRENT, look, METRIC, STYLES } from "./lines.ts";
 import { fields, type Line, type Model, NO_LINE, text } from "./model.ts";
 import { clipped } from "./paths.ts";
@@ -17,7 +18,7 @@ interface Mark {
 
 const AXES = ["x_axis", "y_axis", "z_axis"] as const;
 const LINES = ["band", "repeats", ...STYLES, "dots", "line"] as const;
-type Part = "x" | "y" | "z" | "metric" | (typeof AXES)[number] | (typeof LINES)[number];
+type Part = "figure" | "x" | "y" | "z" | "metric" | (typeof AXES)[number] | (typeof LINES)[number];
 
 export interface Bqplot {
   draw(picture: Picture, width_px: number): void;
@@ -83,14 +84,17 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
       give("x_axis", ticks, () => ({ tick_values: ticks }));
       give("y", limits, () => ({ min: y.low, max: y.high }));
       give("y_axis", [...limits, chart.y === null], () => ({
-        visible: chart.y !== null,
+        num_ticks: chart.y ? null : 0,
         tick_values: lossTicks(y),
       }));
       const z = chart.metric?.y ?? { low: 0, high: 1, log: false };
       const beside = chart.metric?.line ?? NO_LINE;
       give("z", [z.low, z.high], () => ({ min: z.low, max: z.high }));
+      const right = rightOf(chart.metric);
+      give("figure", [right], () => ({ fig_margin: { ...MARGIN, right } }));
       give("z_axis", [z.low, z.high, beside.x.length], () => ({
-        visible: beside.x.length > 0,
+        num_ticks: beside.x.length ? null : 0,
+        label_offset: `${right - 20}px`,
         tick_values: lossTicks(z),
       }));
       give("metric", [beside, z.low, z.high], () => ({ ...clipped(beside, x, z) }));

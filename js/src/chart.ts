@@ -6,13 +6,19 @@ import { DASHES, type Dashes, METRIC } from "./lines.ts";
 import type { Line } from "./model.ts";
 import { dotsPath, linePath } from "./paths.ts";
 import { general, lossTicks, type Scale, scaleOf } from "./scales.ts";
+import type { Metric } from "./state.ts";
 
 /** The same around bqplot's plot area, so that the marker fits both charts. */
 export const MARGIN = { top: 34, right: 22, bottom: 46, left: 62 };
 export const HEIGHT_PX = 340;
 
-/** The margin to the right, with or without an axis of the metric there. */
-export const rightOf = (metric: unknown): number => (metric ? 60 : MARGIN.right);
+/** The margin to the right; an axis of the metric there has room for its labels, and then its name. */
+export const rightOf = (metric: Metric | null | undefined): number =>
+  metric ? 33 + 8 * Math.max(4, ...lengths(metric.y)) : MARGIN.right;
+
+const lengths = (axis: Axis | null): number[] =>
+  axis ? lossTicks(axis).map((tick) => lossLabel(tick).length) : [];
+const lossLabel = (loss: number): string => general(loss, 6);
 
 /** The room at the sides for the dots at both ends. */
 const SIDE_PX = 4;
@@ -142,7 +148,7 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
       const domain = beside ? `M0 0V${tall_px}` : "";
       put(zAxis, { transform: at(left + width_px, top_px) });
       put(zName, {
-        transform: `${at(left + width_px + 50, top_px + tall_px / 2)} rotate(-90)`,
+        transform: `${at(root_px - 10, top_px + tall_px / 2)} rotate(-90)`,
       });
       say(zName, beside?.name ?? "");
       const up = (value: number) => at(0, zScale.at(value));
@@ -185,6 +191,6 @@ function drawAxis(
 
 /** An axis of losses; null if there is nothing yet to measure. */
 export const lossAxis = (axis: Axis | null): AxisOf | null =>
-  axis && { ...axis, ticks: () => lossTicks(axis), format: (loss) => general(loss, 6) };
+  axis && { ...axis, ticks: () => lossTicks(axis), format: lossLabel };
 
 const at = (x_px: number, y_px: number): string => `translate(${x_px} ${y_px})`;

@@ -46,9 +46,10 @@ export function beyond(lr: number, axis: Axis): -1 | 0 | 1 {
 export function lrAfterKey(key: string, fine: boolean, lr: number, axis: Axis): number | null {
   if (key === "Home") return lrAt(0, axis);
   if (key === "End") return lrAt(1, axis);
-  const steps = KEY_STEPS.get(key);
-  if (steps === undefined) return null;
-  const [direction, isPage] = steps;
+  const [, group, way] = /^(Arrow|Page)(.+)/.exec(key) ?? [];
+  if (!way) return null;
+  const direction = way === "Right" || way === "Up" ? 1 : -1;
+  const isPage = group === "Page";
   const from = inside(lr, axis);
   if (axis.log) {
     const decades = isPage ? 1 : fine ? 1 / 100 : 1 / 20;
@@ -57,15 +58,6 @@ export function lrAfterKey(key: string, fine: boolean, lr: number, axis: Axis): 
   const share = isPage ? 1 / 10 : fine ? 1 / 1000 : 1 / 100;
   return inside(from + direction * share * (axis.high - axis.low), axis);
 }
-
-const KEY_STEPS: ReadonlyMap<string, readonly [direction: 1 | -1, isPage: boolean]> = new Map([
-  ["ArrowRight", [1, false]],
-  ["ArrowUp", [1, false]],
-  ["ArrowLeft", [-1, false]],
-  ["ArrowDown", [-1, false]],
-  ["PageUp", [1, true]],
-  ["PageDown", [-1, true]],
-]);
 
 /**
  * The loss at `lr`, interpolated linearly between the points on either side, as the line is drawn:

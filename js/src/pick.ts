@@ -15,7 +15,7 @@ export function addPick(page: Page, root: Element): (lr: number) => void {
   const { model } = page;
   const bar = make("div", "bar pick", root);
   const choose = make("div", "group live", bar);
-  const input = textField(choose, "learning rate", "lr");
+  const input = textField(choose, "learning rate");
   input.inputMode = "decimal";
   const box = typedBox(input, (typed) => {
     const lr = Number(typed);
@@ -29,7 +29,7 @@ export function addPick(page: Page, root: Element): (lr: number) => void {
   const use = button(page, choose, "", () => page.marker().pick());
   use.show("Use", "check", "Pick the learning rate at the marker");
   const apply = button(page, choose, "", { click: "apply" });
-  const written = make("div", "group written", bar);
+  const written = make("div", "group", bar);
   const code = make("code", "", written);
   const assigned = make("span", "", code);
   const about = make("span", "about", code);

@@ -1,7 +1,7 @@
 /** Tests with other settings varied: their curves, what each shows, and a map of two settings. */
 
 import { addChart, lossAxis } from "./chart.ts";
-import { hide, make, sayAtEnd } from "./dom.ts";
+import { flag, hide, make, sayAtEnd } from "./dom.ts";
 import { look, swatch } from "./lines.ts";
 import { fields, fieldsOf, lineOf, list, maybe, number, text } from "./model.ts";
 import type { Page } from "./parts.ts";
@@ -49,6 +49,9 @@ export function addVaried(page: Page, root: Element): void {
     tables.append(
       tableOf(`Candidate by ${down} (down) and ${across} (across)`, list(map).map(list), 1),
     );
+  });
+  page.when(["varied", "chart"], () => {
+    flag(panel, "alone", !panel.hidden && !fieldsOf(page.model, "chart")["y"]);
   });
 }
 

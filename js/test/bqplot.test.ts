@@ -36,7 +36,7 @@ test("bqplot's models get axes, lines and dots", async () => {
   const driver = await findBqplot(model, IDS);
   driver?.draw(pictureOf(model, null), 700);
   expect(last("x")).toEqual({ min: 1e-7, max: 10 });
-  expect(last("y_axis")).toMatchObject({ visible: true });
+  expect(last("y_axis")).toMatchObject({ num_ticks: null });
   expect(last("line")).toEqual({ x: Float64Array.of(1e-3, 1e-2), y: Float64Array.of(2, 1) });
   expect(last("dots")).toEqual({
     ...{ x: Float64Array.of(1e-3, 1e-3, 1e-2), y: Float64Array.of(2, Number.NaN, 1) },

@@ -47,10 +47,10 @@ describe("a metric", () => {
     expect(plot?.style.inset).toContain("22px");
     model.kernel({ chart: { ...RUN, metric: METRIC } });
     expect(path()).toBeDefined();
-    expect(plot?.style.inset).toContain("60px");
+    expect(plot?.style.inset).toContain("65px");
     model.kernel({ chart: { ...RUN, metric: { ...METRIC, y: null, line: {} } } });
     expect(path()).toBeUndefined();
-    expect(plot?.style.inset).toContain("60px");
+    expect(plot?.style.inset).toContain("65px");
   });
 
   test.each([3, "x", { name: 3, y: "x" }, { name: "", y: [0, 1] }, { name: "a", y: [1], line: 2 }])(

@@ -120,3 +120,14 @@ test("what to vary is set up, run, stopped and blocked", () => {
   expect(model.messages).toHaveLength(4);
   expect(named("Vary").title).toBe("It has none.");
 });
+
+test("the chart without a point is out of the way of tests that have some", () => {
+  const model = new FakeFinder();
+  const { el } = show(model);
+  const isAlone = () => el.querySelector(".lrf-alone") !== null;
+  expect(isAlone()).toBe(false); // there is nothing else
+  model.kernel({ varied: varied([["0", "", "", ""]]) });
+  expect(isAlone()).toBe(true);
+  model.kernel({ chart: { ...READY.chart, y: [0, 3] } });
+  expect(isAlone()).toBe(false);
+});

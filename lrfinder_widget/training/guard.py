@@ -18,17 +18,17 @@ from torch import nn
 from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
-MESSAGE = (
-    "an LR range test is training this {what} in the background, so its values are temporary. "
-    "Call the finder's wait() or stop() first."
-)
-
+MESSAGE = "an LR range test is training this {what} {where}, so its values are temporary. {todo}"
+_IN_BACKGROUND = {"where": "in the background", "todo": "Call the finder's wait() or stop() first."}
+_IN_FOREGROUND = {"where": "in the foreground", "todo": "Wait until it has ended."}
 
 _HOOKS = (
     "_forward_pre_hooks",
     "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
     "_optimizer_step_pre_hooks",
     "_optimizer_state_dict_pre_hooks",
+    "_optimizer_load_state_dict_pre_hooks",
 )
 
 
@@ -64,10 +64,14 @@ def guarded(model: nn.Module, optimizers: Iterable[Optimizer]) -> Iterator[Guard
                 handle: Any = thing.register_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
                 hooks: Any = thing._state_dict_pre_hooks
                 hooks.move_to_end(handle.id, last=False)
+                handle = thing.register_load_state_dict_pre_hook(guard)  # type: ignore[no-untyped-call]
+                hooks = thing._load_state_dict_pre_hooks
+                hooks.move_to_end(handle.id, last=False)
             else:
                 with suppress(AttributeError):  # some that wrap another lack the attributes
                     thing.register_step_pre_hook(check)
                     thing.register_state_dict_pre_hook(check)
+                    thing.register_load_state_dict_pre_hook(check, prepend=True)
         yield guard
     finally:
         guard.on = False
@@ -86,7 +90,9 @@ def _take_off(things: Iterable[Any], hooks: tuple[Any, ...]) -> None:
     for thing in things:
         for name in _HOOKS:
             registered = getattr(thing, name, None) or {}
-            for key in [key for key, hook in registered.items() if any(hook is h for h in hooks)]:
+            # Where torch passes the module to a hook, it has wrapped the hook.
+            own = {key: getattr(hook, "hook", hook) for key, hook in registered.items()}
+            for key in [key for key, hook in own.items() if any(hook is h for h in hooks)]:
                 del registered[key]
 
 
@@ -162,7 +168,9 @@ class Guard:
         if isinstance(threading.current_thread(), threading._DummyThread):
             return  # autograd's own thread, recomputing checkpointed activations
         what = "optimizer" if isinstance(guarded, Optimizer) else "model"
-        raise RuntimeError(MESSAGE.format(what=what))
+        is_main = self.owner == threading.main_thread().ident
+        running = _IN_FOREGROUND if is_main else _IN_BACKGROUND
+        raise RuntimeError(MESSAGE.format(what=what, **running))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
         return _no_guard()

@@ -7,8 +7,8 @@ from typing import Any
 MARGIN = {"top": 34, "right": 22, "bottom": 46, "left": 62}
 """Pixels around the plot area; fixed, so that the marker can be placed on the axis."""
 
-RIGHT_OF_METRIC = 60
-"""The margin to the right that the axis of a metric takes."""
+RIGHT_OF_METRIC = 65
+"""The margin to the right that the axis of a metric takes, until the page knows its labels."""
 
 _COLOUR = "#1976d2"  # until the page sets those of its theme
 
@@ -57,7 +57,7 @@ class Figure:
             side="left",
             grid_lines="solid",
             tick_format=".6~g",
-            visible=False,
+            num_ticks=0,  # not `visible`: bqplot misses a change of that while it makes the axis
         )
         beside: dict[str, Any] = {}
         axes, margin, behind = [x_axis, y_axis], MARGIN, dict[str, Any]()
@@ -66,11 +66,11 @@ class Figure:
             z_axis = bqplot.Axis(
                 scale=z,
                 label=metric,
-                label_offset="40px",
+                label_offset="45px",
                 side="right",
                 grid_lines="none",
                 tick_format=".6~g",
-                visible=False,
+                num_ticks=0,
             )
             beside, behind = {"z": z, "z_axis": z_axis}, {"metric": lines(z, stroke_width=1.25)}
             axes, margin = [*axes, z_axis], {**MARGIN, "right": RIGHT_OF_METRIC}

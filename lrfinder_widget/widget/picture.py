@@ -18,7 +18,6 @@ from .number import format_lr
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 34, 70  # margins around the plot area, in pixels
-_RIGHT_OF_METRIC = 64
 _LINE, _MUTED, _METRIC = "#1976d2", "#616161", "#7b1fa2"  # on the picture's own white background
 
 
@@ -119,7 +118,7 @@ def _draw(run: ShownRun, lr: float | None, beside: Sequence[ShownRun], *, log: b
     lines = [*([main] if len(main[0]) > 1 else []), *(line for _, line in others)]
     if lines:
         metric = metric_points(run.curve)
-        beside_px = RIGHT if run.curve.metric is None else _RIGHT_OF_METRIC
+        beside_px = RIGHT if run.curve.metric is None else _right_of(metric[1])
         axes = _Axes(lines, log=log, right=beside_px)
         parts += _grid(axes, log=log)
         if suggestion.low is not None and suggestion.high is not None:
@@ -215,13 +214,22 @@ def _metric(axes: _Axes, lrs: Array, values: Array) -> list[str]:
     return [f'<polyline points="{path}" {line}/>' for path in paths]
 
 
+def _metric_ticks(values: Array) -> list[float]:
+    return round_ticks(*metric_limits(values)).tolist() if len(values) else []
+
+
+def _right_of(values: Array) -> int:
+    """Return the margin that the axis of a metric takes: its labels, and then its name."""
+    return 33 + 8 * max([4, *(len(f"{tick:.6g}") for tick in _metric_ticks(values))])
+
+
 def _metric_axis(axes: _Axes, name: str, values: Array) -> list[str]:
     low, high = metric_limits(values)
     right, tall = LEFT + axes.width, HEIGHT - TOP - BOTTOM
     ticks = [
         f'<text x="{right + 8}" y="{HEIGHT - BOTTOM - (tick - low) / (high - low) * tall + 4:.1f}" '
         f'fill="{_MUTED}">{tick:.6g}</text>'
-        for tick in round_ticks(low, high).tolist()
+        for tick in _metric_ticks(values)
     ]
     at = f"{WIDTH - 8} {TOP + tall / 2}"
     said = (

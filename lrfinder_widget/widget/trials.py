@@ -141,6 +141,9 @@ def shown_trials(
     if seen:
         longest, lowest = max(seen, key=len), min(seen, key=lambda y: float(y.min()))
         beside = [line["beside"][1] for line in lines]
+        # Mostly above all others, the line of the starting weights would be half cut off.
+        whole = [line["smooth"] for line in lines if line["style"] == START]
+        beside += [np.array([y.min(), y.max()]) for y in whole if len(y)]
         y = loss_limits(
             np.concatenate([longest[:1], lowest, *beside]), np.concatenate([lowest, *beside])
         )

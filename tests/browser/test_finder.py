@@ -157,6 +157,24 @@ def test_the_number_box_picks_and_refuses_what_is_no_number(host: Host) -> None:
     assert host.append_and_run("print(lr)") == "0.00316"
 
 
+def test_the_numbers_are_read_in_a_narrow_column(lab: Host) -> None:
+    lab.open([SLOW, "lr = 1e-3\nfinder = slow_model()\nfinder"]).run_all()
+    finder = Finder(lab)
+    finder.number.fill("0.00316")
+    finder.number.press("Enter")
+    expect(finder.picked).to_contain_text("lr = 3.16e-03  # LR range test")
+    for width in (120, 200, 360):
+        finder.root.evaluate("(root, width) => { root.style.maxWidth = `${width}px`; }", width)
+        room = "([element, least]) => element.clientWidth >= least"
+        lab.page.wait_for_function(room, arg=[finder.number.element_handle(), 80])
+        lab.page.wait_for_function(room, arg=[finder.picked.element_handle(), 100])
+        label = finder.root.locator(".lrf-label")
+        assert label.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+        for part in (finder.number, finder.picked):
+            box, root = part.bounding_box(), finder.root.bounding_box()
+            assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
+
+
 def test_a_cell_that_assigns_the_variable_moves_the_marker(host: Host) -> None:
     host.open([SLOW, "lr = 1e-3\nfinder = slow_model()\nfinder"]).run_all()
     finder = Finder(host)

@@ -101,6 +101,43 @@ def test_its_line_is_where_bqplot_draws_it(lab: Host) -> None:
     lab.screenshot("metric-own-chart", finder.root)
 
 
+LONG = """def near(low, step):
+    def some_metric(output, target, calls=[]):
+        calls.append(1)
+        return low + step * len(calls)
+    return finder_of(some_metric).start()
+"""
+# The gap between the widest label of the axis to the right and its name, and from there to the end.
+GAPS = """(root) => {
+  const box = (element) => element.getBoundingClientRect();
+  const texts = [...root.querySelectorAll(".lrf-figure text")];
+  const name = box(texts.find((text) => text.textContent === "some_metric"));
+  const right = Math.max(...texts.filter((text) => text.closest(".tick")).map((t) => box(t).right));
+  return [name.left - right, box(root.querySelector(".lrf-figure")).right - name.right];
+}"""
+
+
+def test_its_name_never_touches_the_labels_of_its_axis(lab: Host) -> None:
+    ranges = ("0.5, 0.001", "0.09401, 1e-6", "-1.2e-7, 1e-9", "123456, 0.02")
+    lab.open([*MEASURED, LONG, *(f"near({each})" for each in ranges)]).run_all()
+    for own in (False, True):
+        for n in range(len(ranges)):
+            finder = Finder(lab, n)
+            finder.root.scroll_into_view_if_needed()
+            finder.wait_until_ended()
+            line(finder)
+            lab.page.wait_for_function(
+                f"(root) => Math.min(...({GAPS})(root)) >= 1", arg=finder.root.element_handle()
+            )
+            finder.number.fill("0.01")
+            finder.number.press("Enter")
+            assert finder.gap("1e-2") <= 1.0  # the marker is on an axis of the new length
+            lab.screenshot(f"metric-labels-{n}-{'own' if own else 'bqplot'}", finder.root)
+        if not own:
+            block_bqplot(lab)
+            lab.reload()
+
+
 def test_a_name_is_no_markup_and_gaps_are_gaps(host: Host) -> None:
     odd = """
 def odd(output, target, calls=[]):

@@ -65,6 +65,8 @@ def test_two_settings_are_varied_into_a_table_and_a_heat_map(lab: Host) -> None:
     heat = finder.root.get_by_role("table", name="Candidate by momentum")
     expect(heat.get_by_role("columnheader")).to_have_text(["16", "32", "64", "128"])
     expect(heat.get_by_role("rowheader")).to_have_text(["0", "0.9"])
+    expect(finder.handle).to_be_hidden()  # no empty chart above
+    expect(finder.root.locator(".lrf-figure")).to_be_hidden()
     candidates = [text for text in heat.get_by_role("cell").all_text_contents() if text]
     assert len(candidates) == 8
     assert any(re.match(r"\d\.\d\de-\d\d", text) for text in candidates)

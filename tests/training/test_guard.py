@@ -138,8 +138,18 @@ INTRUSIONS: dict[str, Callable[[Any, Any], Any]] = {
     "forward": lambda model, optimizer: model(X),
     "state_dict": lambda model, optimizer: model.state_dict(),
     "save": lambda model, optimizer: torch.save(model.state_dict(), io.BytesIO()),
+    "load_state_dict": lambda model, optimizer: model.load_state_dict({}, strict=False),
     "optimizer.step": lambda model, optimizer: optimizer.step(),
     "optimizer.state_dict": lambda model, optimizer: optimizer.state_dict(),
+    "optimizer.load_state_dict": lambda model, optimizer: optimizer.load_state_dict(
+        {
+            "state": {},
+            "param_groups": [
+                {**group, "params": list(range(len(group["params"])))}
+                for group in optimizer.param_groups
+            ],
+        }
+    ),
 }
 
 
@@ -170,13 +180,17 @@ def intrude(name: str, where: str, model: nn.Module, optimizer: torch.optim.Opti
 
 def test_the_run_itself_may_do_all_of_that() -> None:
     model, optimizer = fresh()
+    steps = itertools.count(1)
 
     def step(batch: Any) -> Tensor:
         optimizer.zero_grad()
         loss = CE(model(batch[0]), batch[1])
         loss.backward()
-        for act in INTRUSIONS.values():
-            act(model, optimizer)
+        is_last = next(steps) == 10
+        for name, act in INTRUSIONS.items():
+            # It replaces the groups, so later learning rates would have no effect.
+            if is_last or name != "optimizer.load_state_dict":
+                act(model, optimizer)
         return loss
 
     before = picture(model, optimizer)
@@ -215,8 +229,10 @@ def test_the_guard_is_on_before_start_returns() -> None:
     assert [key for key, _ in seen[0]] == [
         "_forward_pre_hooks",
         "_state_dict_pre_hooks",
+        "_load_state_dict_pre_hooks",
         "_optimizer_step_pre_hooks",
         "_optimizer_state_dict_pre_hooks",
+        "_optimizer_load_state_dict_pre_hooks",
     ]
     points.close()
 
@@ -706,6 +722,17 @@ def test_the_later_of_two_tests_of_a_model_is_refused_before_it_begins() -> None
     assert picture(model, optimizer) == before
     assert hooks(model, optimizer) == []
     assert range_test(model, optimizer, data(), CE, num_iter=20, stop=None) == undisturbed
+
+
+def test_a_test_in_the_background_is_told_of_one_in_the_foreground() -> None:
+    """As of `range_test` in a cell, right after `finder.vary()`: there is nothing to stop."""
+    model, optimizer = fresh()
+    points = sweep(model, optimizer, data(), CE)
+    next(points)
+    late = RangeTest(sweep(model, optimizer, data(), CE)).start()
+    with pytest.raises(RuntimeError, match=rf"{OURS} model in the foreground.*has ended\.$"):
+        late.wait(20)
+    points.close()
 
 
 def test_another_optimizer_of_the_same_kind_is_left_alone() -> None:

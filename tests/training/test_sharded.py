@@ -723,7 +723,7 @@ def test_another_thread_is_kept_away_before_it_takes_the_weights(pair: Ranks) ->
     assert first["same"]
     assert second["same"]
     assert (len(first["said"]), len(second["said"])) == (10, 5)
-    assert all("in the background" in said for said in first["said"] + second["said"])
+    assert all("in the foreground" in said for said in first["said"] + second["said"])
 
 
 def test_a_frozen_part_is_compared_by_its_shards(pair: Ranks) -> None:

@@ -30,7 +30,8 @@ def test_the_scales_are_those_of_the_axes(log: bool, log_loss: bool) -> None:
 def test_there_are_no_numbers_of_a_loss_before_the_page_says_so() -> None:
     figure = Figure(log=True, log_loss=False)
     x_axis, y_axis = figure.widget.axes
-    assert (x_axis.visible, y_axis.visible) == (True, False)
+    assert (x_axis.num_ticks, y_axis.num_ticks) == (None, 0)
+    assert (x_axis.visible, y_axis.visible) == (True, True)  # bqplot may miss that it becomes so
     figure.close()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -127,3 +129,17 @@ def test_a_picture_of_a_thousand_points_is_small() -> None:
     dots = next(part for part in svg.split("<") if part.startswith("path"))
     assert dots.count("M") == 1000
     assert len(svg) < 40_000
+
+
+@pytest.mark.parametrize("low", [0.5, 0.09401, -1.2e-7, 123456.0])
+def test_the_labels_of_a_metric_leave_room_for_its_name(low: float) -> None:
+    curve = LossCurve(np.geomspace(1e-6, 1.0, 100), LOSSES, metric=low * (1 + _x / 1e5))
+    curve = dataclasses.replace(curve, metric_name="share")
+    texts = list(ET.fromstring(svg_of(curve)).iter(f"{SVG}text"))
+    name = next(text for text in texts if text.text == "share")
+    name_x = float(re.findall(r"[\d.]+", name.get("transform", ""))[0])
+    line = max(float(one.get("x", 0)) for one in texts) - 8
+    labels = [text for text in texts if float(text.get("x", 0)) > line]
+    assert len(labels) > 1
+    widest = max(len(label.text or "") for label in labels)
+    assert line + 8 + 7.7 * widest + 11 <= name_x  # a wide font

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 from widget_support import (
     RISE,
     WAIT_S,
@@ -319,6 +321,18 @@ def test_a_held_out_loss_that_is_not_finite_breaks_no_axis(make: Any) -> None:
         assert np.isfinite([*x, *y]).all()
     assert finder.comparison is not None
     assert finder.comparison.winner == 1e-1
+
+
+def test_the_line_of_the_starting_weights_is_seen_whole() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x = torch.ones(2, 4)
+    batches = [(x, model(x).detach() + off) for off in (1.0, 1.0, 1.2, 1.2)]
+    finder = LRFinder(model, optimizer, batches, nn.MSELoss(), namespace={})
+    finder.compare([0.01, 0.05], steps=40).wait(WAIT_S)
+    low, high = finder.trials["y"]
+    _, start = lines(finder)["starting weights"]
+    assert low < min(start) <= max(start) < high
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, 1e308, -1e308, 0.0])
