@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from excess_tasks import DEVELOPMENT, JUDGING, TASKS, Array, Task
+from excess_tasks import DEVELOPMENT, JUDGED, JUDGING, TASKS, Array, Task
 from excess_trials import after_trials
 from excess_truth import held_out, known, missing
 from peers import not_installed
@@ -57,7 +57,8 @@ def main() -> None:
         f"{chosen.seeds} LR range tests of {chosen.points} steps for each task; "
         f"Python {platform.python_version()}, torch {torch.__version__}, one thread."
     )
-    for half, tasks in (("development", DEVELOPMENT), ("judging", JUDGING)):
+    kinds = {"development": DEVELOPMENT, "judged": JUDGED, "judging": JUDGING}
+    for half, tasks in kinds.items():
         names = [n for n in chosen.tasks if n in tasks and not missing(tasks[n], known(n))]
         if names:
             truths = {name: Truth(name) for name in names}
