@@ -1,6 +1,6 @@
 """The tasks of `excess.py`: held-out data, and lengths of training that people really use.
 
-Constants of the rules may be chosen on the DEVELOPMENT tasks and on those JUDGED, never on the rest.
+Constants of the rules may be chosen on the tasks of DEVELOPMENT and JUDGED, never on the others.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ DEVELOPMENT = {
         cifar, resnet18, "sgd", 128, constant=(500,), decayed=(), starts=2
     ),
 }
-# They judged the law that had been chosen on the others. Since then, those of Muon have chosen its line.
+# They judged the law that had been chosen on the others. Since then, two have chosen Muon's line.
 JUDGED = {
     "mnist-strided-adamw-32": Task(
         mnist, partial(strided, 1, 24, 48, 128, norm=False, pixels=28), "adamw", 32, decay="cosine"
