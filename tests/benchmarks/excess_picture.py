@@ -35,8 +35,8 @@ def main() -> None:
         "muon": ("k-.", "ours: Muon"),
         "momentum": ("k:", "ours: SGD, momentum"),
     }
-    for name in SEEN:
-        if not missing(SEEN[name], known(name)):
+    for name, task in SEEN.items():
+        if not missing(task, known(name)):
             draw(name, dict(zip(kinds, axes, strict=True)))
     steps = np.geomspace(SHORTEST, LONGEST, 50)
     for kind, ax in zip(kinds, axes, strict=True):
