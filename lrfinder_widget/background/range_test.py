@@ -307,7 +307,8 @@ class RangeTest:
 
     def _consume(self, points: Any) -> Reason | None:
         """Take points until they end, or until a pause or stop; return why they ended, if so."""
-        last = time.monotonic()  # the caller that started or resumed it has notified the listeners
+        # The caller that started or resumed it has notified the listeners.
+        due = time.monotonic() + REFRESH_S
         while self._state is State.RUNNING and not self._stop:
             try:
                 item = next(points)
@@ -316,11 +317,8 @@ class RangeTest:
             if item is not None:
                 with self._lock:
                     self._recorder.take(item)
-            now = time.monotonic()
-            if now - last >= REFRESH_S and (
-                self._recorder.size <= MANY or now - last >= REFRESH_S * RARELY
-            ):
-                last = now
+            if (now := time.monotonic()) >= due:
+                due = now + REFRESH_S * (RARELY if self._recorder.size > MANY else 1)
                 self._notify()
         return None
 
