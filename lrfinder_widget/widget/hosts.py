@@ -19,7 +19,12 @@ def draws_only_during_cells() -> bool:
 
 def draws_from_this_thread() -> bool:
     """Return whether the page shows at once what the calling thread sends."""
-    return not draws_only_during_cells() or threading.current_thread() is threading.main_thread()
+    return not draws_only_during_cells() or _answers_the_page()
+
+
+def _answers_the_page() -> bool:
+    thread = threading.current_thread()
+    return thread is threading.main_thread() or thread.name.startswith("subshell-")
 
 
 def in_marimo() -> bool:

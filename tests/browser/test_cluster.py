@@ -45,7 +45,9 @@ def test_a_run_on_a_cluster_is_shown_steered_and_picked_from(lab: Host) -> None:
     finder.wait_for_dots(10)
     finder.pause.click()
     expect(finder.status).to_contain_text(re.compile(r"Paused after \d+ of 400 steps"))
-    drawn = finder.dots()
+    # bqplot draws later than the page writes.
+    drawn = int(re.findall(r"Paused after (\d+) of", finder.status.inner_text())[0])
+    finder.wait_for_dots(drawn)
     assert lab.append_and_run("import time; time.sleep(0.3); print(finder.state.name)") == "PAUSED"
     assert finder.dots() == drawn
     finder.resume.click()
