@@ -18,16 +18,8 @@ cd "$tmp"
 python3 -m venv venv
 venv/bin/pip install -q --no-compile torch==2.13.0 numpy==2.4.6 timm==1.0.31
 venv/bin/python -W ignore - <<'EOF'
-import torch
-
-try:
-    import torchvision  # noqa: F401
-except RuntimeError:  # built for another variant of torch: declare what it misses, and import it again
-    missing = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        missing.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
 import timm
+import torch
 from timm.optim import create_optimizer_v2
 from timm.scheduler import StepLRScheduler
 

@@ -79,10 +79,9 @@ USUAL_STEPS = 1_000
 # decade above the third. Plain SGD, with two tasks, has the numbers of its kind; those of unknown
 # optimizers lie between.
 _Line: TypeAlias = dict[Schedule, tuple[float, float]]
-_NORMALIZED: _Line = {"constant": (-0.7, -0.6), "decay": (-0.25, -0.7)}
 _GRADIENT: _Line = {"constant": (-0.25, -0.35), "decay": (0.1, -0.2)}
 LAW: dict[Family | None, _Line] = {
-    "adaptive": _NORMALIZED,
+    "adaptive": {"constant": (-0.7, -0.6), "decay": (-0.25, -0.7)},
     "muon": {"constant": (-1.35, -0.9), "decay": (-0.95, -0.85)},
     "momentum": _GRADIENT,
     "sgd": _GRADIENT,
