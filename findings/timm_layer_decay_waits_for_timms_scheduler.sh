@@ -18,8 +18,17 @@ cd "$tmp"
 python3 -m venv venv
 venv/bin/pip install -q --no-compile torch==2.13.0 numpy==2.4.6 timm==1.0.31
 venv/bin/python -W ignore - <<'EOF'
-import timm
 import torch
+from torch import library as operators
+
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:  # its wheel is built for CUDA; beside a CPU build of torch, declare what it misses
+    missing = operators.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        missing.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import timm
 from timm.optim import create_optimizer_v2
 from timm.scheduler import StepLRScheduler
 
