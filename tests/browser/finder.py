@@ -75,14 +75,13 @@ class Finder:
 
     def tick_x(self, tick: str) -> float:
         """Where the learning-rate axis has this tick, once it stands still."""
-        now = self._tick_x(tick)
+        seen = [self._tick_x(tick)]
         for _ in range(50):
-            before = now
             self.page.wait_for_timeout(50)
-            now = self._tick_x(tick)
-            if now == before:
+            seen.append(self._tick_x(tick))
+            if seen[-3:] == [seen[-1]] * 3:  # twice: a busy page leaves out a frame
                 break
-        return now
+        return seen[-1]
 
     def _tick_x(self, tick: str) -> float:
         axis = self.root.locator(".lrf-figure g.axis").first

@@ -226,9 +226,12 @@ def test_the_start_and_the_end_of_a_run_take_a_message_each(
 ) -> None:
     wire = Wire()
     monkeypatch.setattr(comm, "create_comm", wire.connect)
-    finder = make([*DESCENT, *RISE], namespace={})
+    gate = Gate([*DESCENT, *RISE])
+    finder = make(gate, namespace={})
     wire.updates.clear()
-    finished(finder)
+    finder.start()
+    gate.let_all()  # not before: a test that ends before the start is drawn takes one message
+    finder.wait(WAIT_S)
     begun, ended = (set(update) for update in wire.updates if {"status", "blocked"} & set(update))
     assert begun == {"status", "blocked"}
     assert ended >= {"status", "blocked", "chart", "reading", "settings", "trial_cost"}
