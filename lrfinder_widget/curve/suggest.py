@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .budget import NO_BUDGET, USUAL_STEPS, Budget, Schedule, shift
-from .fall import Part
+from .fall import Fall, Part
 from .rules import DIVIDED, RULES, Rule
+from .smoothing import kernel_width
 
 _BELOW_LAST = 10  # as the rule "minimum" has it
 FEWEST_POINTS = 10
@@ -152,6 +153,11 @@ def _why_weak(part: Part, budget: Budget) -> str:
     return _TO_THE_END if _is_still_falling(part) else ""
 
 
+def _is_long(fall: Fall, n: int) -> bool:
+    """Return whether a fall is clear, and more than one wiggle of the smoothed losses."""
+    return not fall.weak and fall.first - fall.onset >= kernel_width(n)
+
+
 def _is_still_falling(part: Part) -> bool:
     n, fall = len(part.lrs), part.fall
     return fall is not None and not part.turned and fall.first > 0.9 * n and fall.last == n - 1
@@ -202,7 +208,7 @@ def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) 
         refusal = _RISES_AT_ONCE if part.turned else _TOO_FEW
     elif fall is None and read is None:
         refusal = _RISES_ONLY if part.turned else _FLAT if completed else _NOT_YET
-    elif fall is not None and _is_still_falling(part) and (fall.weak or not completed):
+    elif fall is not None and _is_still_falling(part) and not (completed and _is_long(fall, n)):
         refusal = _STILL_FALLING if completed else _CUT_SHORT
     elif read is None or lr is None:
         refusal = _NOT_BY_THIS_RULE
