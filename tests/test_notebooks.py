@@ -196,7 +196,7 @@ def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> Non
             "spread": "print(len(noisy.curve.repeats), noisy.suggestion.lr is not None)",
             "check-8": (
                 "print(range_test(model, optimizer, batches(), criterion, start_lr=1e-5, "
-                "end_lr=0.02).suggestion.lr)"
+                "end_lr=0.02).suggestion.weak)"
             ),
             "refused": "print(trained_finder.suggestion.lr)",
         },
@@ -208,7 +208,7 @@ def test_the_workshop_shows_what_it_says_and_its_solutions_are_right(run) -> Non
     for cell in ("check-3", "check-5", "trials-after", "momentum"):
         assert cells[f"after-{cell}"] == "True\n", cell
     assert cells["after-spread"] == "5 True\n"
-    assert cells["after-check-8"] == cells["after-refused"] == "None\n"
+    assert (cells["after-check-8"], cells["after-refused"]) == ("True\n", "None\n")
 
 
 @LONG
@@ -219,7 +219,7 @@ def test_a_workshop_without_an_answer_runs_to_its_end(run) -> None:
 
 
 @LONG
-def test_fine_tuning_refuses_where_nothing_is_to_be_gained_and_names_a_number_where_it_is(
+def test_fine_tuning_refuses_where_nothing_is_to_be_gained_and_names_a_weak_number_where_it_is(
     run,
 ) -> None:
     path = next(path for path in NOTEBOOKS if path.stem == "fine_tuning")

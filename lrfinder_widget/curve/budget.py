@@ -31,6 +31,8 @@ class Budget:
         neither.
     cautions : sequence of str
         Whole sentences on what makes a reading too high or too low for this training.
+    trained : bool, optional
+        Whether the model was trained before the test; None if its weights do not show it.
 
     Raises
     ------
@@ -42,12 +44,15 @@ class Budget:
     train_steps: int | None = None
     schedule: Schedule = "constant"
     cautions: tuple[str, ...] = ()
+    trained: bool | None = None
 
     def __post_init__(self) -> None:
         if self.family is not None and self.family not in get_args(Family):
             raise ValueError(f"family must be one of {get_args(Family)}; got {self.family!r}.")
         if self.schedule not in get_args(Schedule):
             raise ValueError(f'schedule must be "constant" or "decay"; got {self.schedule!r}.')
+        if self.trained not in (None, True, False):
+            raise ValueError(f"trained must be True, False or None; got {self.trained!r}.")
         if self.train_steps is not None:
             steps = check_count("train_steps", self.train_steps, at_least=1)
             object.__setattr__(self, "train_steps", steps)

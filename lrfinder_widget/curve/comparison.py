@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import Array, finite
-from .budget import Schedule
+from .budget import Family, Schedule
 from .control_variate import spread
 from .extrapolate import suggest_longer
 from .plan import check_count
@@ -47,12 +47,15 @@ class Comparison:
         The losses of the starting weights on the held-out batches.
     scheduled : bool, default False
         Whether the trials had a schedule, rather than a constant learning rate.
+    family : {"sgd", "momentum", "adaptive", "muon"}, optional
+        The kind of optimizer; None if it is not known.
     """
 
     trials: list[Trial]
     baseline: Array | None = None
     held_out: Array | None = None
     scheduled: bool = False
+    family: Family | None = None
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.trials)} learning rates: {self.reason}>"
@@ -211,8 +214,8 @@ class Comparison:
         At each number of steps at which the trials were evaluated, the best learning rate is
         interpolated between those tried. A line through these, of log10 of the learning rate over
         log10 of the steps, leads to `train_steps`. Short trials show its slope with a large error,
-        so it is combined with the slopes that other trainings have had, each weighted by its
-        precision.
+        so it is combined with the slopes that other trainings have had with this kind of optimizer,
+        each weighted by its precision.
 
         Parameters
         ----------
@@ -248,6 +251,7 @@ class Comparison:
             steps=train_steps or len(winner.losses),
             planned=schedule or tried,
             tried=tried,
+            family=self.family,
         )
 
     def summary(self, train_steps: int | None, schedule: Schedule) -> dict[str, Any]:

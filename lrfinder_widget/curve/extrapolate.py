@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Array
-from .budget import Schedule
+from .budget import Family, Schedule
 from .suggest import Suggestion
 from .trial import Trial, clearly_above
 
 SLOPES: dict[Schedule, tuple[float, float]] = {"constant": (-0.5, 0.3), "decay": (-0.2, 0.5)}
 """Mean and standard deviation, over the development tasks of tests/benchmarks/excess.py, of the
 slope of log10 of the best learning rate over log10 of the number of steps."""
+MUON_SLOPES: dict[Schedule, tuple[float, float]] = {"constant": (-1.0, 0.3), "decay": (-1.0, 0.3)}
+"""The same for Muon: only its slopes differ from the others' by more than these scatter."""
 
 _FOUR_IN_FIVE = 1.28  # the half width, in standard errors, of an interval that holds so many
 # Errors of the best learning rate at one horizon: of a parabola and of an edge, as a share of the
@@ -84,11 +86,12 @@ def extrapolate(
     schedule: Schedule,
     *,
     as_tried: bool = True,
+    family: Family | None = None,
 ) -> tuple[float, float]:
     """Return log10 of the best learning rate for so many steps, and its standard error.
 
     It lies on a line through the best of the longest horizon. Its slope is the mean of that of the
-    horizons and of `SLOPES`, weighted by their precisions.
+    horizons and of `SLOPES` or `MUON_SLOPES`, weighted by their precisions.
 
     Parameters
     ----------
@@ -101,10 +104,12 @@ def extrapolate(
     as_tried : bool, default True
         Whether the trials had the same kind of schedule. Otherwise their own slope is not used, and
         the error is larger.
+    family : {"sgd", "momentum", "adaptive", "muon"}, optional
+        The kind of optimizer; None if it is not known.
     """
     x = np.log10([horizon.steps for horizon in horizons])
     y, error = np.array([best_at(horizon) for horizon in horizons]).T
-    mean, deviation = SLOPES[schedule]
+    mean, deviation = (MUON_SLOPES if family == "muon" else SLOPES)[schedule]
     variance, precision, slope = float(error[-1]) ** 2, deviation**-2, mean
     if as_tried:
         weight = error**-2
@@ -125,6 +130,7 @@ def suggest_longer(
     steps: int,
     planned: Schedule,
     tried: Schedule,
+    family: Family | None = None,
 ) -> Suggestion:
     """Suggest the learning rate of a longer training, with an interval and a sentence.
 
@@ -138,9 +144,12 @@ def suggest_longer(
         The length of the planned training.
     planned, tried : {"constant", "decay"}
         The schedule of the planned training, and that of the trials.
+    family : {"sgd", "momentum", "adaptive", "muon"}, optional
+        The kind of optimizer; None if it is not known.
     """
     horizons = _horizons([trial for trial in trials if _ratios(trial) == _ratios(winner)], winner)
-    best, error = extrapolate(horizons, steps, planned, as_tried=planned == tried)
+    as_tried = planned == tried
+    best, error = extrapolate(horizons, steps, planned, as_tried=as_tried, family=family)
     half = _FOUR_IN_FIVE * error
     lr, low, high = (10**each for each in (best, best - half, best + half))
     tried_steps = len(winner.losses)

@@ -310,7 +310,7 @@ class LossCurve(Exports):
             if it does not. Empty if fewer than ten points can be read, because the loss is not
             finite or rises at once.
         """
-        return trial_candidates(self._reading.before_turn, self.suggestion.lr)
+        return trial_candidates(self._reading.before_turn, self.suggestion)
 
     @cached_property
     def _reading(self) -> Reading:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .budget import NO_BUDGET, USUAL_STEPS, Budget, Schedule, shift
-from .fall import Part
+from .fall import Fall, Part
 from .rules import DIVIDED, RULES, Rule
+from .smoothing import kernel_width
 
+_BELOW_LAST = 10  # as the rule "minimum" has it
 FEWEST_POINTS = 10
 """A curve with fewer points before its turn is not read."""
 
@@ -92,25 +94,26 @@ def suggest(
     """
     rule = rule or "budget"
     read = _apply(rule, part, divisor)
+    if rule == "budget" and part.fall is None and part.turned and budget.trained is False:
+        read = float(part.lrs[-1]) / _BELOW_LAST if len(part.lrs) else None
     lr = _moved(read, part, budget) if rule == "budget" else read
     words: dict[str, object] = {"rule": rule, "training": _training(budget)}
     refusal = _refusal(part, read, lr, completed)
-    if refusal or lr is None or part.fall is None:
+    if refusal or lr is None:
         reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, **words)
         return Suggestion(None, None, None, rule, reason)
     off = np.array([np.log10(single / lr) for single in repeats if single is not None])
     by_repeats = 10 ** (float(off.sum()) / (1 + len(off)))
     lr *= by_repeats
-    lrs, fall = part.lrs, part.fall
-    onset, lowest, last = float(lrs[fall.onset]), fall.centre(part.log10_lr), float(lrs[-1])
-    low = min(onset, lr)
-    end = float(lrs[fall.last]) / 2 if fall.weak else min(float(lrs[fall.first]), lowest / 2)
-    high = max(lr, end)
+    onset, lowest, last, end = _places(part)
+    low, high = min(onset, lr), max(lr, end)
     if rule == "budget":
         error = 10 ** shift(budget)[1]
-        low, high = min(lr, max(lr / error, float(lrs[0]))), min(lr * error, high)
+        low, high = min(lr, max(lr / error, float(part.lrs[0]))), min(lr * error, high)
         words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
-    reason = (_WEAK_REASONS if fall.weak else _REASONS)[rule].format(
+    why_weak = _why_weak(part, budget)
+    reasons = _REASONS if not why_weak else _WEAK_REASONS if part.fall else _HIDDEN_REASONS
+    reason = reasons[rule].format(
         **words,
         lr=lr,
         onset=onset,
@@ -119,21 +122,53 @@ def suggest(
         last=last,
         below_last=last / lr,
     )
-    if fall.weak:
-        reason = reason[:-1] + (_WEAK if part.baseline is None else _HIDDEN)
+    if why_weak:
+        reason = f"{reason[:-1]}; this is a weak candidate: {why_weak}."
     spread = float(np.ptp(off)) if len(off) > 1 and not alike else None
     if repeats:
         agreement = _ALL_ALIKE if alike else _SPREAD if len(off) == len(repeats) else _FEW
         reason += " " + agreement.format(found=len(off), repeats=len(repeats), spread=spread)
     reason = " ".join([reason, *budget.cautions])
-    return Suggestion(lr, low, high, rule, reason, spread, fall.weak)
+    return Suggestion(lr, low, high, rule, reason, spread, bool(why_weak))
+
+
+def _places(part: Part) -> tuple[float, float, float, float]:
+    """Return where the fall begins, is lowest and turns, and where a band ends at the latest."""
+    lrs, fall, last = part.lrs, part.fall, float(part.lrs[-1])
+    if fall is None:
+        return last, last, last, last / 2
+    lowest = fall.centre(part.log10_lr)
+    end = float(lrs[fall.last]) / 2 if fall.weak else min(float(lrs[fall.first]), lowest / 2)
+    return float(lrs[fall.onset]), lowest, last, end
+
+
+def _why_weak(part: Part, budget: Budget) -> str:
+    """Return why a candidate is weak; an empty string if it is not."""
+    if part.fall is None:
+        return _NO_DROP
+    if part.fall.weak:
+        return _HARDLY if part.baseline is None else _HIDDEN
+    if budget.trained:
+        return _TRAINED
+    return _TO_THE_END if _is_still_falling(part) else ""
+
+
+def _is_long(fall: Fall, n: int) -> bool:
+    """Return whether a fall is clear, and more than one wiggle of the smoothed losses."""
+    return not fall.weak and fall.first - fall.onset >= kernel_width(n)
+
+
+def _is_still_falling(part: Part) -> bool:
+    n, fall = len(part.lrs), part.fall
+    return fall is not None and not part.turned and fall.first > 0.9 * n and fall.last == n - 1
 
 
 def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
     """Move what the rule reads to where it is for this training, but not above the lowest place."""
-    if read is None or part.fall is None:
+    if read is None:
         return None
-    return min(read * 10 ** shift(budget)[0], max(read, part.fall.centre(part.log10_lr)))
+    highest = read if part.fall is None else max(read, part.fall.centre(part.log10_lr))
+    return min(read * 10 ** shift(budget)[0], highest)
 
 
 def _training(budget: Budget) -> str:
@@ -171,9 +206,9 @@ def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) 
         refusal = _NOTHING
     elif n < FEWEST_POINTS:
         refusal = _RISES_AT_ONCE if part.turned else _TOO_FEW
-    elif fall is None:
+    elif fall is None and read is None:
         refusal = _RISES_ONLY if part.turned else _FLAT if completed else _NOT_YET
-    elif not part.turned and fall.first > 0.9 * n and fall.last == n - 1:
+    elif fall is not None and _is_still_falling(part) and not (completed and _is_long(fall, n)):
         refusal = _STILL_FALLING if completed else _CUT_SHORT
     elif read is None or lr is None:
         refusal = _NOT_BY_THIS_RULE
@@ -182,10 +217,10 @@ def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) 
     return refusal
 
 
-def trial_candidates(part: Part, lr: float | None) -> list[float]:
+def trial_candidates(part: Part, found: Suggestion) -> list[float]:
     """Return at most five learning rates worth comparing by trial runs, ascending.
 
-    They lie around the candidate `lr`, a quarter of a decade apart, which is about the error of the
+    They lie around the candidate, a quarter of a decade apart, which is about the error of the
     candidate itself. All lie below the learning rate where the loss is lowest, since short trials
     favour learning rates that are too high. If the candidate is weak or missing, noise hides small
     differences between trials as well, so there are three, half a decade apart. Without a
@@ -194,14 +229,14 @@ def trial_candidates(part: Part, lr: float | None) -> list[float]:
     """
     if len(part.lrs) < FEWEST_POINTS:
         return []
-    halves, fall, last = np.array([-0.5, 0.0, 0.5]), part.fall, float(part.lrs[-1])
-    if lr is None or fall is None:
+    halves, last, lr = np.array([-0.5, 0.0, 0.5]), float(part.lrs[-1]), found.lr
+    if lr is None:
         lrs, highest = last * 10 ** (halves - (1 if part.turned else 0.5)), last
-    elif fall.weak:
+    elif found.weak or part.fall is None:
         lrs, highest = lr * 10**halves, last
     else:
         lrs = lr * 10 ** (np.arange(-4, 3) / 4)
-        highest = max(lr, 0.8 * fall.centre(part.log10_lr))
+        highest = max(lr, 0.8 * part.fall.centre(part.log10_lr))
     within = (lrs >= part.lrs[0]) & (lrs <= 1.001 * highest)
     return [float(each) for each in lrs[within][-5:]]
 
@@ -228,14 +263,28 @@ _WEAK_REASONS = {
     "{lr:.1e} ({low:.1e} to {high:.1e}).",
     "minimum": "The loss falls and is lowest near {lowest:.1e}, which suggests {lr:.1e}.",
 }
-_WEAK = (
-    "; this is a weak candidate: the drop is hardly larger than the noise, so check it with trial "
-    "runs, or rerun with repeats=3, larger batches or more points."
+_HIDDEN_REASONS = {
+    "budget": "The loss rises after {last:.1e} without a clear drop before it; as the model is "
+    "untrained, a tenth of that for {training} suggests {lr:.1e} ({low:.1e} to {high:.1e}).",
+}
+_HARDLY = (
+    "the drop is hardly larger than the noise, so check it with trial runs, or rerun with "
+    "repeats=3, larger batches or more points"
 )
 _HIDDEN = (
-    "; this is a weak candidate: the drop is smaller than the batch-to-batch noise and appears "
-    "only once that noise is subtracted, as it can for an already trained model, so check it with "
-    "trial runs, or rerun with larger batches or more points."
+    "the drop is smaller than the batch-to-batch noise and appears only once that noise is "
+    "subtracted, as it can for an already trained model, so check it with trial runs, or rerun "
+    "with larger batches or more points"
+)
+_NO_DROP = (
+    "the noise hides the drop, so check it with trial runs, or rerun with larger batches or more "
+    "points"
+)
+_TRAINED = (
+    "a short test says less about a model that was trained before, so check it with trial runs"
+)
+_TO_THE_END = (
+    "the loss is still falling at the end of the range, so a higher one may be better: raise end_lr"
 )
 _SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
 _FEW = "Only {found} of {repeats} repeats show a candidate on their own."

@@ -140,6 +140,7 @@ class Followed:
                 "that this one can read."
             )
         family, plan, cautions = map(first.get, ("family", "plan", "cautions"))
+        trained = first.get("trained")
         plan = _plan(plan) if isinstance(plan, dict) else None
         self.about = About(
             summary=lines.text(first.get("summary")),
@@ -148,6 +149,7 @@ class Followed:
             budget=Budget(
                 family=family if family in get_args(Family) else None,
                 cautions=tuple(map(lines.text, cautions[:9])) if isinstance(cautions, list) else (),
+                trained=trained if isinstance(trained, bool) else None,
             ),
             plan=plan,
             open_ended=plan is None,

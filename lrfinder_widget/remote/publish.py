@@ -139,6 +139,7 @@ class _Scribe:
                 "summary": known.summary,
                 "family": known.budget.family,
                 "cautions": known.budget.cautions,
+                "trained": known.budget.trained,
                 "plan": None if known.plan is None else asdict(known.plan),
             }
         )

@@ -63,6 +63,7 @@ class RemoteTrials(TrialRuns):
             If there is to be a ladder, and none is known.
         """
         self._has_baseline = self._first_losses.measured = built.batch_losses
+        self._family = built.about.budget.family
         if self._climbs:
             if built.ladder is None:
                 raise RuntimeError("there is no ladder for this model: pass lrs=[…] to compare.")

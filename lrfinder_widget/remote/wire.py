@@ -203,12 +203,19 @@ def budgets_from_plain(told: Any) -> list[Budget]:
 
 
 def _budget_to_plain(budget: Budget) -> Plain:
-    return {"family": budget.family, "cautions": list(budget.cautions)}
+    return {
+        "family": budget.family,
+        "cautions": list(budget.cautions),
+        "trained": budget.trained,
+    }
 
 
 def _budget_from_plain(told: Any) -> Budget:
     _check(isinstance(told, dict), "dict", told)
-    return Budget(told.get("family"), cautions=tuple(map(str, _list(told.get("cautions")))))
+    trained = told.get("trained")
+    _check(trained is None or isinstance(trained, bool), "bool", trained)
+    cautions = tuple(map(str, _list(told.get("cautions"))))
+    return Budget(told.get("family"), cautions=cautions, trained=trained)
 
 
 # -- what a run yields ----------------------------------------------------------------------------

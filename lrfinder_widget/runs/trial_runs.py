@@ -9,6 +9,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from lrfinder_widget.curve.budget import Family
 from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import check_count
@@ -91,6 +92,7 @@ class TrialRuns(Jobs[TrialJob]):
         self._halving = halving
         self._judged = judged
         self._has_baseline = True  # unless a subclass knows better
+        self._family: Family | None = None  # likewise
         self._trials: dict[Rate, Trial] = {}
         self._running: dict[TrialJob, tuple[list[float], Found]] = {}
         self._baseline: NDArray[np.float64] | None = None
@@ -107,7 +109,7 @@ class TrialRuns(Jobs[TrialJob]):
         }
         trials |= dict(self._trials)
         in_order = [trials[lr] for lr in list(self.lrs) if lr in trials]
-        return Comparison(in_order, self._baseline, self._start, self._scheduled)
+        return Comparison(in_order, self._baseline, self._start, self._scheduled, self._family)
 
     @property
     def steps_in_all(self) -> int:

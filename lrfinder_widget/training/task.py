@@ -36,7 +36,7 @@ from .checks import (
     warn_of_factor,
 )
 from .distributed import several_ranks
-from .family import cautions_for, family_of
+from .family import cautions_for, family_of, was_trained
 from .metric import Metric, metric_of
 from .misfits import check_listed
 from .param_groups import LearningRate
@@ -130,11 +130,12 @@ class TrainingTask:
 
         With `groups`, as if these were the optimizer's.
         """
-        family, cautions = (
-            family_of(self.optimizer, groups),
-            cautions_for(self.model, self.optimizer),
+        return replace(
+            planned,
+            family=family_of(self.optimizer, groups),
+            cautions=cautions_for(self.model, self.optimizer),
+            trained=was_trained(self.model),
         )
-        return replace(planned, family=family, cautions=cautions)
 
     def replaced(
         self, optimizer: Optimizer | None = None, batches: Iterable[Any] | None = None

@@ -16,6 +16,7 @@ from lrfinder_widget.runs.jobs import Found, one_by_one
 from lrfinder_widget.runs.trial_runs import TrialJob, TrialRuns
 
 from .checks import check_lrs
+from .family import family_of
 from .held_out import Evaluate, HeldOut, Rates, Train
 from .ladder import ladder
 from .param_groups import set_each
@@ -63,6 +64,7 @@ class Trials(TrialRuns):
             self.climb(ladder(task.model, task.optimizer))
         self._held_out = check_trials(task, held_out, evaluate)
         self._has_baseline = task.has_batch_losses
+        self._family = family_of(task.optimizer)
         self._task = task
 
     def points(self) -> RunPoints:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrfinder_widget import Comparison
-from lrfinder_widget.curve.extrapolate import SLOPES, Horizon, best_at, extrapolate
+from lrfinder_widget.curve.extrapolate import MUON_SLOPES, SLOPES, Horizon, best_at, extrapolate
 from lrfinder_widget.curve.trial import Trial
 
 GRID = np.arange(-4.0, -0.9, 0.5)
@@ -99,6 +99,16 @@ def test_trials_with_another_schedule_are_a_starting_point_and_no_slope() -> Non
     assert error == pytest.approx(np.hypot(np.hypot(0.1, 0.2), deviation))
 
 
+def test_the_slope_of_others_is_that_of_the_kind_of_optimizer() -> None:
+    here = [horizon(100, -2.2)]
+    muon, adam, unknown = (
+        extrapolate(here, 10_000, "decay", family=family)[0]
+        for family in ("muon", "adaptive", None)
+    )
+    assert muon == pytest.approx(-2.2 + 2 * MUON_SLOPES["decay"][0])
+    assert adam == unknown == pytest.approx(-2.2 + 2 * SLOPES["decay"][0])
+
+
 # -- suggestions ----------------------------------------------------------------------------------
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]
@@ -147,6 +157,15 @@ def test_a_decay_is_planned_from_constant_trials_with_less_confidence() -> None:
     assert "with a decay" in decay.reason
     scheduled = Comparison([trial(lr) for lr in LRS], held_out=start(), scheduled=True)
     assert scheduled.suggest() == scheduled.suggest(400, "decay")
+
+
+def test_muon_gets_a_lower_rate_for_a_longer_training() -> None:
+    trials = [trial(lr) for lr in LRS]
+    muon, other = (
+        Comparison(trials, held_out=start(), family=family) for family in ("muon", "momentum")
+    )
+    assert muon.suggest(40_000).lr < 0.5 * other.suggest(40_000).lr  # type: ignore[operator]
+    assert muon.suggest().lr == pytest.approx(other.suggest().lr)
 
 
 def test_the_edge_of_what_was_tried_is_told() -> None:

@@ -7,6 +7,7 @@ import pytest
 from curves import STEEPEST, decades, first_weak, known, lowest
 
 from lrfinder_widget import LossCurve, Suggestion
+from lrfinder_widget.curve.budget import Budget, shift
 from lrfinder_widget.curve.rules import RULES
 from lrfinder_widget.curve.suggest import FEWEST_POINTS
 
@@ -56,7 +57,7 @@ def test_a_loss_that_rises_at_the_very_end_has_turned():
 def test_a_nan_after_the_fall_is_a_turn():
     lrs, losses = known(100, noise=0.01)
     fall = lrs < 0.8 * lowest()
-    assert "end_lr" in refusal(lrs[fall], losses[fall])
+    assert "end_lr" in LossCurve(lrs[fall], losses[fall]).suggestion.reason
     losses[fall.sum()] = np.nan
     end = fall.sum() + 1
     found = LossCurve(lrs[:end], losses[:end], "non-finite").suggest("minimum")
@@ -149,13 +150,28 @@ def test_a_curve_without_a_finite_loss_is_refused(n):
     assert "no finite loss" in refusal(np.geomspace(1e-7, 1e-3, n), np.full(n, np.nan))
 
 
-@pytest.mark.parametrize(
-    ("reason", "advice"),
-    [("completed", "raise end_lr"), ("stopped", "let it run"), ("exhausted", "let it run")],
-)
-def test_a_loss_still_falling_at_the_end_is_refused_with_what_to_do(reason, advice):
+@pytest.mark.parametrize("reason", ["stopped", "exhausted", "stop-rule"])
+def test_a_loss_still_falling_where_a_test_was_cut_short_is_refused(reason):
     lrs, losses = known(100, noise=0.01, end=10**-2.3)
-    assert advice in refusal(lrs, losses, reason)
+    assert "let it run" in refusal(lrs, losses, reason)
+
+
+@pytest.mark.parametrize("rule", ["budget", "minimum", "steepest"])
+def test_a_loss_still_falling_at_the_end_of_the_range_gives_a_weak_candidate(rule):
+    found = LossCurve(*known(100, noise=0.01, end=10**-2.3)).suggest(rule)
+    assert found.weak
+    assert found.low <= found.lr <= found.high < 10**-2.3
+    assert "still falling at the end of the range" in found.reason
+    assert found.reason.endswith("raise end_lr.")
+    assert not LossCurve(*known(100, noise=0.01)).suggest(rule).weak
+
+
+def test_a_fall_that_only_a_baseline_shows_is_refused_if_it_goes_on_to_the_end():
+    lrs, losses = known(100, noise=0.01, end=10**-2.3)
+    baseline = 2.3 + 0.02 * np.random.default_rng(0).normal(size=100)
+    found = LossCurve(lrs, losses, baseline=baseline).suggestion
+    assert found.lr is None
+    assert "raise end_lr" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -174,6 +190,66 @@ def test_a_candidate_below_the_range_is_refused():
     assert "lower start_lr" in curve.suggest("minimum", divisor=10).reason
     assert curve.suggest("minimum", divisor=10).lr is None
     assert curve.suggest("minimum", divisor=5).lr > lrs[0]
+
+
+# -- whether the model was trained ----------------------------------------------------------------
+
+
+def hidden(trained, seed=0):
+    """Noise that hides any fall, and a blow-up."""
+    lrs = np.geomspace(1e-7, 10, 100)
+    noise = np.random.default_rng(seed).normal(size=100)
+    losses = 0.3 + 0.03 * noise + np.minimum(np.expm1(np.minimum(lrs / 0.1, 300)), 1e9)
+    return LossCurve(lrs, losses, "diverged", budget=Budget("adaptive", trained=trained))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_where_noise_hides_the_fall_of_an_untrained_model_there_is_a_weak_candidate(seed):
+    curve = hidden(False, seed)
+    found = curve.suggest(train_steps=2_000, schedule="constant")
+    turn = curve.report()["seen"]["turns_up_after"]
+    moved, error = shift(curve.budget.planned(2_000, "constant"))
+    assert found.lr == pytest.approx(turn / 10 * 10**moved)
+    assert found.low == pytest.approx(found.lr / 10**error)
+    assert found.lr < found.high < turn
+    assert found.weak
+    assert "the model is untrained" in found.reason
+    assert "trial runs" in found.reason
+    assert curve.suggest("minimum").lr is None  # only the default goes so far
+    assert curve.trial_candidates()[1] == pytest.approx(curve.suggestion.lr)
+
+
+@pytest.mark.parametrize("trained", [True, None])
+def test_where_the_model_may_be_trained_there_is_none(trained):
+    for seed in range(10):
+        curve = hidden(trained, seed)
+        assert curve.suggestion.lr is None
+        assert "as is common for a trained model" in curve.suggestion.reason
+
+
+def test_without_a_blow_up_or_enough_points_an_untrained_model_has_none_either():
+    noise, fresh = np.random.default_rng(0).normal(size=100), Budget(trained=False)
+    for n in (5, 100):
+        curve = LossCurve(np.geomspace(1e-7, 10, n), noise[:n], budget=fresh)
+        assert curve.suggestion.lr is None
+    high = LossCurve(np.geomspace(1, 30, 100), 2 + noise + 9 * np.arange(100), budget=fresh)
+    assert (
+        "lower start_lr" in high.suggestion.reason or "smaller start_lr" in high.suggestion.reason
+    )
+    assert high.suggestion.lr is None
+    assert LossCurve([], [], budget=fresh).suggestion.lr is None
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_candidate_for_a_trained_model_is_weak(rule):
+    fresh, trained = (
+        LossCurve(*known(noise=0.01), budget=Budget("sgd", 300, trained=trained)).suggest(rule)
+        for trained in (False, True)
+    )
+    assert (fresh.weak, trained.weak) == (False, True)
+    assert (trained.lr, trained.low, trained.high) == (fresh.lr, fresh.low, fresh.high)
+    assert "trained before" in trained.reason
+    assert "trained before" not in fresh.reason
 
 
 # -- what is worth a trial ------------------------------------------------------------------------
@@ -226,11 +302,17 @@ def test_without_a_fall_the_learning_rates_before_the_turn_are_worth_a_trial():
 def test_where_nothing_turns_the_end_of_the_range_is_worth_a_trial():
     lrs = np.geomspace(1e-7, 1e-3, 100)
     flat = LossCurve(lrs, np.random.default_rng(0).normal(size=100))
+    assert flat.suggestion.lr is None
+    assert flat.trial_candidates()[-1] == pytest.approx(flat.lrs[-1])
+    assert len(flat.trial_candidates()) == 3
+
+
+def test_where_it_still_falls_at_the_end_what_lies_above_the_candidate_is_worth_a_trial():
     falling = LossCurve(*known(100, 0.01, end=10**-2.3))
-    for curve in (flat, falling):
-        assert curve.suggestion.lr is None
-        assert curve.trial_candidates()[-1] == pytest.approx(curve.lrs[-1])
-        assert len(curve.trial_candidates()) == 3
+    trials = falling.trial_candidates()
+    assert are_steps_of(0.5, trials)
+    assert trials[1] == pytest.approx(falling.suggestion.lr)
+    assert trials[-1] == pytest.approx(falling.suggestion.lr * 10**0.5)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +335,8 @@ def every_reason():
     yield LossCurve(lrs, flat).suggestion
     yield LossCurve(lrs, flat + lrs).suggestion
     yield LossCurve(lrs[:60], losses[:60]).suggestion
+    yield LossCurve(lrs, losses, budget=Budget(trained=True)).suggestion
+    yield hidden(trained=False).suggestion
     yield LossCurve(lrs[:60], losses[:60], "stopped").suggestion
     yield LossCurve(lrs[:30], losses[:30], "stopped").suggestion
     yield LossCurve(lrs[65:], losses[65:]).suggestion
@@ -263,7 +347,7 @@ def every_reason():
 
 def test_every_reason_is_one_modest_sentence():
     reasons = {found.reason for found in every_reason()}
-    assert len(reasons) == 18
+    assert len(reasons) == 20
     for reason in reasons:
         assert re.fullmatch(r"[A-Z0-9].*[^.]\.", reason), reason
         assert not re.search(r"\. [A-Z]|[{}!]|\b(optimal|best)\b", reason), reason

@@ -210,7 +210,14 @@ def test_a_file_of_somebody_else_is_refused(folder: Path, first: bytes) -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        {"summary": 7, "host": None, "device": ["x"], "cautions": "ab", "family": "mine"},
+        {
+            "summary": 7,
+            "host": None,
+            "device": ["x"],
+            "cautions": "ab",
+            "family": "mine",
+            "trained": 1,
+        },
         {"summary": {}, "cautions": [3, None], "family": ["sgd"], "plan": [1], "run": 5},
         {"plan": {"num_iter": 10**12}},
         {"plan": {"start_lr": "x"}},
@@ -222,6 +229,7 @@ def test_what_the_first_line_says_wrongly_is_as_unknown(folder: Path, first: Any
     job.write(PAIRS[0])
     assert seen(followed.items()) == PAIRS[:1]
     assert followed.about.plan is None
+    assert followed.about.budget.trained is None
     assert isinstance(followed.about.summary, str)
 
 

@@ -87,6 +87,7 @@ def test_trial_runs_have_the_results_of_those_in_this_process(made: Any, workers
     expected, found = compare(**parts(), lrs=lrs, steps=20), finder.comparison
     assert found.lrs == expected.lrs
     assert np.array_equal(found.baseline, expected.baseline)
+    assert found.family == expected.family is not None
     assert all(map(np.array_equal, found.losses.values(), expected.losses.values()))
     assert finder.trials["text"].startswith("After 20 steps")
 

@@ -127,7 +127,7 @@ def test_a_run_in_a_folder_is_shown_as_it_comes(watch: Any, tmp_path: Path) -> N
 
 def test_the_suggestion_is_that_of_the_published_curve(watch: Any, tmp_path: Path) -> None:
     class Told(list):  # type: ignore[type-arg]
-        budget = Budget("momentum", cautions=("It is known to be so.",))
+        budget = Budget("momentum", cautions=("It is known to be so.",), trained=True)
         about = About("SGD", budget=budget, open_ended=True)
 
     curve = publish(Told(PAIRS), tmp_path)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from support import linear, loader, picture, sgd_momentum
+from support import batchnorm_dropout, linear, loader, picture, sgd_momentum
 from torch import Tensor, nn
 from torch.ao.quantization import FakeQuantize
 from torch.utils.data import DataLoader, IterableDataset
 
-from lrfinder_widget import LossCurve, RangeTest, range_test, sweep
+from lrfinder_widget import LossCurve, RangeTest, compare, range_test, sweep
 from lrfinder_widget.curve.budget import Budget
-from lrfinder_widget.training.family import cautions_for, family_of
+from lrfinder_widget.training.family import cautions_for, family_of, was_trained
 from lrfinder_widget.training.task import TrainingTask
 
 KINDS = {
@@ -161,6 +161,107 @@ def test_what_misleads_is_said_and_by_how_much() -> None:
     assert "7 times too high" in quantized
 
 
+# -- whether a model was trained ------------------------------------------------------------------
+
+
+def fresh(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    convolution = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten()
+    return nn.Sequential(*convolution, nn.Linear(16 * 36, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+def train(model: nn.Module, steps: int = 300) -> nn.Module:
+    """Learn to tell patterns apart, which are in the middle, as those of pictures are."""
+    generator = torch.Generator().manual_seed(1)
+    patterns = torch.zeros(10, 3, 8, 8)
+    patterns[..., 2:6, 2:6] = 2 * torch.randn(10, 3, 4, 4, generator=generator)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        targets = torch.randint(10, (16,), generator=generator)
+        inputs = patterns[targets] + torch.randn(16, 3, 8, 8, generator=generator)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+    return model
+
+
+def test_a_fresh_model_was_not_trained_and_a_look_at_shapes_is_no_training() -> None:
+    for seed in range(20):
+        model = fresh(seed)
+        model(torch.randn(4, 3, 8, 8))  # moves what BatchNorm keeps of its inputs
+        assert was_trained(model) is False
+    assert was_trained(fresh().bfloat16()) is False
+    assert was_trained(nn.Linear(1, 1)) is False
+
+
+DRAWN = {
+    "DCGAN": lambda w: nn.init.normal_(w, 0.0, 0.02),
+    "He": lambda w: nn.init.kaiming_normal_(w, mode="fan_out"),
+    "Glorot": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+    "timm": lambda w: nn.init.trunc_normal_(w, std=0.2),
+    "zero": nn.init.zeros_,
+}
+
+
+@pytest.mark.parametrize("way", DRAWN)
+def test_weights_that_were_drawn_in_another_way_are_not_taken_for_learned(way: str) -> None:
+    for seed in range(20):
+        model = fresh(seed)
+        for module in model:
+            if isinstance(module, (nn.Linear, nn.Conv2d)):
+                DRAWN[way](module.weight)
+                module.weight.data[:1] = 0.0  # as for padding
+            if way == "DCGAN" and isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+        assert was_trained(model) is not True
+
+
+def test_a_trained_model_was_trained_whatever_is_new_about_it() -> None:
+    model = train(fresh())
+    assert was_trained(model) is True
+    model[-1] = nn.Linear(64, 3)
+    assert was_trained(model) is True
+    assert was_trained(model.requires_grad_(requires_grad=False)) is True
+    without_norm = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 10))
+    nn.init.xavier_normal_(without_norm[1].weight)
+    assert was_trained(without_norm) is not True
+    assert was_trained(train(without_norm)) is True
+
+
+class Diagonal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+
+def test_what_cannot_be_looked_at_is_unknown() -> None:
+    sharded = nn.Linear(4, 4)
+    sharded.weight = nn.Parameter(torch.randn(5))  # flat, as a part of it is with FSDP
+    for model in (
+        sharded,
+        nn.Sequential(),
+        nn.LSTM(4, 4),
+        nn.Linear(3, 3, device="meta"),
+        nn.LazyLinear(4),
+        Diagonal(),
+        nn.Embedding(4, 4),
+    ):
+        assert was_trained(model) is None
+
+
+def test_a_number_for_a_trained_model_is_weak() -> None:
+    model = batchnorm_dropout()
+    arguments = (model, sgd_momentum(model), loader(), nn.CrossEntropyLoss())
+    assert range_test(*arguments, num_iter=20).budget.trained is False
+    with torch.no_grad():
+        for each in model[1].parameters():
+            each.add_(torch.linspace(0.0, 0.1, 8))
+    curve = range_test(*arguments)
+    assert curve.budget.trained is True
+    assert curve.suggestion.lr is None or curve.suggestion.weak
+
+
 # -- that a curve is for it -----------------------------------------------------------------------
 
 
@@ -170,9 +271,9 @@ def test_a_range_test_gives_the_curve_what_it_is_for() -> None:
     before = picture(model, optimizer)
     arguments = (model, optimizer, loader(), nn.CrossEntropyLoss())
     curve = range_test(*arguments, num_iter=20, repeats=2, train_steps=700, schedule="decay")
-    assert curve.budget == Budget("momentum", 700, "decay")
+    assert curve.budget == Budget("momentum", 700, "decay", trained=False)
     assert {single.budget for single in curve.repeats} == {curve.budget}
-    assert range_test(*arguments, num_iter=20).budget == Budget("momentum")
+    assert range_test(*arguments, num_iter=20).budget == Budget("momentum", trained=False)
     assert picture(model, optimizer) == before
 
 
@@ -183,10 +284,16 @@ def test_a_range_test_carries_the_cautions() -> None:
     assert LossCurve.from_json(curve.to_json()) == curve
 
 
+def test_trial_runs_know_their_optimizer() -> None:
+    model = linear()
+    arguments = (model, sgd_momentum(model), loader(), nn.CrossEntropyLoss())
+    assert compare(*arguments, lrs=[1e-3], steps=10).family == "momentum"
+
+
 def test_a_sweep_in_the_background_knows_its_optimizer_too() -> None:
     model = linear()
     points = sweep(model, sgd_momentum(model), loader(), nn.CrossEntropyLoss(), num_iter=20)
-    assert RangeTest(points).start().wait(20.0).curve.budget == Budget("momentum")
+    assert RangeTest(points).start().wait(20.0).curve.budget == Budget("momentum", trained=False)
     assert RangeTest([(1e-3, 2.0)]).start().wait(20.0).curve.budget == Budget()
 
 

@@ -196,7 +196,7 @@ def test_the_training_starts_as_the_code_says(make: Any) -> None:
         (make(namespace={}, train_steps=700, schedule="decay"), ("700", "decay")),
     ):
         assert (finder.settings["train_steps"], finder.settings["schedule"]) == contents
-    assert finished(finder).curve.budget == Budget("sgd", 700, "decay")
+    assert finished(finder).curve.budget == Budget("sgd", 700, "decay", trained=False)
     assert "for 700 steps with a decaying" in status(finder)
 
 
@@ -251,9 +251,9 @@ def test_earlier_and_added_runs_answer_for_the_new_training_too(make: Any) -> No
     finder = finished(finished(make(namespace={})))
     finder.add(LossCurve(finder.curve.lrs, DESCENT, budget=Budget("adaptive", 500)), "other")
     type_steps(finder, "3000")
-    assert [curve.budget for curve in finder.curves] == [Budget("sgd", 3_000)] * 2
+    assert [curve.budget for curve in finder.curves] == [Budget("sgd", 3_000, trained=False)] * 2
     budgets = [run.curve.budget for run in finder._presenter.view.legend.all]
-    assert budgets == [Budget("sgd", 3_000)] * 2 + [Budget("adaptive", 3_000)]
+    assert budgets == [Budget("sgd", 3_000, trained=False)] * 2 + [Budget("adaptive", 3_000)]
     saved = [LossCurve.from_json(json.dumps(run)) for run in json.loads(finder.to_json())["runs"]]
     assert [curve.budget for curve in saved] == budgets
 
@@ -263,7 +263,7 @@ def test_a_change_during_a_run_counts_at_its_end(make: Any, gate: Gate) -> None:
     type_steps(finder, "20000")
     gate.let_all()
     finder.wait(WAIT_S)
-    assert finder.curve.budget == Budget("sgd", 20_000)
+    assert finder.curve.budget == Budget("sgd", 20_000, trained=False)
     assert marker(finder) == (candidate(finder), "candidate")
 
 
