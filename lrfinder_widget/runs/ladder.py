@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lrfinder_widget.curve.loss_curve import LossCurve
+
 MOST_STEPS = 2000
 """The steps of all trials of a ladder together."""
 MOST_RUNGS = 8
@@ -35,6 +37,17 @@ class Ladder:
     def steps(at_most: int) -> int:
         """Return the steps of each trial: at most so many, and at most 2,000 in all."""
         return min(at_most, MOST_STEPS // MOST_RUNGS)
+
+
+def around(curve: LossCurve) -> list[float]:
+    """Return what to try around a curve's candidate; empty where a ladder tells more.
+
+    That is without a candidate, and for a model that was trained before, whose best learning rate
+    may be decades below what a short test shows.
+    """
+    if curve.budget.trained or curve.suggestion.lr is None:
+        return []
+    return curve.trial_candidates()
 
 
 def next_rung(lrs: Sequence[float], best: float | None) -> float | None:

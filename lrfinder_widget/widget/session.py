@@ -16,6 +16,7 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import RunPoints
+from lrfinder_widget.runs.ladder import around
 from lrfinder_widget.runs.source import RunSource
 from lrfinder_widget.runs.trial_runs import TrialRuns
 from lrfinder_widget.runs.varied_runs import Settings, VariedRuns
@@ -170,8 +171,8 @@ class Session:
         Parameters
         ----------
         lrs : iterable of float, "ladder" or None
-            None stands for those around the candidate of the latest curve, if it has one, else for
-            the ladder.
+            None stands for those around the candidate of the latest curve, or for the ladder; see
+            `around`.
         steps, **judged
             As for `compare`; the last are ``held_out`` and ``evaluate``.
 
@@ -183,10 +184,8 @@ class Session:
             For invalid arguments.
         """
         self.check_idle()
-        curve = self.curve
         if lrs is None:
-            around = [] if curve.suggestion.lr is None else curve.trial_candidates()
-            lrs = around or "ladder"
+            lrs = around(self.curve) or "ladder"
         self.trials, points = self.source.begin_trials(lrs, steps, **judged)
         run = self._in_surroundings(points)
         self.trial_test = self.latest = run

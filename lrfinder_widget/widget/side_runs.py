@@ -46,7 +46,8 @@ class SideRuns:
         Parameters
         ----------
         lrs : iterable of float, or "ladder", optional
-            By default those around the candidate of the latest curve; the ladder if it has none.
+            By default those around the candidate of the latest curve; the ladder if it has none, or
+            if the model was trained before.
         steps, held_out, evaluate : optional
             As there, but with 200 steps by default.
         """

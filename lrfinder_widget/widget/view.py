@@ -13,7 +13,7 @@ from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.suggest import Suggestion
-from lrfinder_widget.runs.ladder import Ladder
+from lrfinder_widget.runs.ladder import Ladder, around
 from lrfinder_widget.runs.source import About
 
 from .diagnosis import ShownDiagnosis, lines_of
@@ -83,7 +83,7 @@ class View:
         self._state: tuple[RangeTest | None, State] = (None, State.READY)  # that are shown
         self._trying: tuple[RangeTest | None, State] = (None, State.READY)
         self._suggested: tuple[ShownRun | None, Suggestion | None] = (None, None)
-        self._way_on = ""  # what to do if nothing is suggested
+        self._way_on = ""  # what to do where trials tell more
         self._pace_from = (0.0, 0)
         self._wait_until = 0.0  # before the next redraw of what grows
         self._repeats: list[LossCurve] = []  # those that are shown
@@ -255,7 +255,7 @@ class View:
             }
         )
         if suggestion is not None:
-            self._way_on = self.trial_plan.offer(curve.trial_candidates() if found else [])
+            self._way_on = self.trial_plan.offer(around(curve))
 
     @property
     def candidate(self) -> float | None:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support import CLASSES, DEVICE, linear
 from torch import nn
 from widget_support import (
+    DESCENT,
     RISE,
     WAIT_S,
     Gate,
@@ -122,6 +124,24 @@ def test_without_a_candidate_they_are_a_ladder_that_is_named_and_announced(make:
     assert "trial runs of 50 steps each, at most 400 in all" in told[0]
     assert re.search(r"at most about \d+ s left", told[0])  # by the pace of the test
     assert "A ladder of learning rates" in told[-1]
+
+
+def test_for_a_model_that_was_trained_they_are_the_ladder_beside_its_weak_candidate(
+    make: Any,
+) -> None:
+    model = nn.Sequential(linear(), nn.LayerNorm(CLASSES)).to(DEVICE)
+    with torch.no_grad():
+        model[1].weight.copy_(torch.linspace(0.5, 1.5, CLASSES))
+        model[1].bias.copy_(torch.linspace(-0.1, 0.1, CLASSES))
+    finder = finished(make([*DESCENT, *RISE], model, namespace={}))
+    assert finder.suggestion.weak
+    rungs = finder._session.source.ladder()
+    assert finder.settings["trial_lrs"] == ", ".join(f"{lr:.2e}" for lr in rungs.lrs)
+    assert "was trained before" in status(finder)
+    assert "Try compares a ladder of learning rates" in status(finder)
+    finder.compare(steps=10).wait(WAIT_S)
+    assert finder.comparison is not None
+    assert finder.comparison.lrs[: len(rungs.lrs)] == list(rungs.lrs)
 
 
 def test_a_ladder_that_went_on_is_drawn_whole(make: Any) -> None:
