@@ -65,9 +65,9 @@ class Setting:
     Attributes
     ----------
     name : str
-        ``"weight_decay"``, ``"momentum"`` or ``"batch_size"``.
+        ``"weight_decay"``, ``"momentum"``, ``"batch_size"`` or ``"optimizer"``.
     values : tuple of float
-        A few that are worth trying, ascending.
+        A few that are worth trying, ascending; none of an optimizer.
     why_not : str
         Why it cannot be varied here; empty if it can.
     """
@@ -239,7 +239,7 @@ def _size(value: Any) -> int:
 
 def _number(name: str, value: Any) -> float:
     number = math.nan
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if type(value) is not bool and isinstance(value, Real):
         with suppress(OverflowError):
             number = float(value)
     if not 0 <= number < (1.0 if name == "momentum" else math.inf):

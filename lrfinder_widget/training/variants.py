@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -31,6 +32,13 @@ from .thread_state import ThreadState
 
 Make: TypeAlias = Callable[[list[nn.Parameter]], Optimizer]
 MakeBatches: TypeAlias = Callable[[int], Iterable[Any]]
+
+USUAL: Mapping[str, Make] = {
+    "SGD": partial(torch.optim.SGD, momentum=0.9),
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+}
+"""Those that the page offers. The learning rate is set in the test."""
 
 
 class Variants:
