@@ -268,8 +268,8 @@ def _text(
     if not run.state.ended:
         done, pace = len(run), varied.seconds_per_step
         text = (
-            f"{in_all} tests of at most {varied.plan.steps} steps each, from the same start: "
-            f"{whole} complete, {done} steps done"
+            f"{in_all} test{'s' * (in_all > 1)} of at most {varied.plan.steps:,} steps each, from "
+            f"the same start: {whole} complete, {done:,} steps done"
         )
         left = 0.0 if pace is None else pace * (varied.steps_in_all - done)
         return f"{text}, at most {left:.0f} s left." if pace else f"{text}."
