@@ -40,12 +40,13 @@ def test_varying_is_compared_with_single_tests() -> None:
     assert background == "`finder.vary` ÷ `finder.start`, three times"
 
 
-def test_what_a_diagnosis_costs_is_measured_with_and_without_the_critical_rate() -> None:
-    printed = run("diagnose.py", "--rounds", "1", "--steps", "12", "--models", "mlp")
-    norms, all_of_it = table(printed)
-    assert norms[:2] == ["mlp, 12 steps", "norms and ratios"]
-    assert all_of_it[1] == "critical learning rate, too"
-    assert "[" in all_of_it[-1]
+def test_what_a_diagnosis_and_a_metric_cost_is_measured_with_and_without() -> None:
+    printed = run("diagnose.py", "--rounds", "1", "--steps", "12", "--models", "mlp", "lenet")
+    ways = ["norms and ratios", "critical learning rate, too", "metric=a function"]
+    rows = table(printed)
+    assert [row[1] for row in rows] == [*ways, *ways, 'metric="accuracy"']
+    assert rows[0][0] == "mlp, 12 steps"
+    assert "[" in rows[1][-1]
 
 
 @pytest.mark.slow

@@ -75,8 +75,7 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     Math.min(Math.max(Math.round(Number.parseFloat(typed)), 0), 50);
   put(setting(page, display, "smoothing", "smoothing %", "short", percent), {
     ...{ type: "number", min: 0, max: 50, step: 5 },
-    title:
-      "Percentage of the points that the line is smoothed over; candidates do not depend on it",
+    title: "Share of the points that the line is smoothed over; candidates do not depend on it",
   });
 
   page.when(["offers"], () => {
@@ -98,7 +97,7 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     panel,
     "Set up",
     "sliders",
-    "Range, number of points and repeats of the next run; length of the training",
+    "Range, points and repeats of the next run; length of the training",
   );
   return () => {
     open(true);

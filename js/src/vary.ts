@@ -9,6 +9,7 @@ const SETTINGS = {
   weight_decay: "weight decay",
   momentum: "momentum",
   batch_size: "batch size",
+  optimizer: "optimizer",
 };
 
 export function addVary(page: Page, bar: Element): void {

@@ -97,6 +97,7 @@ test("what to vary is set up, run, stopped and blocked", () => {
   model.messages.length = 0;
   type("values", "0.5");
   const second = box("and");
+  expect(second.querySelector("option[value=optimizer]")?.textContent).toBe("optimizer");
   second.value = "batch_size";
   second.dispatchEvent(new Event("change"));
   named("Vary").click();

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import reprlib
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, TypeAlias
@@ -62,9 +65,9 @@ class Setting:
     Attributes
     ----------
     name : str
-        ``"weight_decay"``, ``"momentum"`` or ``"batch_size"``.
+        ``"weight_decay"``, ``"momentum"``, ``"batch_size"`` or ``"optimizer"``.
     values : tuple of float
-        A few that are worth trying, ascending.
+        A few that are worth trying, ascending; none of an optimizer.
     why_not : str
         Why it cannot be varied here; empty if it can.
     """
@@ -205,23 +208,41 @@ def check_values(name: str, given: Any) -> list[Value]:
     TypeError, ValueError
         If it is no list, or a value cannot be one of this setting, or is given twice.
     """
-    if isinstance(given, (str, Real)) or not hasattr(given, "__iter__"):
-        raise TypeError(f"{name} must be a list of values to try; got {type(given).__name__}.")
+    try:
+        if isinstance(given, (str, bytes)) or (isinstance(given, Mapping) and name != "optimizer"):
+            raise TypeError
+        items = iter(given)
+    except TypeError:  # some that cannot be iterated over say so only when asked
+        raise TypeError(
+            f"{name} must be a list of values to try; got {type(given).__name__}."
+        ) from None
     values: list[Value]
+    listed = list(items)
     if name == "optimizer":
-        values = list(map(str, given))
+        values = list(map(str, listed))
     elif name == "batch_size":
-        values = [check_count("batch_size", value, at_least=1) for value in given]
+        values = [_size(value) for value in listed]
     else:
-        values = [_number(name, value) for value in given]
+        values = [_number(name, value) for value in listed]
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"{name} must have values, each given once; got {list(given)!r}.")
+        called = "optimizers" if name == "optimizer" else name
+        raise ValueError(f"{called} must have values, each given once; got {reprlib.repr(listed)}.")
     return values
 
 
+def _size(value: Any) -> int:
+    size = check_count("batch_size", value, at_least=1)
+    if size > sys.maxsize:
+        raise ValueError(f"a batch_size must be at most {sys.maxsize}; got {reprlib.repr(value)}.")
+    return size
+
+
 def _number(name: str, value: Any) -> float:
-    most = 1.0 if name == "momentum" else math.inf
-    if not isinstance(value, Real) or not 0 <= float(value) < most:
+    number = math.nan
+    if type(value) is not bool and isinstance(value, Real):
+        with suppress(OverflowError):
+            number = float(value)
+    if not 0 <= number < (1.0 if name == "momentum" else math.inf):
         limits = "below 1 and not negative" if name == "momentum" else "finite and not negative"
-        raise ValueError(f"a {name} must be a number, {limits}; got {value!r}.")
-    return float(value)
+        raise ValueError(f"a {name} must be a number, {limits}; got {reprlib.repr(value)}.")
+    return number

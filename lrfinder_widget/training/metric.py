@@ -25,6 +25,9 @@ Metric: TypeAlias = Literal["accuracy"] | MetricFunction | None
 
 Act: TypeAlias = Callable[[Any], Any]
 
+UNNAMED = "metric"
+"""What a metric without a name is called."""
+
 IGNORED = -100
 """The class index of targets that do not count, unless the criterion has another one."""
 
@@ -85,7 +88,7 @@ def name_of(metric: Any) -> str:
     while isinstance(metric, partial):
         metric = metric.func
     name = getattr(metric, "__name__", type(metric).__name__)
-    return "metric" if name == "<lambda>" else str(name)
+    return UNNAMED if name == "<lambda>" else str(name)
 
 
 def accuracy(output: Any, target: Any, *, ignored: int = IGNORED) -> Tensor:
@@ -156,6 +159,9 @@ class Measure:
         self.name = name
         self._draws = draws
 
+    def __str__(self) -> str:
+        return "the metric" if self.name == UNNAMED else f"the metric {self.name}"
+
     def __call__(self, output: Any, target: Any) -> float | Tensor:
         """Return the metric as a `float`, or as a tensor if reading it would wait for its device.
 
@@ -170,14 +176,14 @@ class Measure:
             with torch.no_grad(), _without_autocast():
                 value = self.function(output, target)
         except Exception as error:
-            error.add_note(f"This came from the metric, {self.name}.")
+            error.add_note(f"This came from {self}.")
             raise
         finally:
             for put_back in random:
                 put_back()
         if (_version(output), _version(target)) != before:
             raise ValueError(
-                f"the metric {self.name} has changed its output or target in place, on which the "
+                f"{self} has changed its output or target in place, on which the "
                 "training goes on. Let it work on a copy, such as output.clone()."
             )
         return self._number(value)
@@ -199,7 +205,7 @@ class Measure:
         except OverflowError:
             pass
         raise TypeError(
-            f"the metric {self.name} must return a number, or a tensor with one element; it "
+            f"{self} must return a number, or a tensor with one element; it "
             f"returned {describe(value)}."
         )
 

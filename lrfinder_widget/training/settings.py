@@ -75,7 +75,8 @@ def settings_of(task: TrainingTask) -> tuple[Setting, ...]:
         except ValueError as error:
             found.append(Setting(name, why_not=str(error)))
     why = why_not_anew(task.batches)
-    return (*found, Setting("batch_size", () if why else _sizes(task.batches), why))
+    found.append(Setting("batch_size", () if why else _sizes(task.batches), why))
+    return (*found, Setting("optimizer", why_not=task.why_no_other_optimizer))
 
 
 def _decays(groups: Sequence[Group]) -> tuple[float, ...]:

@@ -137,6 +137,13 @@ class TrainingTask:
             trained=was_trained(self.model),
         )
 
+    @property
+    def why_no_other_optimizer(self) -> str:
+        """Why its optimizer cannot be replaced; an empty string if it can."""
+        if self._given["step"] is None:
+            return ""
+        return "optimizers cannot be varied with a step of your own, which updates by its own one."
+
     def replaced(
         self, optimizer: Optimizer | None = None, batches: Iterable[Any] | None = None
     ) -> TrainingTask:
@@ -148,10 +155,8 @@ class TrainingTask:
             If these cannot be used, as for `sweep`, or a step of the user's own goes with the
             optimizer.
         """
-        if optimizer is not None and self._given["step"] is not None:
-            raise ValueError(
-                "optimizers cannot be varied with a step of your own, which updates by its own one."
-            )
+        if optimizer is not None and (why := self.why_no_other_optimizer):
+            raise ValueError(why)
         return TrainingTask(
             self.model,
             self.optimizer if optimizer is None else optimizer,

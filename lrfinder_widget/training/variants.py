@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -17,6 +19,7 @@ from lrfinder_widget.curve.variation import Value
 from lrfinder_widget.data.anew import loader_anew, why_not_anew
 from lrfinder_widget.data.batches import can_begin_again
 from lrfinder_widget.data.describe import describe
+from lrfinder_widget.restore.random_state import random_states
 from lrfinder_widget.runs.jobs import one_by_one
 from lrfinder_widget.runs.varied_runs import Settings, VariedJob, VariedRuns
 
@@ -29,6 +32,13 @@ from .thread_state import ThreadState
 
 Make: TypeAlias = Callable[[list[nn.Parameter]], Optimizer]
 MakeBatches: TypeAlias = Callable[[int], Iterable[Any]]
+
+USUAL: Mapping[str, Make] = {
+    "SGD": partial(torch.optim.SGD, momentum=0.9),
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+}
+"""Those that the page offers. The learning rate is set in the test."""
 
 
 class Variants:
@@ -63,8 +73,14 @@ class Variants:
         parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
         makes = optimizers or {}
         names, sizes = settings.get("optimizer", ()), settings.get("batch_size", ())
-        made = {name: _made(str(name), makes[str(name)], parameters) for name in names}
-        loaders = {size: _loader(task.batches, int(size), make_batches) for size in sizes}
+        _check_make_batches(make_batches, sizes)
+        random = random_states()  # that the user's functions may draw from
+        try:
+            made = {name: _made(str(name), makes[str(name)], parameters) for name in names}
+            loaders = {size: _loader(task.batches, int(size), make_batches) for size in sizes}
+        finally:
+            for put_back in random:
+                put_back()
         self._tasks: dict[tuple[Value | None, Value | None], TrainingTask] = {(None, None): task}
         if made or loaders:
             self._tasks = {
@@ -134,6 +150,8 @@ def varied(
     TypeError, ValueError
         If a setting cannot be varied.
     """
+    if plan.diagnose:  # all optimizers hold the same parameters
+        task.check_diagnosable()
     variants, runs = Variants(task, settings, **makes), VariedRuns(settings, plan, planned)
     runs.learn(variants.budgets())
     points = one_by_one(runs, lambda job: variants.run(job, thread_state))
@@ -168,23 +186,50 @@ def named(optimizers: Any) -> dict[str, Make] | None:
 
 
 _MAKES = (
-    "optimizers must be functions of the parameters that return an optimizer, such as "
-    "torch.optim.Adam; got {}."
+    "optimizers must be a list or a dict of functions of the parameters that return an optimizer, "
+    "such as [torch.optim.SGD, torch.optim.Adam]; got {}."
 )
 
 
 def _made(name: str, make: Make, parameters: list[nn.Parameter]) -> Optimizer:
-    made = make(parameters)
+    with _noting(f"the function of optimizers that is named {name}"):
+        made = make(parameters)
     check_kind(f"what {name}(parameters) returns", made, Optimizer, "a torch.optim.Optimizer")
     return made
 
 
+def _check_make_batches(make: Any, sizes: Sequence[Value]) -> None:
+    if make is None:
+        return
+    if not callable(make):
+        raise TypeError(
+            "make_batches must be a function of the batch size that returns batches; got "
+            f"{describe(make)}."
+        )
+    if not sizes:
+        raise ValueError("make_batches makes the batches of batch_size=[…], which is not given.")
+
+
 def _loader(batches: Any, size: int, make: MakeBatches | None) -> Iterable[Any]:
     if make is not None:
-        return make(size)
+        with _noting(f"make_batches({size})"):
+            made = make(size)
+        if made is None:
+            raise TypeError(f"make_batches({size}) returned None: it must return the batches.")
+        return made
     if why := why_not_anew(batches):
         raise ValueError(f"{why} Pass make_batches=…, a function of the batch size.")
     return loader_anew(batches, size)
+
+
+@contextmanager
+def _noting(what: str) -> Iterator[None]:
+    """Note on an exception of a user's function which one it was."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This came from {what}.")
+        raise
 
 
 def _check_again(batches: Any) -> None:

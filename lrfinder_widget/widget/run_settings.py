@@ -19,8 +19,8 @@ _SWITCHES = ("diagnose", "zoom", "log_loss")
 _CHOICES = {
     "mode": ("exp", "linear"),
     "schedule": ("constant", "decay"),
-    "vary": ("weight_decay", "momentum", "batch_size"),
-    "vary_2": ("", "weight_decay", "momentum", "batch_size"),
+    "vary": ("weight_decay", "momentum", "batch_size", "optimizer"),
+    "vary_2": ("", "weight_decay", "momentum", "batch_size", "optimizer"),
 }
 _LABELS = {"start_lr": "'from'", "end_lr": "'to'", "num_iter": "'points'", "repeats": "'repeats'"}
 

@@ -13,6 +13,7 @@ from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.variation import Value, row_of
 from lrfinder_widget.runs.varied_runs import MOST, Setting, Values, VariedRuns, check_settings
+from lrfinder_widget.training.variants import USUAL
 
 from .drawing import Drawing, Line, Looks, packed
 from .number import format_lr
@@ -50,12 +51,19 @@ class VariationPlan:
             name, typed = seen
             is_for_another = name != self._seen[box][0] and typed == self._seen[box][1]
             if typed in ("", self._offered[box]) or is_for_another:
-                values = self._known[name].values if name in self._known else ()
-                text = ", ".join(format_value(name, value) for value in values)
+                text = self._text(name)
                 self._settings.set(**{f"{box}_values": text})
                 self._offered[box] = text
                 seen = name, text
             self._seen[box] = seen
+
+    def _text(self, name: str) -> str:
+        """Return the values that are offered for a setting, as they could be typed."""
+        setting = self._known.get(name, Setting(name, why_not="not known yet"))
+        values: Sequence[Value] = setting.values
+        if name == "optimizer" and not setting.why_not:
+            values = list(USUAL)
+        return ", ".join(format_value(name, value) for value in values)
 
     @property
     def why_not(self) -> str:
@@ -63,8 +71,8 @@ class VariationPlan:
         chosen = (self._known.get(self._settings.values[box]) for box in _BOXES)
         return " ".join(dict.fromkeys(one.why_not for one in chosen if one and one.why_not))
 
-    def values(self) -> dict[str, list[Value]]:
-        """Return the values of each setting.
+    def values(self) -> dict[str, Any]:
+        """Return the values of each setting, as `finder.vary` takes them.
 
         Raises
         ------
@@ -77,13 +85,15 @@ class VariationPlan:
             if name in given:
                 raise ValueError("choose two different settings to vary.")
             if name:
-                given[name] = _numbers(name, typed)
+                given[name] = _parsed(name, typed)
         try:
-            found = check_settings(**given)
+            found: dict[str, Any] = check_settings(**given)
         except ValueError as error:  # in the words of the page
             raise ValueError(str(error).replace("_", " ")) from None
         if (count := math.prod(map(len, found.values()))) > MOST_TESTS:
             raise ValueError(f"vary at most {MOST_TESTS} values or pairs of values; got {count}.")
+        if names := found.pop("optimizer", None):
+            found["optimizers"] = {name: USUAL[name] for name in names}
         return found
 
     def cost(self, pace: float | None) -> str:
@@ -96,10 +106,19 @@ class VariationPlan:
         return text if pace is None else f"{text}, about {pace * steps:.0f} s"
 
 
-def _numbers(name: str, typed: str) -> list[Any]:
+def _parsed(name: str, typed: str) -> list[Any]:
+    parts = [part.strip() for part in typed.replace(";", ",").split(",") if part.strip()]
+    if name == "optimizer":
+        known = {usual.lower(): usual for usual in USUAL}
+        if unknown := [part for part in parts if part.lower() not in known]:
+            raise ValueError(
+                f"optimizers must be among {', '.join(USUAL)}; got {unknown[0]!r}. Others are "
+                "varied in code: finder.vary(optimizers=[…])."
+            )
+        return [known[part.lower()] for part in parts]
     kind: Any = int if name == "batch_size" else float
     try:
-        return [kind(part) for part in typed.replace(";", ",").split(",") if part.strip()]
+        return [kind(part) for part in parts]
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
         label = name.replace("_", " ")
@@ -249,8 +268,8 @@ def _text(
     if not run.state.ended:
         done, pace = len(run), varied.seconds_per_step
         text = (
-            f"{in_all} tests of at most {varied.plan.steps} steps each, from the same start: "
-            f"{whole} complete, {done} steps done"
+            f"{in_all} test{'s' * (in_all > 1)} of at most {varied.plan.steps:,} steps each, from "
+            f"the same start: {whole} complete, {done:,} steps done"
         )
         left = 0.0 if pace is None else pace * (varied.steps_in_all - done)
         return f"{text}, at most {left:.0f} s left." if pace else f"{text}."

@@ -164,6 +164,23 @@ def test_tests_trial_runs_and_varied_tests_equal_those_here_to_the_bit(remote: A
     assert varied.curves == vary(**training()(), **given, end_lr=1.0).curves
 
 
+def test_a_metric_that_is_sent_there_is_measured_and_the_table_is_that_made_here(
+    remote: Any,
+) -> None:
+    def right(output: Any, target: Any) -> Any:
+        return (output.argmax(1) == target).float().mean()
+
+    given: dict[str, Any] = {"metric": right, "end_lr": 1.0, "num_iter": 40}
+    finder = remote(training(), workers=2, **given).start().wait(WAIT_S)
+    assert finder.curve == range_test(**training()(), **given)
+    assert finder.curve.metric_name == "right"
+    varied = finder.vary(momentum=[0.0, 0.9]).wait(WAIT_S).variation
+    expected = vary(**training()(), momentum=[0.0, 0.9], **given)
+    assert varied.curves == expected.curves
+    assert all(curve.metric is not None for curve in varied.curves.values())
+    assert varied.rows == expected.rows
+
+
 def test_pause_and_stop_act_after_the_step_under_way(remote: Any) -> None:
     finder = remote(training(step_s=0.02), num_iter=2_000).start()
     wait_for_points(finder, 3)

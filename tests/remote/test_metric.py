@@ -121,7 +121,7 @@ def test_an_error_of_the_metric_is_told_with_its_name(monkeypatch: pytest.Monkey
     finder = remote(monkeypatch, parts, metric=bad).start()
     with pytest.raises(ArithmeticError, match="here") as raised:
         finder.wait(60)
-    assert "This came from the metric, bad." in raised.value.__notes__
+    assert "This came from the metric bad." in raised.value.__notes__
 
 
 def test_what_cannot_be_sent_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,7 +238,17 @@ def odd_sampler() -> Any:
         ({"weight_decay": ["much"]}, ValueError, "must be a number"),
         ({"momentum": [1.0]}, ValueError, "below 1"),
         ({"batch_size": [0]}, ValueError, "at least 1"),
+        ({"batch_size": [10**30]}, ValueError, "at most"),
+        ({"weight_decay": b"12"}, TypeError, "list of values to try; got bytes"),
+        ({"weight_decay": {0.1: 1}}, TypeError, "list of values to try; got dict"),
+        ({"weight_decay": np.array(0.1)}, TypeError, "list of values to try; got ndarray"),
+        ({"weight_decay": [True]}, ValueError, "finite and not negative; got True"),
+        ({"weight_decay": [10**400]}, ValueError, "finite and not negative; got 1000"),
         ({"optimizers": ["Adam"]}, TypeError, "functions of the parameters"),
+        ({"optimizers": {}}, ValueError, "optimizers must have values"),
+        ({"batch_size": [4], "make_batches": 3}, TypeError, "make_batches must be a function"),
+        ({"batch_size": [4], "make_batches": lambda n: None}, TypeError, "returned None"),
+        ({"momentum": [0.5], "make_batches": lambda n: []}, ValueError, "which is not given"),
         ({"optimizers": [lambda p: None]}, TypeError, "returns"),
         ({"optimizers": "Adam"}, TypeError, "functions of the parameters"),
         ({"optimizers": [torch.optim.Adam] * 2}, ValueError, "different names"),
@@ -254,6 +264,54 @@ def test_what_cannot_be_varied_is_refused_before_anything_is_touched(
     with pytest.raises(error, match=said):
         vary(model, optimizer, loader(), None if "step" in given else CE, **given)
     assert picture(model, optimizer) == before
+
+
+def test_an_exception_of_a_function_says_which_one_raised_it() -> None:
+    def broken(_: Any) -> Any:
+        raise ArithmeticError("here")
+
+    for given, said in (
+        ({"optimizers": [broken]}, "the function of optimizers that is named broken."),
+        ({"batch_size": [4], "make_batches": broken}, "make_batches(4)."),
+    ):
+        model, optimizer = fresh()
+        before = picture(model, optimizer)
+        with pytest.raises(ArithmeticError) as caught:
+            vary(model, optimizer, loader(), CE, **given)  # type: ignore[arg-type]
+        assert said in caught.value.__notes__[0]
+        assert picture(model, optimizer) == before
+
+
+def test_random_numbers_that_the_functions_draw_are_given_back() -> None:
+    def make(parameters: Any) -> torch.optim.Optimizer:
+        torch.rand(3)
+        return torch.optim.SGD(parameters, momentum=0.9)
+
+    def make_batches(size: int) -> DataLoader[Any]:
+        np.random.rand(2)
+        return DataLoader(classes(), batch_size=size, shuffle=True)
+
+    model, optimizer = fresh()
+    before = picture(model, optimizer)
+    found = vary(
+        model,
+        optimizer,
+        loader(),
+        CE,
+        **{**RANGE, "optimizers": {"one": make}, "batch_size": [8], "make_batches": make_batches},
+    )
+    assert picture(model, optimizer) == before
+    assert found.curves[(8, "one")] == alone(lambda _: None)
+
+
+def test_a_diagnosis_that_is_impossible_is_refused_before_the_first_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lrfinder_widget.training.task.several_ranks", lambda: True)
+    model, optimizer = fresh()
+    with pytest.raises(ValueError, match="single process only") as caught:
+        vary(model, optimizer, loader(), CE, momentum=[0.0], diagnose=True)
+    assert not hasattr(caught.value, "variation")
 
 
 @pytest.mark.parametrize("batches", [[(torch.ones(4, 8), torch.zeros(4).long())], odd_sampler()])

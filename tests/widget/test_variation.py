@@ -351,6 +351,52 @@ def test_what_cannot_work_is_told(make: Any, boxes: dict[str, str], message: str
     assert finder.vary_cost == ""
 
 
+def test_usual_optimizers_are_offered_and_one_that_cannot_be_replaced_says_so(
+    trained: Any,
+) -> None:
+    finder = trained()
+    fill(finder, vary="optimizer")
+    assert finder.settings["vary_values"] == "SGD, Adam, AdamW"
+    fill(finder, vary_values="adam; SGD", vary_2="momentum", vary_2_values="0.5")
+    click(finder, "vary")
+    variation = finder.wait(WAIT_S).variation
+    task = finder._session.source.task
+    expected = vary(
+        *(task.model, task.optimizer, task.batches, CE),
+        optimizers={"Adam": torch.optim.Adam, "SGD": torch.optim.SGD},
+        momentum=[0.5],
+        **RANGE,
+    )
+    assert variation.curves == expected.curves
+    assert [row[:2] for row in table(finder)] == [["0.5", "Adam"], ["0.5", "SGD"]]
+    assert finder.varied["map"][0] == [["", None], ["Adam", None], ["SGD", None]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("SGD, eval", "optimizers must be among SGD, Adam, AdamW; got 'eval'"),
+        ("SGD, sgd", "optimizers must have values, each given once"),
+    ],
+)
+def test_a_name_is_looked_up_and_nothing_else(trained: Any, typed: str, message: str) -> None:
+    finder = trained()
+    fill(finder, vary="optimizer", vary_values=typed)
+    click(finder, "vary")
+    assert message in problem(finder)
+    assert finder.variation is None
+
+
+def test_with_a_step_of_ones_own_no_optimizers_are_offered(make: Any) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    finder = LRFinder(model, optimizer, [1], step=lambda batch: 1.0, namespace={})
+    fill(finder, vary="optimizer")
+    assert finder.settings["vary_values"] == ""
+    assert "step of your own" in finder.blocked["vary"]
+    finder.close()
+
+
 @pytest.mark.parametrize("typed", ["8.5", "1e400", "0"])
 def test_a_batch_size_is_a_whole_number(trained: Any, typed: str) -> None:
     finder = trained()
