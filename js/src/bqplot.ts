@@ -6,14 +6,16 @@
  */
 
 import { MARGIN, rightOf } from "./chart.ts";
+import type { Axis } from "./geometry.ts";
 import { CURRENT, look, METRIC, STYLES } from "./lines.ts";
 import { fields, type Line, type Model, NO_LINE, text } from "./model.ts";
 import { clipped } from "./paths.ts";
-import { lossTicks, lrTicks } from "./scales.ts";
+import { digitsOf, lossTicks, lrTicks } from "./scales.ts";
 import type { Picture } from "./scene.ts";
 
 interface Mark {
   set_state(state: Record<string, unknown>): void;
+  readonly views?: Readonly<Record<string, Promise<{ relayout?(): void }>>>;
 }
 
 const AXES = ["x_axis", "y_axis", "z_axis"] as const;
@@ -85,17 +87,23 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
       give("y", limits, () => ({ min: y.low, max: y.high }));
       give("y_axis", [...limits, chart.y === null], () => ({
         num_ticks: chart.y ? null : 0,
-        tick_values: lossTicks(y),
+        ...labels(y),
       }));
       const z = chart.metric?.y ?? { low: 0, high: 1, log: false };
       const beside = chart.metric?.line ?? NO_LINE;
       give("z", [z.low, z.high], () => ({ min: z.low, max: z.high }));
       const right = rightOf(chart.metric);
-      give("figure", [right], () => ({ fig_margin: { ...MARGIN, right } }));
+      give("figure", [right, width_px], () => {
+        // bqplot follows 300 ms later, and the marker would be off its axis meanwhile.
+        for (const view of Object.values(marks.get("figure")?.views ?? {})) {
+          void view.then((figure) => figure.relayout?.());
+        }
+        return { fig_margin: { ...MARGIN, right } };
+      });
       give("z_axis", [z.low, z.high, beside.x.length], () => ({
         num_ticks: beside.x.length ? null : 0,
         label_offset: `${right - 20}px`,
-        tick_values: lossTicks(z),
+        ...labels(z),
       }));
       give("metric", [beside, z.low, z.high], () => ({ ...clipped(beside, x, z) }));
       give("band", [...(band ?? [])], () => ({ x: band ?? [], y: band === null ? [] : [1, 1] }));
@@ -118,6 +126,11 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
       }
     },
   };
+}
+
+function labels(axis: Axis): Record<string, unknown> {
+  const ticks = lossTicks(axis);
+  return { tick_values: ticks, tick_format: `.${digitsOf(ticks)}~g` };
 }
 
 /** Points as a line with gaps between all of them; its round caps look like dots. */

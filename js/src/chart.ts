@@ -5,7 +5,7 @@ import { type Axis, clamp } from "./geometry.ts";
 import { DASHES, type Dashes, METRIC } from "./lines.ts";
 import type { Line } from "./model.ts";
 import { dotsPath, linePath } from "./paths.ts";
-import { general, lossTicks, type Scale, scaleOf } from "./scales.ts";
+import { digitsOf, general, lossTicks, type Scale, scaleOf } from "./scales.ts";
 import type { Metric } from "./state.ts";
 
 /** The same around bqplot's plot area, so that the marker fits both charts. */
@@ -14,11 +14,10 @@ export const HEIGHT_PX = 340;
 
 /** The margin to the right; an axis of the metric there has room for its labels, and then its name. */
 export const rightOf = (metric: Metric | null | undefined): number =>
-  metric ? 33 + 8 * Math.max(4, ...lengths(metric.y)) : MARGIN.right;
+  metric ? 33 + 8 * Math.max(4, ...lengths(lossAxis(metric.y))) : MARGIN.right;
 
-const lengths = (axis: Axis | null): number[] =>
-  axis ? lossTicks(axis).map((tick) => lossLabel(tick).length) : [];
-const lossLabel = (loss: number): string => general(loss, 6);
+const lengths = (axis: AxisOf | null): number[] =>
+  axis ? axis.ticks(0).map((tick) => axis.format(tick).length) : [];
 
 /** The room at the sides for the dots at both ends. */
 const SIDE_PX = 4;
@@ -190,7 +189,11 @@ function drawAxis(
 }
 
 /** An axis of losses; null if there is nothing yet to measure. */
-export const lossAxis = (axis: Axis | null): AxisOf | null =>
-  axis && { ...axis, ticks: () => lossTicks(axis), format: lossLabel };
+export function lossAxis(axis: Axis | null): AxisOf | null {
+  if (!axis) return null;
+  const ticks = lossTicks(axis);
+  const digits = digitsOf(ticks);
+  return { ...axis, ticks: () => ticks, format: (loss) => general(loss, digits) };
+}
 
 const at = (x_px: number, y_px: number): string => `translate(${x_px} ${y_px})`;

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { findBqplot } from "../src/bqplot.ts";
 import { pictureOf } from "../src/scene.ts";
 import { bytes, FakeFinder, READY } from "./fake.ts";
@@ -11,8 +11,10 @@ const IDS = Object.fromEntries(PARTS.map((part) => [part, `id-${part}`]));
 
 function bqplot() {
   const told: [string, Record<string, unknown>][] = [];
+  const relayout = vi.fn();
   const get_model = async (id: string) => ({
     set_state: (state: Record<string, unknown>) => told.push([id.slice(3), state]),
+    views: id === "id-figure" ? { one: Promise.resolve({ relayout }) } : {},
   });
   const model = new FakeFinder({
     figure: IDS,
@@ -28,7 +30,7 @@ function bqplot() {
   });
   model.widget_manager = { get_model };
   const last = (part: string) => told.filter(([name]) => name === part).at(-1)?.[1];
-  return { model, told, last };
+  return { model, told, last, relayout };
 }
 
 test("bqplot's models get axes, lines and dots", async () => {
@@ -57,6 +59,23 @@ test("what has not changed is not set again", async () => {
   model.kernel({ chart: { ...chart, dots: { x: bytes(1e-3), y: bytes(2) } } });
   driver?.draw(pictureOf(model, null), 700);
   expect(told.slice(before).map(([part]) => part)).toEqual(["dots"]);
+});
+
+test("a figure of another width, or with other margins, is laid out at once", async () => {
+  const { model, last, relayout } = bqplot();
+  const driver = await findBqplot(model, IDS);
+  const draw = async (width_px: number) => {
+    driver?.draw(pictureOf(model, null), width_px);
+    await Promise.resolve();
+    return relayout.mock.calls.length;
+  };
+  expect(await draw(700)).toBe(1);
+  expect(await draw(700)).toBe(1);
+  expect(await draw(600)).toBe(2);
+  const metric = { name: "a", y: [0.5, 0.500001], line: {} };
+  model.kernel({ chart: { ...(model.get("chart") as object), metric } });
+  expect(await draw(600)).toBe(3);
+  expect(last("figure")?.["fig_margin"]).toMatchObject({ right: 33 + 8 * "0.5000002".length });
 });
 
 test("a model that cannot be had means that the page draws", async () => {
