@@ -56,7 +56,6 @@ export function addPick(page: Page, root: Element): (lr: number) => void {
     } else {
       apply.show("Apply", "apply", `Set the picked learning rate on the ${optimizer} of this test`);
     }
-    apply.block(blockedBy(model, "apply"));
     use.block(blockedBy(model, "use"));
     block(input, blockedBy(model, "use"));
   });

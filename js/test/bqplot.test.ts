@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { findBqplot } from "../src/bqplot.ts";
-import { pictureOf } from "../src/scene.ts";
+import { sceneOf } from "../src/scene.ts";
 import { bytes, FakeFinder, READY } from "./fake.ts";
 
 const PARTS = [
@@ -36,12 +36,17 @@ function bqplot() {
 test("bqplot's models get axes, lines and dots", async () => {
   const { model, last } = bqplot();
   const driver = await findBqplot(model, IDS);
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   expect(last("x")).toEqual({ min: 1e-7, max: 10 });
   expect(last("y_axis")).toMatchObject({ num_ticks: null });
-  expect(last("line")).toEqual({ x: Float64Array.of(1e-3, 1e-2), y: Float64Array.of(2, 1) });
+  const color = "var(--accent)";
+  expect(last("line")).toEqual({
+    ...{ x: [Float64Array.of(1e-3, 1e-2)], y: [Float64Array.of(2, 1)] },
+    ...{ colors: [color], opacities: [1] },
+  });
   expect(last("dots")).toEqual({
-    ...{ x: Float64Array.of(1e-3, 1e-3, 1e-2), y: Float64Array.of(2, Number.NaN, 1) },
+    ...{ x: [Float64Array.of(1e-3, 1e-3, 1e-2)], y: [Float64Array.of(2, Number.NaN, 1)] },
+    ...{ colors: [color], opacities: [0.65] },
   });
   expect(last("solid")).toMatchObject({ x: [], y: [] }); // hidden
   expect(last("dashed")).toMatchObject({ x: [Float64Array.of(1e-3, 1e-2)], colors: ["#009e73"] });
@@ -51,13 +56,13 @@ test("bqplot's models get axes, lines and dots", async () => {
 test("what has not changed is not set again", async () => {
   const { model, told } = bqplot();
   const driver = await findBqplot(model, IDS);
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   const before = told.length;
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   expect(told).toHaveLength(before);
   const chart = model.get("chart") as Record<string, unknown>;
   model.kernel({ chart: { ...chart, dots: { x: bytes(1e-3), y: bytes(2) } } });
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   expect(told.slice(before).map(([part]) => part)).toEqual(["dots"]);
 });
 
@@ -65,7 +70,7 @@ test("a figure of another width, or with other margins, is laid out at once", as
   const { model, last, relayout } = bqplot();
   const driver = await findBqplot(model, IDS);
   const draw = async (width_px: number) => {
-    driver?.draw(pictureOf(model, null), width_px);
+    driver?.draw(sceneOf(model, null), width_px);
     await Promise.resolve();
     return relayout.mock.calls.length;
   };
