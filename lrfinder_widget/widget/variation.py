@@ -93,7 +93,7 @@ class VariationPlan:
         except ValueError:  # a click tells
             return ""
         text = f"at most {steps:,} steps"
-        return text if pace is None else f"{text}, about {pace * steps:.0f} s"
+        return text if pace is None else f"{text}, about {math.ceil(pace * steps)} s"
 
 
 def _numbers(name: str, typed: str) -> list[Any]:
