@@ -41,9 +41,11 @@ NOT_IN_CLASSIC = tuple(
         "voila.py",
         "why.py",
         "finder.py::test_it_looks_well",
+        "finder.py::test_the_numbers_are_read_in_a_narrow_column",
         "metric.py::test_it_is_seen_named_and_told",
         "metric.py::test_its_line_is_where_bqplot_draws_it",
         "metric.py::test_its_name_never_touches_the_labels_of_its_axis",
+        "metric.py::test_the_marker_stays_on_its_axis_while_that_makes_room",
         # A box of ipywidgets 7 needs all its children; without one, the hint is not there either.
         "finder.py::test_a_host_without_anywidget_is_told_what_to_install",
         # It sends no ids of cells.

@@ -5,7 +5,7 @@ import { type Axis, clamp } from "./geometry.ts";
 import { DASHES, type Dashes, METRIC } from "./lines.ts";
 import type { Line } from "./model.ts";
 import { dotsPath, linePath } from "./paths.ts";
-import { general, lossTicks, type Scale, scaleOf } from "./scales.ts";
+import { digitsOf, general, lossTicks, type Scale, scaleOf } from "./scales.ts";
 import type { Metric } from "./state.ts";
 
 /** The same around bqplot's plot area, so that the marker fits both charts. */
@@ -14,11 +14,10 @@ export const HEIGHT_PX = 340;
 
 /** The margin to the right; an axis of the metric there has room for its labels, and then its name. */
 export const rightOf = (metric: Metric | null | undefined): number =>
-  metric ? 33 + 8 * Math.max(4, ...lengths(metric.y)) : MARGIN.right;
+  metric ? 33 + 8 * Math.max(4, ...lengths(lossAxis(metric.y))) : MARGIN.right;
 
-const lengths = (axis: Axis | null): number[] =>
-  axis ? lossTicks(axis).map((tick) => lossLabel(tick).length) : [];
-const lossLabel = (loss: number): string => general(loss, 6);
+const lengths = (axis: AxisOf | null): number[] =>
+  axis ? axis.ticks(0).map((tick) => axis.format(tick).length) : [];
 
 /** The room at the sides for the dots at both ends. */
 const SIDE_PX = 4;
@@ -27,9 +26,12 @@ export const USUAL_WIDTH_PX = 800;
 export interface AxisOf extends Axis {
   ticks(width_px: number): readonly number[];
   readonly format: (x: number) => string;
+  /** Those of its labels, if they are losses. */
+  readonly digits?: number;
 }
 
 export interface Stroke {
+  /** In the finder's own chart, it begins with the name of bqplot's mark. */
   readonly key: string;
   readonly line: Line;
   readonly colour: string;
@@ -131,8 +133,9 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
     yScale = scaleOf(y ?? UNIT, tall_px, 0);
     const z = beside?.y ?? null;
     zScale = scaleOf(z ?? UNIT, tall_px, 0);
-    const acrossNow = [width_px, x.low, x.high, x.log].join();
-    const upNow = [width_px, y?.low, y?.high, y?.log, z?.low, z?.high, beside?.name].join();
+    // What an axis is, without its functions.
+    const acrossNow = JSON.stringify([width_px, x]);
+    const upNow = JSON.stringify([width_px, y, beside]);
     if (across !== acrossNow) {
       const wide_px = width_px + 2 * SIDE_PX;
       put(xName, { x: left + width_px / 2 });
@@ -168,7 +171,8 @@ export function addChart(parent: Element, options: Options, signal: AbortSignal)
   return { draw };
 }
 
-const UNIT: Axis = { low: 0, high: 1, log: false };
+/** Where there is no axis yet. */
+export const UNIT: Axis & Pick<AxisOf, "digits"> = { low: 0, high: 1, log: false };
 const NAME = { class: "lrf-axis-label", "text-anchor": "middle" };
 
 /** The line of an axis, and at each tick one across the plot, and a label. */
@@ -190,7 +194,11 @@ function drawAxis(
 }
 
 /** An axis of losses; null if there is nothing yet to measure. */
-export const lossAxis = (axis: Axis | null): AxisOf | null =>
-  axis && { ...axis, ticks: () => lossTicks(axis), format: lossLabel };
+export function lossAxis(axis: Axis | null): AxisOf | null {
+  if (!axis) return null;
+  const ticks = lossTicks(axis);
+  const digits = digitsOf(ticks);
+  return { ...axis, digits, ticks: () => ticks, format: (loss) => general(loss, digits) };
+}
 
 const at = (x_px: number, y_px: number): string => `translate(${x_px} ${y_px})`;

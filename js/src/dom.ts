@@ -28,6 +28,12 @@ export const svg = <K extends keyof SVGElementTagNameMap>(
 ): SVGElementTagNameMap[K] =>
   filled(document.createElementNS("http://www.w3.org/2000/svg", tag), parent, content, attributes);
 
+/** Make a drawing that says nothing to who cannot see it. */
+export const drawing = (name: string, width: number, height: number, parent?: Element) => {
+  const attributes = { class: PREFIX + name, viewBox: `0 0 ${width} ${height}` };
+  return svg("svg", { ...attributes, width, height, "aria-hidden": true }, parent);
+};
+
 function filled<E extends Element>(
   made: E,
   parent: Element | null | undefined,
@@ -140,7 +146,6 @@ export function guardKeys(root: HTMLElement, signal: AbortSignal): void {
 
 /** Calls `callback` as soon as the size of the box is known, and whenever it changes. */
 export function whenResized(box: Element, signal: AbortSignal, callback: () => void): void {
-  if (typeof ResizeObserver === "undefined") return;
   const observer = new ResizeObserver(callback);
   observer.observe(box);
   on(signal, "abort", () => observer.disconnect());

@@ -1,41 +1,29 @@
 /** Save text as a file, as the kernel asks the page to, or copy it to the clipboard. */
 
 import { make, on } from "./dom.ts";
-import { listen, type Model } from "./model.ts";
+import { type Fields, fields, listen, type Model, text } from "./model.ts";
 
 const PIXELS_PER_POINT = 2;
 
-/** A message from the kernel; its fields are not trusted. */
-interface Request {
-  readonly download?: unknown;
-  readonly type?: unknown;
-  readonly text?: unknown;
-}
-
 /** Several pages may show this finder. Only the one that was clicked last answers. */
-export function answerIfClicked(
-  model: Model,
-  findRoot: () => Element | null,
-  signal: AbortSignal,
-): void {
+export function answerIfClicked(model: Model, findRoot: () => Element, signal: AbortSignal): void {
   let wasClicked = false;
   const onAnyClick = (event: MouseEvent) => {
-    const root = findRoot();
-    wasClicked = root !== null && event.composedPath().includes(root);
+    wasClicked = event.composedPath().includes(findRoot());
   };
   const onMessage = (content?: unknown) => {
-    if (wasClicked) void answer((content ?? {}) as Request);
+    if (wasClicked) void answer(fields(content));
   };
   on(document, "click", onAnyClick, { signal, capture: true });
   listen(model, ["msg:custom"], onMessage, signal);
 }
 
-async function answer(request: Request): Promise<void> {
-  if (typeof request.download !== "string") return;
-  const text = String(request.text ?? "");
-  const isPicture = request.type === "image/png";
-  const blob = isPicture ? await bitmap(text) : new Blob([text], { type: String(request.type) });
-  save(blob, request.download);
+async function answer(request: Fields): Promise<void> {
+  const name = request["download"];
+  if (typeof name !== "string") return;
+  const content = text(request["text"]);
+  const type = text(request["type"]);
+  save(type === "image/png" ? await bitmap(content) : new Blob([content], { type }), name);
 }
 
 function save(blob: Blob, name: string): void {

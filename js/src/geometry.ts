@@ -3,17 +3,13 @@
  * loss at that point. No DOM, so that everything here can be tested as plain functions.
  */
 
+import type { Line } from "./model.ts";
+
 export interface Axis {
   readonly low: number;
   readonly high: number;
   /** Whether it is logarithmic. */
   readonly log: boolean;
-}
-
-/** Loss over learning rate: two arrays of the same length, learning rates in ascending order. */
-export interface Curve {
-  readonly lrs: ArrayLike<number>;
-  readonly losses: ArrayLike<number>;
 }
 
 /** The position of `lr` on the axis: 0 at the low end, 1 at the high end, clamped to both. */
@@ -63,24 +59,14 @@ export function lrAfterKey(key: string, fine: boolean, lr: number, axis: Axis): 
  * The loss at `lr`, interpolated linearly between the points on either side, as the line is drawn:
  * in the logarithm of `lr` on a log scale. `null` if there is no point on one side.
  */
-export function lossAt(lr: number, { lrs, losses }: Curve, axis: Axis): number | null {
-  const last = lrs.length - 1;
-  // The two traits arrive in separate messages; in between, the arrays may belong to different
-  // curves.
-  if (last < 0 || losses.length !== lrs.length) return null;
-  const at = (values: ArrayLike<number>, i: number) => values[i] ?? NaN;
-  if (!(lr >= at(lrs, 0) && lr <= at(lrs, last))) return null;
-  let left = 0;
-  let right = last;
-  while (right - left > 1) {
-    const middle = (left + right) >> 1;
-    if (at(lrs, middle) <= lr) left = middle;
-    else right = middle;
-  }
-  const start = position(at(lrs, left), axis);
-  const width = position(at(lrs, right), axis) - start;
+export function lossAt(lr: number, { x, y }: Line, axis: Axis): number | null {
+  const right = x.findIndex((one) => one >= lr);
+  const left = x[right] === lr ? right : right - 1;
+  const at = (values: Float64Array, i: number) => values[i] ?? NaN;
+  const start = position(at(x, left), axis);
+  const width = position(at(x, right), axis) - start;
   const share = width > 0 ? (position(lr, axis) - start) / width : 0;
-  const loss = at(losses, left) * (1 - share) + at(losses, right) * share;
+  const loss = at(y, left) * (1 - share) + at(y, right) * share;
   return Number.isFinite(loss) ? loss : null;
 }
 

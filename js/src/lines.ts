@@ -1,6 +1,7 @@
 /** The colours and dashes that distinguish lines, as `widget/lines.py` has them for pictures. */
 
-import { svg } from "./dom.ts";
+import { drawing, svg } from "./dom.ts";
+import type { Line } from "./model.ts";
 
 export const CURRENT = "var(--accent)";
 export const METRIC = "var(--metric)";
@@ -26,13 +27,19 @@ export function look(style: number): { colour: string; dashes: Dashes } {
   };
 }
 
+/** A line of a run, and dots of its colour. */
+export const lineOfRun = (style: number, line: Line) => ({
+  ...{ key: `${style}`, line, width: 2, ...look(style) },
+});
+export const dotsOfRun = (style: number, line: Line, width: number) => ({
+  ...{ key: `${style} dots`, line, colour: look(style).colour, width, dots: true },
+});
+
 /** A sample of a line; `null` is the current run, or its metric. */
 export function swatch(style: number | null, own = CURRENT): SVGSVGElement {
   const { colour, dashes } =
     style === null ? { colour: own, dashes: "solid" as const } : look(style);
-  const made = svg("svg", {
-    ...{ class: "lrf-swatch", width: 30, height: 10, "aria-hidden": true },
-  });
+  const made = drawing("swatch", 30, 10);
   const line = svg("path", { d: "M0 5H30", "stroke-dasharray": DASHES[dashes] }, made);
   line.style.stroke = colour;
   line.style.strokeWidth = style === null ? "3.5" : "2.5";

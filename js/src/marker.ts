@@ -37,7 +37,7 @@ const CLICK_SLOP_PX = 3;
 export function addMarker(model: Model, el: HTMLElement, source: Source): Marker {
   const controller = new AbortController();
   const { signal } = controller;
-  const { plot, ticks, handle, label, loss } = build(el);
+  const { plot, ticks, handle, name, written, loss } = build(el);
 
   let gesture: Gesture | null = null;
   /** The latest pick before rounding, so that twenty steps of 1/20 decade add up to a decade. */
@@ -62,20 +62,17 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
     const isMoving =
       gesture?.moved || typeof model.get("moving_from") === "number" || isPending(model);
     const variable = String(model.get("variable") ?? "");
-    const lossHere = lossAt(lr, source.curve(), axis);
+    const lossHere = lossAt(lr, source.line(), axis);
     const metric = source.metric?.();
-    const { x: lrs, y: losses } = metric?.line ?? NO_LINE;
-    const value = lossAt(lr, { lrs, losses }, axis);
+    const value = lossAt(lr, metric?.line ?? NO_LINE, axis);
     const more = metric && value !== null ? `, ${metric.name} ${formatLoss(value)}` : "";
     const words = labelOf(lr, axis, kind, variable, isMoving, lossHere, more);
 
     plot.style.setProperty("--fraction", String(fractionOf(lr, axis)));
     source.shown?.(lr);
 
-    say(label.left, words.beyond < 0 ? "‹ " : "");
-    say(label.name, words.name);
-    say(label.number, words.number);
-    say(label.right, words.beyond > 0 ? " ›" : "");
+    say(name, `${words.beyond < 0 ? "‹ " : ""}${words.name}`);
+    say(written, `${words.number}${words.beyond > 0 ? " ›" : ""}`);
     say(loss, words.loss);
 
     flag(plot, "hollow", isMoving || kind !== "pick");
@@ -112,8 +109,6 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
 
   /** Send what is not a pick, unless the host would run cells again for it. */
   const tell = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
     if (!isReactive(handle)) send();
   };
 
@@ -254,7 +249,8 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
   let shownTicks = "";
   const onAxis = (): void => {
     const axis = source.axis();
-    const margins = SIDES.map((side) => `${source.margin(side) || 0}px`);
+    const margin = source.margin();
+    const margins = SIDES.map((side) => `${number(margin[side]) || 0}px`);
     const width_px = plot.clientWidth || USUAL_WIDTH_PX;
     const now = JSON.stringify([axis, source.ticks(), margins, width_px]);
     if (now === shownTicks) return;
@@ -301,6 +297,7 @@ export function addMarker(model: Model, el: HTMLElement, source: Source): Marker
       // It may be removed in the middle of a gesture, for example when its cell runs again.
       cancel();
       if (timer !== undefined) tell();
+      clearTimeout(timer);
       controller.abort();
       plot.remove();
       flag(el, "marker", false);
@@ -313,17 +310,13 @@ function build(el: HTMLElement) {
   const plot = make("div", "plot", el);
   const ticks = make("div", "ticks", plot, "", { "aria-hidden": true });
   const handle = make("div", "handle", plot, "", {
-    ...{ role: "slider", "aria-label": "learning rate", "aria-orientation": "horizontal" },
+    ...{ role: "slider", "aria-label": "learning rate" },
   });
   make("div", "line", handle);
   make("div", "knob", handle);
-  const box = make("div", "label", handle);
-  const label = {
-    left: make("span", "", box),
-    name: make("span", "name", box),
-    number: make("span", "number", box),
-    right: make("span", "", box),
-  };
+  const label = make("div", "label", handle);
+  const name = make("span", "name", label);
+  const written = make("span", "number", label);
   const loss = make("div", "loss", handle);
-  return { plot, ticks, handle, label, loss };
+  return { plot, ticks, handle, name, written, loss };
 }

@@ -16,24 +16,19 @@ export interface Model {
 
 /** The same model, where what a host does not have (MyST's raises errors) does nothing. */
 export function tolerant(model: Model): Model {
-  const attempt = (act: () => void) => {
-    try {
-      act();
-    } catch {
-      // Nothing to be done: this host has no kernel.
-    }
-  };
-  return {
-    get: (name) => model.get(name),
-    set: (name, value) => model.set(name, value),
-    on: (name, callback) => model.on(name, callback),
-    off: (name, callback) => attempt(() => model.off(name, callback)),
-    save_changes: () => attempt(() => model.save_changes()),
-    send: (content) => attempt(() => model.send?.(content)),
-    get widget_manager() {
-      return model.widget_manager;
+  return new Proxy(model, {
+    get(_, name) {
+      const found: unknown = Reflect.get(model, name);
+      if (typeof found !== "function") return found;
+      return (...values: unknown[]): unknown => {
+        try {
+          return found.apply(model, values);
+        } catch {
+          return undefined; // Nothing to be done: this host has no kernel.
+        }
+      };
     },
-  };
+  });
 }
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -96,9 +91,11 @@ function decode(value: object): Float64Array {
 
 const lines = new WeakMap<Float64Array, Line>();
 
-export function lineOf(value: unknown): Line {
-  const x = numbers(fields(value)["x"]);
-  const y = numbers(fields(value)["y"]);
+export const lineOf = (value: unknown): Line => lineFrom(fields(value)["x"], fields(value)["y"]);
+
+export function lineFrom(lrs: unknown, losses: unknown): Line {
+  const x = numbers(lrs);
+  const y = numbers(losses);
   if (x.length === 0 || x.length !== y.length) return NO_LINE;
   let line = lines.get(y);
   if (line?.x !== x) {

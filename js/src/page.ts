@@ -12,10 +12,10 @@ import type { Page } from "./parts.ts";
 import { addPick } from "./pick.ts";
 import { addReplay } from "./replay.ts";
 import { addSaving } from "./saving.ts";
-import { pictureOf } from "./scene.ts";
+import { sceneOf } from "./scene.ts";
 import { addSettings } from "./settings.ts";
 import type { Marker } from "./source.ts";
-import { axisOf, curveOf, kindOf, metricOf, readingOf } from "./state.ts";
+import { axisOf, chartOf, kindOf, metricOf, readingOf } from "./state.ts";
 import { addStatus } from "./status.ts";
 import { addSurface } from "./surface.ts";
 import { addToolbar } from "./toolbar.ts";
@@ -67,17 +67,16 @@ export function renderPage(given: Model, el: HTMLElement): () => void {
     ticked: ["chart", "reading"],
     axis: () => axisOf(model),
     kind: () => kindOf(model, readingOf(model).weak),
-    curve: () => curveOf(model),
+    line: () => chartOf(model).line,
     ticks: () => readingOf(model).candidates,
     metric: () => metricOf(model),
-    margin: (side) =>
-      side === "right" ? rightOf(metricOf(model)) : MARGIN[side as keyof typeof MARGIN],
+    margin: () => ({ ...MARGIN, right: rightOf(metricOf(model)) }),
     shown: showPlace,
   });
 
   const surface = addSurface(model, stage, findRoot, signal);
   let kernel: Kernel = "live";
-  const draw = () => surface.draw(pictureOf(model, replay.cut()));
+  const draw = () => surface.draw(sceneOf(model, replay.cut()));
   const replay = addReplay(page, bar, draw);
   page.when(["chart", "repeats", "runs", "reading"], draw);
 

@@ -1,9 +1,10 @@
 /** What the parts of the page share: the model, buttons, boxes and panels. */
 
-import { flag, hide, make, on, put, say, svg } from "./dom.ts";
+import { drawing, flag, hide, make, on, put, say, sayOrHide, svg } from "./dom.ts";
 import { PATHS } from "./icons.ts";
 import { fieldsOf, type Model, text } from "./model.ts";
 import type { Marker } from "./source.ts";
+import { blockedBy } from "./state.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -27,7 +28,7 @@ export interface Button {
   block(why: string): Button;
 }
 
-/** `act` is what a click does, or what it tells the kernel. */
+/** `act` is what a click does, or what it tells the kernel, which may say that it cannot work now. */
 export function button(
   page: Page,
   parent: Element,
@@ -35,11 +36,8 @@ export function button(
   act: Message | (() => void),
 ): Button {
   const element = make("button", `button ${classes}`, parent, "", { type: "button" });
-  const icon = svg(
-    "svg",
-    { class: "lrf-icon", viewBox: "0 0 16 16", "aria-hidden": true, hidden: true },
-    element,
-  );
+  const icon = drawing("icon", 16, 16, element);
+  hide(icon, true);
   const path = svg("path", {}, icon);
   const words = make("span", "", element);
   let why = "";
@@ -65,13 +63,30 @@ export function button(
       return made;
     },
   };
+  const control = typeof act === "function" ? "" : text(act["click"]);
+  if (control) page.when(["blocked"], () => made.block(blockedBy(page.model, control)));
   return made;
 }
 
 /** Show a button that starts something, and stops it once it is active. */
-export function showStart(start: Button, isActive: boolean, label: string, why: string): void {
+export function showStart(start: Button, isActive: boolean, label: string): void {
   flag(start.element, "primary", !isActive);
-  start.show(isActive ? "Stop" : label, isActive ? "stop" : "play").block(why);
+  start.show(isActive ? "Stop" : label, isActive ? "stop" : "play");
+}
+
+/** Say below some boxes why they cannot be edited now. */
+export function blockBoxes(
+  page: Page,
+  parent: Element | null,
+  control: string,
+  boxes: readonly (HTMLInputElement | HTMLSelectElement)[],
+): void {
+  const note = make("p", "note", parent);
+  page.when(["blocked"], () => {
+    const why = blockedBy(page.model, control);
+    sayOrHide(note, why);
+    for (const box of boxes) block(box, why);
+  });
 }
 
 /** Say why a box cannot be edited now; an empty string if it can. */
@@ -200,7 +215,13 @@ export function select(
   return made;
 }
 
-let folded = 0;
+let identified = 0;
+
+/** Give an element an id that no other finder's has. */
+export function identify(element: Element): string {
+  element.id = `lrf-${identified++}`;
+  return element.id;
+}
 
 /** A button that folds a panel out and in; which ones are open is the page's own affair. */
 export function addFold(
@@ -211,8 +232,8 @@ export function addFold(
   icon: string,
   about: string,
 ): (isOpen: boolean) => void {
-  const id = `lrf-panel-${folded++}`;
-  put(panel, { id, role: "group", "aria-label": label });
+  const id = identify(panel);
+  put(panel, { role: "group", "aria-label": label });
   const toggle = button(page, folds, "toggle", () => {
     open(panel.hidden !== false);
     if (!panel.hidden) panel.scrollIntoView?.({ block: "nearest" });

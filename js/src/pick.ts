@@ -26,9 +26,10 @@ export function addPick(page: Page, root: Element): (lr: number) => void {
     // What is no number is not kept; the status line says what was typed.
     if (!isNumber) box.reset();
   });
-  const use = button(page, choose, "", () => page.marker().pick());
+  const actions = make("div", "group", choose);
+  const use = button(page, actions, "", () => page.marker().pick());
   use.show("Use", "check", "Pick the learning rate at the marker");
-  const apply = button(page, choose, "", { click: "apply" });
+  const apply = button(page, actions, "", { click: "apply" });
   const written = make("div", "group", bar);
   const code = make("code", "", written);
   const assigned = make("span", "", code);
@@ -56,7 +57,6 @@ export function addPick(page: Page, root: Element): (lr: number) => void {
     } else {
       apply.show("Apply", "apply", `Set the picked learning rate on the ${optimizer} of this test`);
     }
-    apply.block(blockedBy(model, "apply"));
     use.block(blockedBy(model, "use"));
     block(input, blockedBy(model, "use"));
   });

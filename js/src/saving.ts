@@ -14,7 +14,7 @@ export function addSaving(page: Page, root: Element, folds: Element): void {
   const panel = make("div", "panel", root);
   const bar = make("div", "group", panel);
   for (const [kind, about] of Object.entries(KINDS)) {
-    button(page, bar, "", { save: kind }).show(kind.toUpperCase(), "save", about);
+    button(page, bar, "", { save: kind }).show(kind.toUpperCase(), "", about);
   }
   addFold(
     page,

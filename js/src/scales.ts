@@ -48,9 +48,17 @@ export function exponent(x: number): string {
   return trimmed(x.toExponential(1));
 }
 
-/** As bqplot's formats `.2~g` and `.6~g`. */
+/** As bqplot's formats `.2~g`, `.6~g` and so on. */
 export function general(x: number, digits: number): string {
   return trimmed(x.toPrecision(digits));
+}
+
+/** As many digits as tell all labels apart. */
+export function digitsOf(ticks: readonly number[]): number {
+  let digits = 6;
+  const labels = () => new Set(ticks.map((tick) => general(tick, digits)));
+  while (digits < 15 && labels().size < ticks.length) digits++;
+  return digits;
 }
 
 function trimmed(written: string): string {

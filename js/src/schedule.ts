@@ -1,6 +1,6 @@
 /** A tiny drawing of the training that the candidate is for: its learning rate over its steps. */
 
-import { make, svg } from "./dom.ts";
+import { drawing, make, svg } from "./dom.ts";
 import { formatLr } from "./format.ts";
 
 export interface Planned {
@@ -17,14 +17,12 @@ const DECAY = "M2 5C22 5 38 23 58 23";
 
 /** Draw it as all that a box holds. */
 export function drawSchedule(box: Element, { decays, steps, lr }: Planned): void {
-  const drawing = svg("svg", {
-    ...{ class: "lrf-schedule", width: 60, height: 28, "aria-hidden": true },
-  });
-  svg("path", { d: AXES }, drawing);
+  const made = drawing("schedule", 60, 28);
+  svg("path", { d: AXES }, made);
   const d = decays ? DECAY : CONSTANT;
-  svg("path", { d, "stroke-dasharray": steps === null ? "3 3" : "" }, drawing);
+  svg("path", { d, "stroke-dasharray": steps === null ? "3 3" : "" }, made);
   const rate = lr === null ? "" : ` ${decays ? "from" : "at"} ${formatLr(lr)}`;
   const length = steps === null ? "length unknown" : `${steps.toLocaleString("en")} steps`;
   const words = `your training: ${decays ? "decays" : "constant"}${rate}, ${length}`;
-  box.replaceChildren(drawing, make("span", "", null, words));
+  box.replaceChildren(made, make("span", "", null, words));
 }

@@ -1,22 +1,21 @@
 /** What can be set up: the next run, the training that a learning rate is for, and the display. */
 
-import { make, on, put, sayOrHide } from "./dom.ts";
+import { make, on, put } from "./dom.ts";
+import { clamp } from "./geometry.ts";
 import { list, text } from "./model.ts";
 import {
   addFold,
-  block,
+  blockBoxes,
   button,
   check,
+  identify,
   type Page,
   select,
   set,
   setting,
   whenSet,
 } from "./parts.ts";
-import { blockedBy } from "./state.ts";
 import { addVary } from "./vary.ts";
-
-let made = 0;
 
 /** Returns what shows the settings of the training. */
 export function addSettings(page: Page, root: Element, folds: Element): () => void {
@@ -46,19 +45,18 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
     setting(page, run, "repeats", "repeats", "short"),
     toggle(run, "diagnose", "why it turns"),
   ];
-  const narrow = button(page, run, "", { click: "narrow" }).show(
+  button(page, run, "", { click: "narrow" }).show(
     "Narrow",
     "narrow",
     "Set the range to where the loss falls, plus a decade on either side",
   );
-  const note = make("p", "note", run.parentElement);
+  blockBoxes(page, run.parentElement, "settings", runOnly);
 
   const training = group("Your training");
   const trainSteps = setting(page, training, "train_steps", "training steps", "long");
   const offers = make("datalist", "", training);
-  offers.id = `lrf-offers-${made++}`;
   put(trainSteps, {
-    list: offers.id,
+    list: identify(offers),
     placeholder: "unknown",
     title: "For how many steps you will train: the more, the lower the candidate",
   });
@@ -71,8 +69,7 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
   toggle(display, "zoom", "zoom to the run");
   toggle(display, "log_loss", "logarithmic loss axis");
   // An empty box is no number, which the kernel does not take.
-  const percent = (typed: string) =>
-    Math.min(Math.max(Math.round(Number.parseFloat(typed)), 0), 50);
+  const percent = (typed: string) => clamp(Math.round(Number.parseFloat(typed)), 0, 50);
   put(setting(page, display, "smoothing", "smoothing %", "short", percent), {
     ...{ type: "number", min: 0, max: 50, step: 5 },
     title: "Share of the points that the line is smoothed over; candidates do not depend on it",
@@ -84,12 +81,6 @@ export function addSettings(page: Page, root: Element, folds: Element): () => vo
       return make("option", "", null, "", { value: label ? `${value} (${label})` : value });
     });
     offers.replaceChildren(...options);
-  });
-  page.when(["blocked"], () => {
-    const why = blockedBy(model, "settings");
-    narrow.block(blockedBy(model, "narrow"));
-    sayOrHide(note, why);
-    for (const box of runOnly) block(box, why);
   });
   const open = addFold(
     page,

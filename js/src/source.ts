@@ -1,11 +1,11 @@
 /** What a marker is made from, and what can be done with it. */
 
 import type { Kind } from "./format.ts";
-import type { Axis, Curve } from "./geometry.ts";
-import type { Model } from "./model.ts";
+import type { Axis } from "./geometry.ts";
+import type { Fields, Line, Model } from "./model.ts";
 import type { Candidate, Metric } from "./state.ts";
 
-/** Where a marker's axis, curve and ticks come from. */
+/** Where a marker's axis, line and ticks come from. */
 export interface Source {
   /** The trait that says where it stands. */
   readonly place: "lr" | "position";
@@ -14,10 +14,11 @@ export interface Source {
   readonly ticked: readonly string[];
   axis(): Axis;
   kind(): Kind;
-  curve(): Curve;
+  /** The loss over the learning rate. */
+  line(): Line;
   metric?(): Metric | null;
   ticks(): readonly Candidate[];
-  margin(side: string): number;
+  margin(): Fields;
   /** Told each place at which the marker is drawn. */
   shown?(lr: number): void;
 }

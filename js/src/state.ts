@@ -1,7 +1,7 @@
 /** What the kernel says about a finder, as the page reads it. */
 
 import type { Kind } from "./format.ts";
-import type { Axis, Curve } from "./geometry.ts";
+import type { Axis } from "./geometry.ts";
 import {
   fields,
   fieldsOf,
@@ -19,7 +19,6 @@ export interface ChartState {
   readonly x: Axis;
   /** Null while there is no point. */
   readonly y: Axis | null;
-  readonly yLog: boolean;
   readonly n: number;
   readonly total: number;
   readonly perSecond: number | null;
@@ -66,11 +65,9 @@ export function axisFrom(limits: unknown, log: boolean): Axis | null {
 
 export function chartOf(model: Model): ChartState {
   const chart = fieldsOf(model, "chart");
-  const yLog = chart["y_log"] === true;
   return {
     x: axisOf(model),
-    y: axisFrom(chart["y"], yLog),
-    yLog,
+    y: axisFrom(chart["y"], chart["y_log"] === true),
     n: number(chart["n"]) || 0,
     total: number(chart["total"]) || 0,
     perSecond: maybe(chart["per_second"]),
@@ -83,11 +80,6 @@ export function chartOf(model: Model): ChartState {
 export function metricOf(model: Model): Metric | null {
   const { name, y, line } = fields(fieldsOf(model, "chart")["metric"]);
   return text(name) ? { name: text(name), y: axisFrom(y, false), line: lineOf(line) } : null;
-}
-
-export function curveOf(model: Model): Curve {
-  const { x, y } = lineOf(fieldsOf(model, "chart")["line"]);
-  return { lrs: x, losses: y };
 }
 
 export const repeatsOf = (model: Model): Line[] => list(model.get("repeats")).map(lineOf);

@@ -1,19 +1,17 @@
 /** Who draws the chart: bqplot if its figure is there, else this page. */
 
 import { type Bqplot, findBqplot } from "./bqplot.ts";
-import { addChart, type Chart, HEIGHT_PX, MARGIN, rightOf, USUAL_WIDTH_PX } from "./chart.ts";
+import { addChart, type Chart, HEIGHT_PX, MARGIN, type Scene, USUAL_WIDTH_PX } from "./chart.ts";
 import { flag, make, on, whenResized } from "./dom.ts";
 import { changes, fieldsOf, listen, type Model } from "./model.ts";
-import { type Picture, sceneOf } from "./scene.ts";
 
 const WAIT_MS = 2000;
-const LOOK_EVERY_MS = 100;
-/** After that, a figure is looked for less often, and one day no more. */
-const LOOK_LATER_MS = 1000;
+const LOOK_AGAIN_MS = 100;
+/** A figure is looked for less and less often, and one day no more. */
 const GIVE_UP_MS = 60_000;
 
 export interface Surface {
-  draw(picture: Picture): void;
+  draw(scene: Scene): void;
 }
 
 export function addSurface(
@@ -22,7 +20,7 @@ export function addSurface(
   findRoot: () => HTMLElement,
   signal: AbortSignal,
 ): Surface {
-  let picture: Picture | null = null;
+  let scene: Scene | null = null;
   let own: { box: HTMLElement; chart: Chart } | null = null;
   let bqplot: Bqplot | null = null;
   let figure: Element | null = null;
@@ -31,16 +29,14 @@ export function addSurface(
   /** Which search this is: an older one that ends late counts no more. */
   let search = 0;
 
-  const draw = (now: Picture): void => {
-    picture = now;
+  const draw = (now: Scene): void => {
+    scene = now;
     // The figure is replaced when an axis comes, or becomes linear or logarithmic.
     if (bqplot !== null && figure?.isConnected === false) begin();
-    if (bqplot !== null) bqplot.draw(now, width());
-    else own?.chart.draw(sceneOf(now));
-  };
-
-  const width = (): number => {
-    return (stage.clientWidth || USUAL_WIDTH_PX) - MARGIN.left - rightOf(picture?.chart.metric);
+    const { right_px = MARGIN.right } = now;
+    const width_px = (stage.clientWidth || USUAL_WIDTH_PX) - MARGIN.left - right_px;
+    if (bqplot !== null) bqplot.draw(now, width_px);
+    else own?.chart.draw(now);
   };
 
   const begin = (): void => {
@@ -60,14 +56,13 @@ export function addSurface(
       bqplot = found;
       flag(figure, "figure", true);
       removeOwn();
-      if (picture) draw(picture);
+      if (scene) draw(scene);
       return;
     }
     const waited_ms = performance.now() - since_ms;
     if (waited_ms >= WAIT_MS) drawItself();
     if (waited_ms >= GIVE_UP_MS) return;
-    const again_ms = waited_ms < WAIT_MS ? LOOK_EVERY_MS : LOOK_LATER_MS;
-    timer = setTimeout(() => void look(current, found), again_ms);
+    timer = setTimeout(() => void look(current, found), LOOK_AGAIN_MS + waited_ms / 2);
   };
 
   const drawItself = (): void => {
@@ -79,7 +74,7 @@ export function addSurface(
     };
     own = { box, chart: addChart(box, options, signal) };
     flag(findRoot(), "draws", true);
-    if (picture) draw(picture);
+    if (scene) draw(scene);
   };
 
   const removeOwn = (): void => {
@@ -90,7 +85,7 @@ export function addSurface(
 
   listen(model, changes("figure"), begin, signal);
   whenResized(stage, signal, () => {
-    if (picture !== null && bqplot !== null) draw(picture);
+    if (scene !== null && bqplot !== null) draw(scene);
   });
   on(signal, "abort", () => clearTimeout(timer));
   begin();

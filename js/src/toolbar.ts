@@ -4,7 +4,7 @@ import { make, put, say } from "./dom.ts";
 import { fieldsOf } from "./model.ts";
 import { button, type Page, showStart } from "./parts.ts";
 import { general } from "./scales.ts";
-import { blockedBy, chartOf, isActive } from "./state.ts";
+import { chartOf, isActive } from "./state.ts";
 
 export function addToolbar(page: Page, root: Element): { folds: HTMLElement; bar: HTMLElement } {
   const { model } = page;
@@ -20,13 +20,11 @@ export function addToolbar(page: Page, root: Element): { folds: HTMLElement; bar
   const done = make("div", "done", track);
   const pace = make("span", "pace", progress);
 
-  page.when(["status", "blocked"], () => {
+  page.when(["status"], () => {
     const { state } = fieldsOf(model, "status");
-    showStart(start, isActive(state), "Start", blockedBy(model, "start"));
+    showStart(start, isActive(state), "Start");
     const paused = state === "paused";
-    pause
-      .show(paused ? "Resume" : "Pause", paused ? "play" : "pause")
-      .block(blockedBy(model, "pause"));
+    pause.show(paused ? "Resume" : "Pause", paused ? "play" : "pause");
   });
   page.when(["chart"], () => {
     const { n, total, perSecond } = chartOf(model);

@@ -1,12 +1,12 @@
 /** Trial runs: which learning rates to try, their losses, and what came out. */
 
 import { addChart, lossAxis, type Scene } from "./chart.ts";
-import { hide, make, rows, say, sayAtEnd, sayOrHide } from "./dom.ts";
+import { hide, make, rows, say, sayAtEnd } from "./dom.ts";
 import { formatLr } from "./format.ts";
 import { isReactive } from "./kernel.ts";
-import { look, swatch } from "./lines.ts";
+import { dotsOfRun, lineOfRun, swatch } from "./lines.ts";
 import { type Fields, fields, fieldsOf, lineOf, list, maybe, number, text } from "./model.ts";
-import { addFold, block, button, type Page, setting, showStart } from "./parts.ts";
+import { addFold, blockBoxes, button, type Page, setting, showStart } from "./parts.ts";
 import { roundTicks } from "./scales.ts";
 import { axisFrom, blockedBy, isActive } from "./state.ts";
 
@@ -29,7 +29,7 @@ export function addTrials(page: Page, root: Element, folds: Element): void {
     else page.send({ click: "take" });
   });
   const cost = make("span", "muted", bar);
-  const note = make("p", "note", panel);
+  blockBoxes(page, panel, "trial_settings", [lrs, steps]);
   const results = make("div", "", panel);
   const name = "Loss of the trial runs over their steps";
   const chart = addChart(results, { name, xLabel: "step" }, page.signal);
@@ -53,18 +53,12 @@ export function addTrials(page: Page, root: Element, folds: Element): void {
   );
 
   page.when(["trial_cost"], () => say(cost, text(model.get("trial_cost"))));
-  page.when(["blocked"], () => {
-    const why = blockedBy(model, "trial_settings");
-    sayOrHide(note, why);
-    block(lrs, why);
-    block(steps, why);
-  });
   let wasEmpty = true;
   page.when(["trials", "blocked"], () => {
     const trials = fieldsOf(model, "trials");
     const isEmpty = !trials["state"];
     const isRunning = isActive(trials["state"]);
-    showStart(run, isRunning, "Run", blockedBy(model, "try"));
+    showStart(run, isRunning, "Run");
     winner = maybe(trials["take"]);
     hide(take.element, winner === null);
     take.show(`Use ${formatLr(winner ?? 0)}`, "check", "Pick this learning rate");
@@ -101,15 +95,12 @@ function sceneOf(trials: Fields, lines: readonly Trial[]): Scene {
     },
     y: lossAxis(axisFrom(trials["y"], false)),
     strokes: [
-      ...lines.map(({ style, line }) => ({ key: `${style}`, line, width: 2, ...look(style) })),
+      ...lines.map(({ style, line }) => lineOfRun(style, line)),
       ...lines.map(({ style, heldOut }) => ({
-        ...{ key: `${style} between`, line: heldOut, width: 1, ...look(style) },
-        dashes: "dotted" as const,
+        ...lineOfRun(style, heldOut),
+        ...{ key: `${style} between`, width: 1, dashes: "dotted" as const },
       })),
-      ...lines.map(({ style, heldOut }) => ({
-        ...{ key: `${style} held out`, line: heldOut, colour: look(style).colour },
-        ...{ width: 8, dots: true },
-      })),
+      ...lines.map(({ style, heldOut }) => dotsOfRun(style, heldOut, 8)),
     ],
   };
 }

@@ -2,7 +2,7 @@
 
 import { addChart, lossAxis } from "./chart.ts";
 import { flag, hide, make, sayAtEnd } from "./dom.ts";
-import { look, swatch } from "./lines.ts";
+import { dotsOfRun, lineOfRun, swatch } from "./lines.ts";
 import { fields, fieldsOf, lineOf, list, maybe, number, text } from "./model.ts";
 import type { Page } from "./parts.ts";
 import { lrAxis } from "./scene.ts";
@@ -29,10 +29,8 @@ export function addVaried(page: Page, root: Element): void {
       x: lrAxis(x),
       y: lossAxis(axisFrom(varied["y"], varied["y_log"] === true)),
       strokes: [
-        ...lines.map(({ style, line }) => ({ key: `${style}`, line, width: 2, ...look(style) })),
-        ...lines.map(({ style, dot }) => ({
-          ...{ key: `${style} dot`, line: dot, colour: look(style).colour, width: 9, dots: true },
-        })),
+        ...lines.map(({ style, line }) => lineOfRun(style, line)),
+        ...lines.map(({ style, dot }) => dotsOfRun(style, dot, 9)),
       ],
     });
     const { table, map, heads } = varied;

@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { findBqplot } from "../src/bqplot.ts";
-import { pictureOf } from "../src/scene.ts";
+import { sceneOf } from "../src/scene.ts";
 import { bytes, FakeFinder, READY } from "./fake.ts";
 
 const PARTS = [
@@ -11,8 +11,10 @@ const IDS = Object.fromEntries(PARTS.map((part) => [part, `id-${part}`]));
 
 function bqplot() {
   const told: [string, Record<string, unknown>][] = [];
+  const relayout = vi.fn();
   const get_model = async (id: string) => ({
     set_state: (state: Record<string, unknown>) => told.push([id.slice(3), state]),
+    views: id === "id-figure" ? { one: Promise.resolve({ relayout }) } : {},
   });
   const model = new FakeFinder({
     figure: IDS,
@@ -28,18 +30,23 @@ function bqplot() {
   });
   model.widget_manager = { get_model };
   const last = (part: string) => told.filter(([name]) => name === part).at(-1)?.[1];
-  return { model, told, last };
+  return { model, told, last, relayout };
 }
 
 test("bqplot's models get axes, lines and dots", async () => {
   const { model, last } = bqplot();
   const driver = await findBqplot(model, IDS);
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   expect(last("x")).toEqual({ min: 1e-7, max: 10 });
   expect(last("y_axis")).toMatchObject({ num_ticks: null });
-  expect(last("line")).toEqual({ x: Float64Array.of(1e-3, 1e-2), y: Float64Array.of(2, 1) });
+  const color = "var(--accent)";
+  expect(last("line")).toEqual({
+    ...{ x: [Float64Array.of(1e-3, 1e-2)], y: [Float64Array.of(2, 1)] },
+    ...{ colors: [color], opacities: [1] },
+  });
   expect(last("dots")).toEqual({
-    ...{ x: Float64Array.of(1e-3, 1e-3, 1e-2), y: Float64Array.of(2, Number.NaN, 1) },
+    ...{ x: [Float64Array.of(1e-3, 1e-3, 1e-2)], y: [Float64Array.of(2, Number.NaN, 1)] },
+    ...{ colors: [color], opacities: [0.65] },
   });
   expect(last("solid")).toMatchObject({ x: [], y: [] }); // hidden
   expect(last("dashed")).toMatchObject({ x: [Float64Array.of(1e-3, 1e-2)], colors: ["#009e73"] });
@@ -49,14 +56,31 @@ test("bqplot's models get axes, lines and dots", async () => {
 test("what has not changed is not set again", async () => {
   const { model, told } = bqplot();
   const driver = await findBqplot(model, IDS);
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   const before = told.length;
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   expect(told).toHaveLength(before);
   const chart = model.get("chart") as Record<string, unknown>;
   model.kernel({ chart: { ...chart, dots: { x: bytes(1e-3), y: bytes(2) } } });
-  driver?.draw(pictureOf(model, null), 700);
+  driver?.draw(sceneOf(model, null), 700);
   expect(told.slice(before).map(([part]) => part)).toEqual(["dots"]);
+});
+
+test("a figure of another width, or with other margins, is laid out at once", async () => {
+  const { model, last, relayout } = bqplot();
+  const driver = await findBqplot(model, IDS);
+  const draw = async (width_px: number) => {
+    driver?.draw(sceneOf(model, null), width_px);
+    await Promise.resolve();
+    return relayout.mock.calls.length;
+  };
+  expect(await draw(700)).toBe(1);
+  expect(await draw(700)).toBe(1);
+  expect(await draw(600)).toBe(2);
+  const metric = { name: "a", y: [0.5, 0.500001], line: {} };
+  model.kernel({ chart: { ...(model.get("chart") as object), metric } });
+  expect(await draw(600)).toBe(3);
+  expect(last("figure")?.["fig_margin"]).toMatchObject({ right: 33 + 8 * "0.5000002".length });
 });
 
 test("a model that cannot be had means that the page draws", async () => {

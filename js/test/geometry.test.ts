@@ -87,12 +87,13 @@ describe("a key", () => {
 });
 
 describe("the loss at the marker", () => {
-  const CURVE = { lrs: [1e-4, 1e-3, 1e-1], losses: [3, 2, 4] };
+  const line = (x: number[], y: number[]) => ({ x: Float64Array.from(x), y: Float64Array.from(y) });
+  const CURVE = line([1e-4, 1e-3, 1e-1], [3, 2, 4]);
 
   test("is that of the curve at its points", () => {
     for (const axis of [LOG, LINEAR]) {
-      CURVE.lrs.forEach((lr, i) => {
-        expect(lossAt(lr, CURVE, axis)).toBe(CURVE.losses[i]);
+      CURVE.x.forEach((lr, i) => {
+        expect(lossAt(lr, CURVE, axis)).toBe(CURVE.y[i]);
       });
     }
   });
@@ -117,17 +118,17 @@ describe("the loss at the marker", () => {
     expect(lossAt(9.9e-5, CURVE, LOG)).toBeNull();
     expect(lossAt(0.11, CURVE, LOG)).toBeNull();
     expect(lossAt(Number.NaN, CURVE, LOG)).toBeNull();
-    expect(lossAt(1e-3, { lrs: [], losses: [] }, LOG)).toBeNull();
+    expect(lossAt(1e-3, line([], []), LOG)).toBeNull();
   });
 
   test("is unknown for a curve that makes no sense", () => {
-    expect(lossAt(1e-3, { lrs: [1e-4, 1e-2], losses: [1] }, LOG)).toBeNull();
-    expect(lossAt(1e-3, { lrs: [1e-4, 1e-2], losses: [1, Number.NaN] }, LOG)).toBeNull();
-    expect(lossAt(1e-3, { lrs: [0, 1e-2], losses: [1, 2] }, LOG)).toBeNull();
+    expect(lossAt(1e-3, line([1e-4, 1e-2], [1]), LOG)).toBeNull();
+    expect(lossAt(1e-3, line([1e-4, 1e-2], [1, Number.NaN]), LOG)).toBeNull();
+    expect(lossAt(1e-3, line([0, 1e-2], [1, 2]), LOG)).toBeNull();
   });
 
   test("is known of a single point and of one that comes twice", () => {
-    expect(lossAt(1e-3, { lrs: [1e-3], losses: [5] }, LOG)).toBe(5);
-    expect(lossAt(1e-3, { lrs: [1e-3, 1e-3], losses: [5, 6] }, LOG)).not.toBeNull();
+    expect(lossAt(1e-3, line([1e-3], [5]), LOG)).toBe(5);
+    expect(lossAt(1e-3, line([1e-3, 1e-3], [5, 6]), LOG)).not.toBeNull();
   });
 });

@@ -18,7 +18,6 @@ class FakeModel implements Model {
     moving_from: null,
     commit: {},
     received: 0,
-    ready: false,
     ticks: {},
     curve_lrs: new DataView(new ArrayBuffer(0)),
     curve_losses: new DataView(new ArrayBuffer(0)),
@@ -543,39 +542,6 @@ describe("a marker that cannot be moved", () => {
   });
 });
 
-describe("the chart beside it", () => {
-  const chart = () => Object.assign(document.createElement("div"), { className: "bqplot" });
-
-  test("makes the marker ready, whenever it comes", () => {
-    const model = new FakeModel();
-    const view = show(model);
-    vi.advanceTimersByTime(3000);
-    expect(model.get("ready")).toBe(false);
-    view.box.prepend(chart());
-    vi.advanceTimersByTime(200);
-    expect(model.sent).toEqual([{ ready: true }]);
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  test("is not waited for longer than ten seconds", () => {
-    const model = new FakeModel();
-    const view = show(model);
-    vi.advanceTimersByTime(11_000);
-    view.box.prepend(chart());
-    vi.advanceTimersByTime(11_000);
-    expect(model.get("ready")).toBe(false);
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  test("counts only in the same box", () => {
-    const model = new FakeModel();
-    show(model);
-    document.body.append(chart());
-    vi.advanceTimersByTime(11_000);
-    expect(model.get("ready")).toBe(false);
-  });
-});
-
 describe("taking a view away", () => {
   test("leaves no element, listener or timer behind", () => {
     const model = new FakeModel();
@@ -688,79 +654,5 @@ describe("the candidates on the axis", () => {
     const view = show(new FakeModel({ ticks: { steepest: 1e-3 } }));
     expect(view.el.querySelector(".lrf-ticks")?.getAttribute("aria-hidden")).toBe("true");
     expect(view.el.querySelectorAll(".lrf-ticks [tabindex]")).toHaveLength(0);
-  });
-});
-
-describe("when the kernel is gone", () => {
-  test("everything is greyed and out of reach, and a note says so, once", () => {
-    const model = new FakeModel();
-    const view = show(model);
-    model.view.model.comm_live = false;
-    model.trigger("comm_live_update");
-    model.trigger("comm_live_update");
-    const notes = view.box.querySelectorAll(".lrf-gone-note");
-    expect([...notes].map((note) => note.textContent)).toEqual([
-      "The kernel is gone; this is the last state. Run the cell again.",
-    ]);
-    expect(notes[0]?.hasAttribute("inert")).toBe(false);
-    expect(view.el.hasAttribute("inert")).toBe(true);
-    expect(view.box.querySelector("button")?.hasAttribute("inert")).toBe(true);
-    expect(view.box.classList.contains("lrf-gone")).toBe(true);
-
-    model.view.model.comm_live = true;
-    model.trigger("comm_live_update");
-    expect(view.box.querySelector(".lrf-gone-note")).toBeNull();
-    expect(view.box.querySelectorAll("[inert]")).toHaveLength(0);
-  });
-});
-
-describe("files and the clipboard", () => {
-  function watch() {
-    const saved: { name: string; href: string }[] = [];
-    const blobs: Blob[] = [];
-    vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (
-      this: HTMLAnchorElement,
-    ) {
-      saved.push({ name: this.download, href: this.href });
-    });
-    vi.spyOn(URL, "createObjectURL").mockImplementation((blob) => {
-      blobs.push(blob as Blob);
-      return "blob:of-the-test";
-    });
-    return { saved, blobs };
-  }
-  const message = { download: "runs.csv", type: "text/csv", text: "run,lr\n<b>,1" };
-
-  afterEach(() => vi.restoreAllMocks());
-
-  test("a text is saved where somebody has clicked, as it is", async () => {
-    const { saved, blobs } = watch();
-    const model = new FakeModel();
-    const view = show(model);
-    view.box.querySelector("button")?.click();
-    model.trigger("msg:custom", message);
-    expect(saved).toEqual([{ name: "runs.csv", href: "blob:of-the-test" }]);
-    expect(await blobs[0]?.text()).toBe(message.text);
-    expect(blobs[0]?.type).toBe("text/csv");
-  });
-
-  test("a page that was not clicked does nothing", () => {
-    const { saved } = watch();
-    const model = new FakeModel();
-    show(model);
-    document.body.click();
-    model.trigger("msg:custom", message);
-    expect(saved).toEqual([]);
-  });
-
-  test("what makes no sense does nothing", () => {
-    const { saved } = watch();
-    const model = new FakeModel();
-    const view = show(model);
-    view.box.querySelector("button")?.click();
-    for (const content of [undefined, null, 3, {}, { download: 3 }]) {
-      model.trigger("msg:custom", content);
-    }
-    expect(saved).toEqual([]);
   });
 });

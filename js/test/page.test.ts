@@ -230,6 +230,7 @@ describe("without a kernel", () => {
     const { el, all } = show(model);
     model.view.model.comm_live = false;
     model.trigger("comm_live_update");
+    model.trigger("comm_live_update");
     expect(el.querySelectorAll(":scope > :not([inert])")).toHaveLength(1);
     expect(all(".lrf-gone-note")[0]?.textContent).toMatch(/^The kernel is gone/);
     expect(el.querySelector<HTMLElement>(".lrf-replay")?.hidden).toBe(true);
@@ -268,4 +269,53 @@ test("the pace is told in words", () => {
   expect(paceText(1, 4000, 0.5)).toBe("1 / 4000 · 2 s/step · 2 h 13 min left");
   expect(paceText(57, 0, 20)).toBe("57 · 20 steps/s");
   expect(paceText(100, 100, 57.3)).toBe("100 / 100 · 57 steps/s");
+});
+
+describe("files and the clipboard", () => {
+  function watch() {
+    const saved: { name: string; href: string }[] = [];
+    const blobs: Blob[] = [];
+    vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (
+      this: HTMLAnchorElement,
+    ) {
+      saved.push({ name: this.download, href: this.href });
+    });
+    vi.spyOn(URL, "createObjectURL").mockImplementation((blob) => {
+      blobs.push(blob as Blob);
+      return "blob:of-the-test";
+    });
+    return { saved, blobs };
+  }
+  const message = { download: "runs.csv", type: "text/csv", text: "run,lr\n<b>,1" };
+
+  afterEach(() => vi.restoreAllMocks());
+
+  test("a text is saved where somebody has clicked, as it is", async () => {
+    const { saved, blobs } = watch();
+    const model = new FakeFinder();
+    show(model).named("CSV").click();
+    model.trigger("msg:custom", message);
+    expect(saved).toEqual([{ name: "runs.csv", href: "blob:of-the-test" }]);
+    expect(await blobs[0]?.text()).toBe(message.text);
+    expect(blobs[0]?.type).toBe("text/csv");
+  });
+
+  test("a page that was not clicked does nothing", () => {
+    const { saved } = watch();
+    const model = new FakeFinder();
+    show(model);
+    document.body.click();
+    model.trigger("msg:custom", message);
+    expect(saved).toEqual([]);
+  });
+
+  test("what makes no sense does nothing", () => {
+    const { saved } = watch();
+    const model = new FakeFinder();
+    show(model).named("CSV").click();
+    for (const content of [undefined, null, 3, {}, { download: 3 }]) {
+      model.trigger("msg:custom", content);
+    }
+    expect(saved).toEqual([]);
+  });
 });

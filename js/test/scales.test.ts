@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { exponent, general, logTicks, lrTicks, roundTicks, scaleOf } from "../src/scales.ts";
+import {
+  digitsOf,
+  exponent,
+  general,
+  logTicks,
+  lrTicks,
+  roundTicks,
+  scaleOf,
+} from "../src/scales.ts";
 
 describe("ticks", () => {
   test("of a logarithmic axis are powers of ten, thinned out where there are many", () => {
@@ -44,6 +52,12 @@ test("labels read as bqplot's do", () => {
   expect([1234567, 100, 0, 2.5].map((x) => general(x, 6))).toEqual(
     "1.23457e+6 100 0 2.5".split(" "),
   );
+});
+
+test("labels have as many digits as tell them apart", () => {
+  expect(digitsOf([0.2, 0.4])).toBe(6);
+  expect(digitsOf([123456.01, 123456.02])).toBe(8);
+  expect(digitsOf([1, 1, 1 + Number.EPSILON])).toBe(15);
 });
 
 test("a scale is linear in the logarithm", () => {

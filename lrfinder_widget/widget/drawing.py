@@ -134,6 +134,16 @@ def round_ticks(low: float, high: float, most: int = 6) -> Array:
     return ticks[(ticks >= low) & (ticks <= high)]
 
 
+def tick_labels(ticks: Array) -> list[str]:
+    """Write round numbers with as many digits as tell them apart, six at least."""
+    labels: list[str] = []
+    for digits in range(6, 16):
+        labels = [f"{tick:.{digits}g}" for tick in ticks.tolist()]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
+
+
 def thin_out(x: Array, y: Array, limit: int = DRAWN_POINTS) -> tuple[Array, Array]:
     """Keep both ends, and the lowest and highest point of each of about ``limit / 2`` stretches."""
     if len(x) <= limit:

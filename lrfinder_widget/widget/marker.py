@@ -87,8 +87,6 @@ class LRMarker(Draggable):
     received : int
         The `n` of the latest pick whose callbacks have returned. Until then, the page does not
         draw it as a pick, so the label never shows an assignment that has not happened.
-    ready : bool
-        Whether some page has drawn the marker together with a chart.
 
     Raises
     ------
@@ -123,13 +121,8 @@ class LRMarker(Draggable):
     curve_lrs = _Numbers().tag(sync=True, to_json=_to_bytes)
     curve_losses = _Numbers().tag(sync=True, to_json=_to_bytes)
 
-    ready = traitlets.Bool(False).tag(sync=True)
-
     def _ends(self) -> tuple[float, float]:
         return self.low, self.high
-
-    def _accepts(self, name: str, value: object) -> bool:
-        return isinstance(value, bool) if name == "ready" else super()._accepts(name, value)
 
     @traitlets.validate("lr", "high")
     def _check_positive(self, proposal: dict[str, Any]) -> float:

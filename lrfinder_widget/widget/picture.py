@@ -11,7 +11,7 @@ import numpy as np
 from lrfinder_widget.curve.arrays import Array
 from lrfinder_widget.curve.loss_curve import LossCurve
 
-from .drawing import loss_limits, round_ticks, thin_out
+from .drawing import loss_limits, round_ticks, thin_out, tick_labels
 from .lines import ShownRun, stroke
 from .metric import metric_limits, metric_points
 from .number import format_lr
@@ -184,13 +184,14 @@ def _grid(axes: _Axes, *, log: bool) -> list[str]:
             f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle" fill="{_MUTED}">'
             f"{tick:.{0 if decades else 1}e}</text>"
         )
-    for tick in round_ticks(axes.low, axes.high).tolist():
+    up = round_ticks(axes.low, axes.high)
+    for tick, label in zip(up.tolist(), tick_labels(up), strict=True):
         at = float(axes.y(tick))
         parts.append(
             f'<line x1="{LEFT}" x2="{LEFT + axes.width}" y1="{at:.1f}" y2="{at:.1f}" '
             'stroke="#e0e0e0"/>'
             f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end" fill="{_MUTED}">'
-            f"{tick:.6g}</text>"
+            f"{label}</text>"
         )
     middle = LEFT + axes.width / 2
     parts.append(
@@ -214,13 +215,15 @@ def _metric(axes: _Axes, lrs: Array, values: Array) -> list[str]:
     return [f'<polyline points="{path}" {line}/>' for path in paths]
 
 
-def _metric_ticks(values: Array) -> list[float]:
-    return round_ticks(*metric_limits(values)).tolist() if len(values) else []
+def _metric_ticks(values: Array) -> dict[str, float]:
+    """Return where the axis of a metric has which labels."""
+    ticks = round_ticks(*metric_limits(values)) if len(values) else values
+    return dict(zip(tick_labels(ticks), ticks.tolist(), strict=True))
 
 
 def _right_of(values: Array) -> int:
     """Return the margin that the axis of a metric takes: its labels, and then its name."""
-    return 33 + 8 * max([4, *(len(f"{tick:.6g}") for tick in _metric_ticks(values))])
+    return 33 + 8 * max([4, *map(len, _metric_ticks(values))])
 
 
 def _metric_axis(axes: _Axes, name: str, values: Array) -> list[str]:
@@ -228,8 +231,8 @@ def _metric_axis(axes: _Axes, name: str, values: Array) -> list[str]:
     right, tall = LEFT + axes.width, HEIGHT - TOP - BOTTOM
     ticks = [
         f'<text x="{right + 8}" y="{HEIGHT - BOTTOM - (tick - low) / (high - low) * tall + 4:.1f}" '
-        f'fill="{_MUTED}">{tick:.6g}</text>'
-        for tick in _metric_ticks(values)
+        f'fill="{_MUTED}">{label}</text>'
+        for label, tick in _metric_ticks(values).items()
     ]
     at = f"{WIDTH - 8} {TOP + tall / 2}"
     said = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -105,7 +106,7 @@ class TrialPlan:
         else:
             text, steps = "at most ", ladder.steps(steps) * MOST_RUNGS
         text, pace = f"{text}{steps:,} steps", self.seconds_per_step
-        return text if pace is None else f"{text}, about {pace * steps:.0f} s"
+        return text if pace is None else f"{text}, about {math.ceil(pace * steps)} s"
 
 
 def shown_trials(

@@ -103,7 +103,7 @@ class VariationPlan:
         except ValueError:  # a click tells
             return ""
         text = f"at most {steps:,} steps"
-        return text if pace is None else f"{text}, about {pace * steps:.0f} s"
+        return text if pace is None else f"{text}, about {math.ceil(pace * steps)} s"
 
 
 def _parsed(name: str, typed: str) -> list[Any]:

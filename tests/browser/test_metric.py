@@ -123,9 +123,12 @@ GAPS = """(root) => {
   return [name.left - right, box(root.querySelector(".lrf-figure")).right - name.right];
 }"""
 
+LABELS = """(root) => [...[...root.querySelectorAll(".lrf-figure .axis")].at(-1)
+  .querySelectorAll(".tick text")].map((text) => text.textContent)"""
+
 
 def test_its_name_never_touches_the_labels_of_its_axis(lab: Host) -> None:
-    ranges = ("0.5, 0.001", "0.09401, 1e-6", "-1.2e-7, 1e-9", "123456, 0.02")
+    ranges = ("0.5, 0.001", "0.09401, 1e-6", "-1.2e-7, 1e-9", "123456, 1e-5")
     lab.open([*MEASURED, LONG, *(f"near({each})" for each in ranges)]).run_all()
     for own in (False, True):
         for n in range(len(ranges)):
@@ -136,6 +139,8 @@ def test_its_name_never_touches_the_labels_of_its_axis(lab: Host) -> None:
             lab.page.wait_for_function(
                 f"(root) => Math.min(...({GAPS})(root)) >= 1", arg=finder.root.element_handle()
             )
+            labels = finder.root.evaluate(LABELS)
+            assert len(labels) == len(set(labels)) > 1
             finder.number.fill("0.01")
             finder.number.press("Enter")
             assert finder.gap("1e-2") <= 1.0  # the marker is on an axis of the new length
@@ -143,6 +148,50 @@ def test_its_name_never_touches_the_labels_of_its_axis(lab: Host) -> None:
         if not own:
             block_bqplot(lab)
             lab.reload()
+
+
+# Where the tick and the marker's line are each time the page is painted.
+WATCH = """(root) => {
+  const clock = document.body.appendChild(document.createElement("div"));
+  clock.style.cssText = "position: fixed; height: 1px";
+  const tick = () => [...root.querySelectorAll(".lrf-figure g.tick")]
+    .find((one) => one.textContent === "1e-2")?.querySelector("line");
+  const middle = (element) => {
+    const { x, width } = element.getBoundingClientRect();
+    return x + width / 2;
+  };
+  window.seen = [];
+  new ResizeObserver(() => {
+    const there = tick();
+    const stands = root.querySelector('[aria-valuetext^="1.00e-02"]');
+    if (there && stands) window.seen.push([middle(there), middle(root.querySelector(".lrf-line"))]);
+  }).observe(clock);
+  const frame = () => {
+    clock.style.width = clock.style.width === "1px" ? "2px" : "1px";
+    requestAnimationFrame(frame);
+  };
+  frame();
+}"""
+
+
+def test_the_marker_stays_on_its_axis_while_that_makes_room(lab: Host) -> None:
+    growing = """def growing(output, target, calls=[]):
+    calls.append(1)
+    threading.Event().wait(0.02)
+    return 10 ** (len(calls) // 10) / 7
+import threading
+finder_of(growing)"""
+    lab.open([*MEASURED, growing]).run_all()
+    finder = Finder(lab)
+    finder.number.fill("0.01")
+    finder.number.press("Enter")
+    assert finder.gap("1e-2") <= 1.0
+    finder.root.evaluate(WATCH)
+    finder.start.click()
+    finder.wait_until_ended()
+    seen = lab.page.evaluate("() => window.seen")
+    assert len({round(tick) for tick, _ in seen}) > 2  # it has made room
+    assert max(abs(tick - line) for tick, line in seen) <= 1.0
 
 
 def test_a_name_is_no_markup_and_gaps_are_gaps(host: Host) -> None:

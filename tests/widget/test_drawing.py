@@ -24,6 +24,7 @@ from lrfinder_widget.widget.drawing import (
     packed,
     round_ticks,
     thin_out,
+    tick_labels,
 )
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -144,6 +145,19 @@ def test_ticks_are_few_evenly_spaced_and_between_the_limits(span: tuple[float, f
 )
 def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
     assert round_ticks(low, high).tolist() == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "labels"),
+    [
+        ([0.1, 0.2, 0.1 + 0.2], ["0.1", "0.2", "0.3"]),
+        ([123456.01, 123456.02], ["123456.01", "123456.02"]),
+        ([1.0, 1.0], ["1", "1"]),
+        ([], []),
+    ],
+)
+def test_labels_of_ticks_are_told_apart(ticks: list[float], labels: list[str]) -> None:
+    assert tick_labels(np.array(ticks)) == labels
 
 
 @given(losses_of(finite, least=1))
