@@ -86,7 +86,7 @@ NOT_A_NAME: list[Any] = [None, 1, True, "", "Start", "stop", "close", ["start"],
 NO_TEXT: list[Any] = ["\ud83d", None, 0.1, True, [], ["0.1"], {}, "0" * 198 + "0.1", b"0.1"]
 NO_BOXES: list[Any] = [None, 1, "num_iter", [], [["num_iter", "7"]], {}, {"num_iter": 7}]
 NO_BOXES += [{"num_iter": "7" * 501}, {1: "7"}, {"no such box": "7"}, {"zoom": "true"}]
-NO_BOXES += [{"vary": ""}, {"vary": "lr"}, {"vary_2": "optimizer"}, {"vary_values": [0.1]}]
+NO_BOXES += [{"vary": ""}, {"vary": "lr"}, {"vary_2": "lr"}, {"vary_values": [0.1]}]
 MALFORMED: list[Any] = [
     *(
         None,
