@@ -241,7 +241,7 @@ JUDGED = {
         32,
     ),
 }
-# Nothing has been run on these but their truth.
+# Picked later, before anything ran on them; they have chosen nothing.
 JUDGING = {
     "cifar-resnet-momentum-64": Task(
         cifar,
