@@ -90,7 +90,7 @@ def _scale_and_shift(module: nn.Module) -> list[Tensor]:
 
 def _values(module: nn.Module, name: str) -> Tensor | None:
     """Return the first rows of a parameter, if it has its values here, and they are floats."""
-    found = module._parameters.get(name)
+    found = dict(module._parameters.items()).get(name)  # a scripted module's is no dict
     if type(found) is not nn.Parameter or found.is_meta or not found.is_floating_point():
         return None
     return found.detach()[:_ROWS].float() if found.dim() and found.numel() else None

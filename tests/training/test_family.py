@@ -235,6 +235,7 @@ class Diagonal(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 def test_what_cannot_be_looked_at_is_unknown() -> None:
     sharded = nn.Linear(4, 4)
     sharded.weight = nn.Parameter(torch.randn(5))  # flat, as a part of it is with FSDP
@@ -246,6 +247,7 @@ def test_what_cannot_be_looked_at_is_unknown() -> None:
         nn.LazyLinear(4),
         Diagonal(),
         nn.Embedding(4, 4),
+        torch.jit.trace(nn.Linear(4, 4), torch.ones(2, 4)),
     ):
         assert was_trained(model) is None
 
