@@ -122,8 +122,9 @@ class WatchedSource:
             unrestored += getattr(points, "unrestored", ())
 
     def _steer(self, order: str) -> None:
-        # Each once: another finder that follows the run may have given one since.
-        if isinstance(self._points, Followed) and order != self._ordered:
+        # Each once: another finder that follows the run may have given one since. A stop
+        # is the last.
+        if isinstance(self._points, Followed) and self._ordered not in (order, "stop"):
             self._ordered = order
             with suppress(RuntimeError):  # then the page says why
                 self._points.order(order)

@@ -70,6 +70,7 @@ class Session:
         self.trial_test = RangeTest(())
         self.varied_test = RangeTest(())
         self.closed = False
+        self._steering = threading.RLock()
         self._earlier: list[LossCurve] = []
         self._latest_curve: tuple[LossCurve, LossCurve] | None = None  # as measured, for the budget
         self.trials: TrialRuns | None = None
@@ -226,12 +227,15 @@ class Session:
 
     def _steer(self, order: Callable[[str], object], run: RangeTest) -> None:
         """Pass a pause or a stop on; that a finder, its cell or the kernel ends is none."""
-        if not run.state.active:
-            return
-        if self.closed or self.surroundings.gone or exiting.is_set():
-            order("run")
-        else:
-            order("stop" if run.stopping else "pause" if run.state is State.PAUSED else "run")
+        with self._steering:  # or the order of a thread that looked earlier could come last
+            state = run.state
+            stopped = run.stopping or state is State.STOPPED  # it may have ended before this call
+            if not (state.active or stopped):
+                return
+            if self.closed or self.surroundings.gone or exiting.is_set():
+                order("run")
+            else:
+                order("stop" if stopped else "pause" if state is State.PAUSED else "run")
 
     def launch(self, run: RangeTest, show: Callable[[RangeTest], object]) -> None:
         """Start a new run; `show` is called as it proceeds, on any thread."""

@@ -18,8 +18,10 @@ from widget_support import DESCENT, POINTS, WAIT_S, Script, click, in_thread, pr
 
 from lrfinder_widget import LossCurve, LRFinder, State, follow, publish
 from lrfinder_widget.background import at_exit
+from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.curve.budget import Budget
 from lrfinder_widget.remote import lines
+from lrfinder_widget.remote.follow import Followed
 from lrfinder_widget.runs.source import About
 
 ELSEWHERE = "points from elsewhere"
@@ -151,6 +153,65 @@ def test_pause_resume_and_stop_reach_the_run(watch: Any, tmp_path: Path) -> None
     finder.wait(WAIT_S)
     assert (finder.state, job.order) == (State.STOPPED, "stop")
     assert status(finder).startswith(f"Stopped after 1 of {POINTS} steps.")
+
+
+def ordered(folder: Path) -> Any:
+    return json.loads((folder / "orders.json").read_text())["do"]
+
+
+def test_a_stop_is_not_undone_by_an_order_that_is_late(
+    watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit = threading.Semaphore(0)
+
+    def points() -> Iterator[tuple[float, float]]:
+        yield 1e-3, 1.0
+        assert permit.acquire(timeout=WAIT_S)
+
+    publishing = in_thread(lambda: publish(points(), tmp_path))
+    finder = watch(follow(tmp_path)).start()
+    until(finder, lambda: finder.chart["n"] == 1)
+    finder.pause()
+    late, may_order, order = threading.Event(), threading.Event(), Followed.order
+
+    def slow_order(followed: Followed, do: str) -> None:
+        if do == "run":
+            late.set()
+            assert may_order.wait(WAIT_S)
+        order(followed, do)
+
+    monkeypatch.setattr(Followed, "order", slow_order)
+    resuming = in_thread(finder.resume)
+    assert late.wait(WAIT_S)
+    stopping = in_thread(finder.stop)
+    until(finder, lambda: finder._session.latest.stopping or finder.state is State.STOPPED)
+    may_order.set()
+    assert (resuming(), stopping()) == (None, None)
+    finder.wait(WAIT_S)
+    assert ordered(tmp_path) == "stop"
+    permit.release()
+    publishing()
+
+
+def test_a_stop_that_ends_the_run_here_before_it_was_passed_on_is_passed_on(
+    watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit = threading.Semaphore(0)
+
+    def points() -> Iterator[tuple[float, float]]:
+        yield 1e-3, 1.0
+        assert permit.acquire(timeout=WAIT_S)
+
+    publishing = in_thread(lambda: publish(points(), tmp_path))
+    finder = watch(follow(tmp_path)).start()
+    until(finder, lambda: finder.chart["n"] == 1)
+    run = finder._session.latest
+    monkeypatch.setattr(RangeTest, "stopping", property(lambda run: False))  # as if not yet seen
+    finder.stop()
+    assert run.join(WAIT_S)
+    assert ordered(tmp_path) == "stop"
+    permit.release()
+    publishing()
 
 
 def test_a_published_run_is_paused_resumed_and_stopped(watch: Any, tmp_path: Path) -> None:
