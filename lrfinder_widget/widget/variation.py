@@ -278,6 +278,9 @@ def _text(
     return " ".join(filter(None, parts))
 
 
+_MORE_SEEN = "In as many steps, a larger batch sees more samples: that alone may lower its loss."
+
+
 def _result(names: Sequence[str], rows: Mapping[Values, dict[str, Any]]) -> str:
     """Say which test has the lowest loss, and its candidate."""
     found = {v: row for v, row in rows.items() if row["lowest_loss"] is not None}
@@ -290,4 +293,5 @@ def _result(names: Sequence[str], rows: Mapping[Values, dict[str, Any]]) -> str:
     )
     lr = row["lr"]
     after = "; no candidate there." if lr is None else f": candidate {format_lr(lr)}."
-    return f"The lowest loss, {row['lowest_loss']:.4g}, is with {where}{after}"
+    result = f"The lowest loss, {row['lowest_loss']:.4g}, is with {where}{after}"
+    return f"{result} {_MORE_SEEN}" if "batch_size" in names else result

@@ -111,6 +111,7 @@ def test_the_tests_are_those_of_vary_and_everything_is_put_back(trained: Any, gi
     assert found.rows == expected.rows
     assert candidates(finder) == written([row["lr"] for row in found.rows])
     assert finder.varied["text"].endswith("Everything has been restored.")
+    assert ("a larger batch sees more" in finder.varied["text"]) is ("batch_size" in given)
 
 
 def test_the_range_is_that_of_the_boxes(trained: Any) -> None:
