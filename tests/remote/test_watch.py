@@ -159,16 +159,27 @@ def ordered(folder: Path) -> Any:
     return json.loads((folder / "orders.json").read_text())["do"]
 
 
-def test_a_stop_is_not_undone_by_an_order_that_is_late(
-    watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def published(folder: Path) -> Callable[[], None]:
+    """Publish a point, from another thread; the function returned lets that end."""
     permit = threading.Semaphore(0)
 
     def points() -> Iterator[tuple[float, float]]:
         yield 1e-3, 1.0
         assert permit.acquire(timeout=WAIT_S)
 
-    publishing = in_thread(lambda: publish(points(), tmp_path))
+    publishing = in_thread(lambda: publish(points(), folder))
+
+    def end() -> None:
+        permit.release()
+        assert isinstance(publishing(), LossCurve)
+
+    return end
+
+
+def test_a_stop_is_not_undone_by_an_order_that_is_late(
+    watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_publishing = published(tmp_path)
     finder = watch(follow(tmp_path)).start()
     until(finder, lambda: finder.chart["n"] == 1)
     finder.pause()
@@ -189,20 +200,13 @@ def test_a_stop_is_not_undone_by_an_order_that_is_late(
     assert (resuming(), stopping()) == (None, None)
     finder.wait(WAIT_S)
     assert ordered(tmp_path) == "stop"
-    permit.release()
-    publishing()
+    end_publishing()
 
 
 def test_a_stop_that_ends_the_run_here_before_it_was_passed_on_is_passed_on(
     watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    permit = threading.Semaphore(0)
-
-    def points() -> Iterator[tuple[float, float]]:
-        yield 1e-3, 1.0
-        assert permit.acquire(timeout=WAIT_S)
-
-    publishing = in_thread(lambda: publish(points(), tmp_path))
+    end_publishing = published(tmp_path)
     finder = watch(follow(tmp_path)).start()
     until(finder, lambda: finder.chart["n"] == 1)
     run = finder._session.latest
@@ -210,8 +214,7 @@ def test_a_stop_that_ends_the_run_here_before_it_was_passed_on_is_passed_on(
     finder.stop()
     assert run.join(WAIT_S)
     assert ordered(tmp_path) == "stop"
-    permit.release()
-    publishing()
+    end_publishing()
 
 
 def test_a_published_run_is_paused_resumed_and_stopped(watch: Any, tmp_path: Path) -> None:
