@@ -185,3 +185,24 @@ def chaos() -> Split:
     series = torch.tensor(values) + 0.02 * torch.randn(len(values), generator=generator)
     windows = (series - series.mean()).div(series.std()).unfold(0, 17, 1)
     return split(windows[:, :-1].contiguous(), windows[:, -1:].contiguous(), shuffle=False)
+
+
+@cache
+def ridges() -> Split:
+    """Sines along six of the directions in 24 dimensions, with noise of long tails."""
+    inputs, generator = generated(15, 24)
+    angles = 2 * inputs @ torch.randn(24, 6, generator=generator) / 24**0.5
+    clean = torch.sin(angles + 6 * torch.rand(6, generator=generator)).sum(1, keepdim=True)
+    clean = (clean - clean.mean()) / clean.std()
+    share = torch.rand(clean.shape, generator=generator) - 0.5
+    return split(inputs, clean - 0.2 * share.sign() * torch.log1p(-2 * share.abs() + 1e-6))
+
+
+@cache
+def grades() -> Split:
+    """One of five grades, from a half to a twentieth of all, by a curved score and chance."""
+    inputs, generator = generated(16, 28)
+    score = inputs[:, :4].square().sum(1) + 2 * inputs[:, 4] * inputs[:, 5] + inputs[:, 6]
+    score += 0.5 * torch.randn(len(score), generator=generator)
+    bounds = score.quantile(torch.tensor([0.5, 0.75, 0.875, 0.95]))
+    return split(inputs, torch.bucketize(score, bounds))

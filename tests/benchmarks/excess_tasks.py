@@ -17,9 +17,11 @@ from excess_data import (
     chaos,
     cifar,
     gates,
+    grades,
     mnist,
     neighbours,
     pixels,
+    ridges,
     segments,
     small,
     teacher,
@@ -268,5 +270,68 @@ JUDGING = {
     "teacher-matrices-muon-16": Task(
         teacher, partial(matrices, 32, 96, 48, 1), "muon", 16, SQUARES, decay="cosine"
     ),
+    # These, and the transformer, judge the rule since it names a number where it refused before.
+    "mnist-mlp-adam-256": Task(
+        partial(mnist, flat=True), partial(mlp, 784, 128, 64, 10), "adam", 256
+    ),
+    "mnist-normed-momentum-32": Task(
+        partial(mnist, flat=True),
+        partial(mlp, 784, 128, 10, norm=True),
+        "momentum",
+        32,
+        decay="cosine",
+    ),
+    "mnist-strided-momentum-16": Task(
+        mnist, partial(strided, 1, 16, 32, 64, norm=False, pixels=28), "momentum", 16
+    ),
+    "cifar-strided-adamw-32": Task(
+        cifar,
+        partial(strided, 3, 32, 64, 128, 256, norm=True, pixels=32),
+        "adamw",
+        32,
+        constant=SHORT,
+        decayed=SHORT,
+        decay="cosine",
+    ),
+    "cifar-mlp-momentum-128": Task(
+        partial(cifar, flat=True),
+        partial(mlp, 3072, 160, 10),
+        "momentum",
+        128,
+        constant=SHORT,
+        decayed=SHORT,
+        decay="cosine",
+    ),
+    "cifar-normed-adam-64": Task(
+        partial(cifar, flat=True),
+        partial(mlp, 3072, 128, 64, 10, norm=True),
+        "adam",
+        64,
+        constant=SHORT,
+        decayed=SHORT,
+    ),
+    "files-levelled-adamw-64": Task(
+        partial(text, "files", 8), partial(levelled_reader, 24, 192, 128), "adamw", 64
+    ),
+    "files-lstm-adam-32": Task(
+        partial(text, "files", 8, every=True),
+        partial(Recurrent, 64, nn.LSTM),
+        "adam",
+        32,
+        decay="cosine",
+    ),
+    "numbers-skipgram-adamw-64": Task(
+        partial(neighbours, "numbers"), partial(skipgram, 1000, 96), "adamw", 64, decay="cosine"
+    ),
+    "ridges-mlp-adam-32": Task(
+        ridges, partial(mlp, 24, 256, 128, 1, act=nn.GELU), "adam", 32, SQUARES
+    ),
+    "ridges-mlp-sgd-64": Task(
+        ridges, partial(mlp, 24, 256, 256, 1), "sgd", 64, SQUARES, decay="cosine"
+    ),
+    "grades-mlp-momentum-64": Task(
+        grades, partial(mlp, 28, 256, 128, 5, act=nn.SiLU), "momentum", 64
+    ),
+    "grades-matrices-muon-64": Task(grades, partial(matrices, 28, 128, 64, 5), "muon", 64),
 }
 TASKS = {**DEVELOPMENT, **JUDGED, **JUDGING}
