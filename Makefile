@@ -21,7 +21,7 @@ test test-all: lint
 	.venv/bin/pytest -n $(JOBS) $(MARKS)
 
 test-all: .venv/clusters hosts works-with
-hosts: .venv/test
+hosts: js/node_modules/.bin/vitest .venv/test
 	.venv/bin/python tests/chromium.py
 	.venv/bin/python tests/html_manager.py
 	.venv/bin/python tests/hosts.py
