@@ -29,7 +29,7 @@ from peers import not_installed
 from regret_peers import peers
 from regret_tasks import DEFAULT_LR
 
-from lrfinder_widget import LossCurve, range_test
+from lrfinder_widget import LossCurve, range_test, training_step
 from lrfinder_widget.curve.rules import RULES
 
 CLOSE = 0.15
@@ -135,7 +135,9 @@ def suggestions(task: Task, chosen: Any) -> Suggestions:
 
 
 def swept(task: Task, seed: int, points: int) -> LossCurve:
-    return range_test(*task.begin(seed), task.criterion, num_iter=points)
+    model, optimizer, batches = task.begin(seed)
+    step = training_step(model, optimizer, task.criterion, autocast=task.autocast)
+    return range_test(model, optimizer, batches, step=step, num_iter=points)
 
 
 def ours(curve: LossCurve, task: Task) -> dict[str, list[float | None]]:

@@ -68,6 +68,8 @@ class Task:
     decay: str = "linear"
     warm_up: bool = False
     starts: int = 3
+    rates: int = GRID_POINTS  # more are added where the best is at an end
+    autocast: torch.dtype | None = None
 
     def begin(self, seed: int) -> tuple[nn.Module, Optimizer, Batches]:
         """A fresh model with a new optimizer, and batches."""
@@ -85,7 +87,8 @@ class Task:
     def grid(self) -> list[float]:
         """The exponents, to base ten, of the rates to begin with."""
         middle = math.log10(MIDDLE_LR[self.optimizer])
-        return [round(middle + STEP * (i - 3), 3) for i in range(GRID_POINTS)]
+        lowest = (self.rates - 1) // 2
+        return [round(middle + STEP * (i - lowest), 3) for i in range(self.rates)]
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -189,7 +192,15 @@ DEVELOPMENT = {
     ),
     # The article that the second example follows.
     "cifar-resnet18-sgd-128": Task(
-        cifar, resnet18, "sgd", 128, constant=(500,), decayed=(), starts=2
+        cifar,
+        resnet18,
+        "sgd",
+        128,
+        constant=(500,),
+        decayed=(),
+        starts=1,
+        rates=5,
+        autocast=torch.bfloat16,
     ),
 }
 # They judged the law that had been chosen on the others. Since then, two have chosen Muon's line.

@@ -159,7 +159,8 @@ def train(task: Task, lrs: Any, seed: int, ends: set[int]) -> dict[int, list[lis
         for inputs, targets in batches:
             optimizer.param_groups[0]["lr"] = float(lrs[done])
             optimizer.zero_grad()
-            loss = task.criterion(model(inputs), targets)
+            with torch.autocast("cpu", task.autocast, enabled=task.autocast is not None):
+                loss = task.criterion(model(inputs), targets)
             loss.backward()
             optimizer.step()
             done += 1
