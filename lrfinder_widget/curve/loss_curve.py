@@ -16,9 +16,10 @@ from .budget import NO_BUDGET, Budget, Schedule
 from .diagnosis import Diagnosis
 from .exports import Exports
 from .reading import Reading
+from .reasons import NO_EFFECT
 from .rules import RULES, Rule
 from .smoothing import SMOOTHING
-from .suggest import FEWEST_POINTS, NO_EFFECT, Suggestion, suggest, trial_candidates
+from .suggest import FEWEST_POINTS, Suggestion, suggest, trial_candidates
 
 _CutShort = Literal["exhausted", "stopped", "failed", "no-effect"]
 Reason = Literal["completed", "diverged", "non-finite", "stop-rule", _CutShort]

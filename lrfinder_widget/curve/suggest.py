@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .budget import NO_BUDGET, USUAL_STEPS, Budget, Schedule, shift
+from . import reasons
+from .budget import NO_BUDGET, USUAL_STEPS, Budget, shift
 from .fall import Fall, Part
 from .rules import DIVIDED, RULES, Rule
 from .smoothing import kernel_width
@@ -112,8 +113,8 @@ def suggest(
         low, high = min(lr, max(lr / error, float(part.lrs[0]))), min(lr * error, high)
         words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
     why_weak = _why_weak(part, budget)
-    reasons = _REASONS if not why_weak else _WEAK_REASONS if part.fall else _HIDDEN_REASONS
-    reason = reasons[rule].format(
+    weak = reasons.WEAK if part.fall else reasons.WEAK_WITHOUT_DROP
+    reason = (weak if why_weak else reasons.BY_RULE)[rule].format(
         **words,
         lr=lr,
         onset=onset,
@@ -126,7 +127,8 @@ def suggest(
         reason = f"{reason[:-1]}; this is a weak candidate: {why_weak}."
     spread = float(np.ptp(off)) if len(off) > 1 and not alike else None
     if repeats:
-        agreement = _ALL_ALIKE if alike else _SPREAD if len(off) == len(repeats) else _FEW
+        some = reasons.SPREAD if len(off) == len(repeats) else reasons.FEW
+        agreement = reasons.ALL_ALIKE if alike else some
         reason += " " + agreement.format(found=len(off), repeats=len(repeats), spread=spread)
     reason = " ".join([reason, *budget.cautions])
     return Suggestion(lr, low, high, rule, reason, spread, bool(why_weak))
@@ -145,12 +147,12 @@ def _places(part: Part) -> tuple[float, float, float, float]:
 def _why_weak(part: Part, budget: Budget) -> str:
     """Return why a candidate is weak; an empty string if it is not."""
     if part.fall is None:
-        return _NO_DROP
+        return reasons.NO_DROP
     if part.fall.weak:
-        return _HARDLY if part.baseline is None else _HIDDEN
+        return reasons.HARDLY if part.baseline is None else reasons.HIDDEN
     if budget.trained:
-        return _TRAINED
-    return _TO_THE_END if _is_still_falling(part) else ""
+        return reasons.TRAINED
+    return reasons.TO_THE_END if _is_still_falling(part) else ""
 
 
 def _is_long(fall: Fall, n: int) -> bool:
@@ -175,13 +177,13 @@ def _training(budget: Budget) -> str:
     """Describe the training for which a candidate is."""
     steps = budget.train_steps
     length = f"about {USUAL_STEPS:,}" if steps is None else f"{steps:,}"
-    return f"{length} step{'s' if steps != 1 else ''} {_SCHEDULES[budget.schedule]}"
+    return f"{length} step{'s' if steps != 1 else ''} {reasons.SCHEDULES[budget.schedule]}"
 
 
 def _more(read: float | None, part: Part, budget: Budget, factor: float) -> str:
     """Say what the candidate would be for another length, or that it lacks the length."""
     if budget.train_steps is None:
-        return NO_LENGTH
+        return reasons.NO_LENGTH
     other = 100 if budget.train_steps >= 1_000 else 10_000
     lr = _moved(read, part, replace(budget, train_steps=other))
     return "" if lr is None else f", and for {other:,} it would be {factor * lr:.1e}"
@@ -203,17 +205,19 @@ def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) 
     """Return why the curve has no candidate; an empty string if it has one."""
     n, fall, refusal = len(part.lrs), part.fall, ""
     if not n:
-        refusal = _NOTHING
+        refusal = reasons.NOTHING
     elif n < FEWEST_POINTS:
-        refusal = _RISES_AT_ONCE if part.turned else _TOO_FEW
+        refusal = reasons.RISES_AT_ONCE if part.turned else reasons.TOO_FEW
     elif fall is None and read is None:
-        refusal = _RISES_ONLY if part.turned else _FLAT if completed else _NOT_YET
+        refusal = (
+            reasons.RISES_ONLY if part.turned else reasons.FLAT if completed else reasons.NOT_YET
+        )
     elif fall is not None and _is_still_falling(part) and not (completed and _is_long(fall, n)):
-        refusal = _STILL_FALLING if completed else _CUT_SHORT
+        refusal = reasons.STILL_FALLING if completed else reasons.CUT_SHORT
     elif read is None or lr is None:
-        refusal = _NOT_BY_THIS_RULE
+        refusal = reasons.NOT_BY_THIS_RULE
     elif lr < part.lrs[0]:
-        refusal = _BELOW_THE_RANGE if read < part.lrs[0] else _BELOW_FOR_THIS_TRAINING
+        refusal = reasons.BELOW_THE_RANGE if read < part.lrs[0] else reasons.BELOW_FOR_THIS_TRAINING
     return refusal
 
 
@@ -239,98 +243,3 @@ def trial_candidates(part: Part, found: Suggestion) -> list[float]:
         highest = max(lr, 0.8 * part.fall.centre(part.log10_lr))
     within = (lrs >= part.lrs[0]) & (lrs <= 1.001 * highest)
     return [float(each) for each in lrs[within][-5:]]
-
-
-_SCHEDULES: dict[Schedule, str] = {
-    "constant": "at a constant learning rate",
-    "decay": "with a decaying learning rate",
-}
-_REASONS = {
-    "budget": "The loss falls clearly from {onset:.1e} on and is lowest near {lowest:.1e}; for "
-    "{training}, this suggests {lr:.1e} ({low:.1e} to {high:.1e}){more}.",
-    "minimum": "The loss falls clearly from {onset:.1e} on and is lowest near {lowest:.1e}; the "
-    "candidate is that divided by {below_lowest:.2g}, to stay well below where the loss turns up.",
-    "steepest": "Per decade of learning rate, the loss falls fastest near {lr:.1e}.",
-    "valley": "{lr:.1e} is two thirds of the way along the longest uninterrupted fall.",
-    "slide": "A one-decade window, slid down from the minimum, first has about the same slope at "
-    "both ends when its lower end is {lr:.1e}.",
-    "divergence": "The loss diverges after {last:.1e}; the candidate is that divided by "
-    "{below_last:.2g}.",
-}
-_WEAK_REASONS = {
-    **_REASONS,
-    "budget": "The loss falls and is lowest near {lowest:.1e}, which for {training} suggests "
-    "{lr:.1e} ({low:.1e} to {high:.1e}).",
-    "minimum": "The loss falls and is lowest near {lowest:.1e}, which suggests {lr:.1e}.",
-}
-_HIDDEN_REASONS = {
-    "budget": "The loss rises after {last:.1e} without a clear drop before it; as the model is "
-    "untrained, a tenth of that for {training} suggests {lr:.1e} ({low:.1e} to {high:.1e}).",
-}
-_HARDLY = (
-    "the drop is hardly larger than the noise, so check it with trial runs, or rerun with "
-    "repeats=3, larger batches or more points"
-)
-_HIDDEN = (
-    "the drop is smaller than the batch-to-batch noise and appears only once that noise is "
-    "subtracted, as it can for an already trained model, so check it with trial runs, or rerun "
-    "with larger batches or more points"
-)
-_NO_DROP = (
-    "the noise hides the drop, so check it with trial runs, or rerun with larger batches or more "
-    "points"
-)
-_TRAINED = (
-    "a short test says less about a model that was trained before, so check it with trial runs"
-)
-_TO_THE_END = (
-    "the loss is still falling at the end of the range, so a higher one may be better: raise end_lr"
-)
-_SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
-_FEW = "Only {found} of {repeats} repeats show a candidate on their own."
-_ALL_ALIKE = (
-    "All repeats saw the same data in the same order, so they say nothing about the spread."
-)
-_NOTHING = (
-    "The curve has no finite loss: run the LR range test or, if you have, check the data and the "
-    "model."
-)
-_TOO_FEW = (
-    "The curve has too few points to be read ({n}, but {fewest} are needed): run the LR range test "
-    "with more points."
-)
-_RISES_AT_ONCE = (
-    "The loss rises too early for the curve to be read (points before the rise: {n}): use a "
-    "smaller start_lr."
-)
-_RISES_ONLY = (
-    "The loss rises without a clear drop before it, as is common for a trained model, so the curve "
-    "shows no candidate: compare a few learning rates in trial runs, or lower start_lr, or reduce "
-    "the noise with larger batches or more points."
-)
-_FLAT = (
-    "The loss does not fall clearly in this range, as is common for a trained model, so the curve "
-    "shows no candidate: compare a few learning rates in trial runs, or raise end_lr, or reduce "
-    "the noise with larger batches or more points."
-)
-_NOT_YET = "The loss had not fallen clearly when the LR range test ended: let it run longer."
-_STILL_FALLING = "The loss is still falling at the end of the range: raise end_lr."
-_CUT_SHORT = "The loss was still falling when the LR range test ended: let it run longer."
-_NOT_BY_THIS_RULE = "The loss falls, but the rule {rule} finds no candidate: try another rule."
-_BELOW_THE_RANGE = (
-    "The loss turns up so early that the candidate lies below the range: lower start_lr."
-)
-_BELOW_FOR_THIS_TRAINING = (
-    "The candidate for {training} lies below the range of the LR range test: lower start_lr."
-)
-NO_LENGTH = ": give train_steps for a sharper one"
-"""The end of a sentence, where the length of the training is unknown."""
-NO_EFFECT = (
-    "The learning rate has no effect: a step that was tried once more, from the same state and at "
-    "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "
-    "learning rate can be read off the losses. Either the optimizer sets its own step size, as "
-    "Rprop does after its first step and Adafactor with relative steps: turn that off, or use it "
-    "without this test. Or the step does not use the learning rate of the optimizer that was "
-    "passed: pass the one that it uses, and make lr a tensor if the step was captured or compiled."
-)
-"""Why a run with the reason ``"no-effect"`` has no candidate."""

@@ -17,7 +17,7 @@ from lrfinder_widget.curve.budget import NO_BUDGET
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import SweepPlan
 from lrfinder_widget.curve.points import Items, Points
-from lrfinder_widget.curve.suggest import NO_EFFECT
+from lrfinder_widget.curve.reasons import NO_EFFECT
 from lrfinder_widget.data.batches import Batches, Exhausted, move
 from lrfinder_widget.restore.memory import free_cached_memory, synchronize
 from lrfinder_widget.restore.snapshot import Snapshot

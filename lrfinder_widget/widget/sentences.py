@@ -10,7 +10,7 @@ from lrfinder_widget.background.range_test import RangeTest
 from lrfinder_widget.background.state import State
 from lrfinder_widget.curve.loss_curve import LossCurve
 from lrfinder_widget.curve.points import NOT_RESTORED, unrestored_text
-from lrfinder_widget.curve.suggest import NO_LENGTH
+from lrfinder_widget.curve.reasons import NO_LENGTH
 from lrfinder_widget.runs.source import About
 
 from .number import format_lr

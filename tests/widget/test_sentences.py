@@ -28,9 +28,9 @@ from widget_support import (
 )
 
 from lrfinder_widget import LRFinder, State
-from lrfinder_widget.curve import suggest
+from lrfinder_widget.curve import reasons
 from lrfinder_widget.curve.plan import SweepPlan
-from lrfinder_widget.curve.suggest import NO_LENGTH
+from lrfinder_widget.curve.reasons import NO_LENGTH
 from lrfinder_widget.runs.source import About
 from lrfinder_widget.widget.sentences import MISSING, blocked, for_a_hand
 
@@ -362,7 +362,7 @@ def test_the_sentence_for_hosts_without_widgets_names_all_three_packages() -> No
 
 REASONS = [
     text
-    for name, text in vars(suggest).items()
+    for name, text in vars(reasons).items()
     if isinstance(text, str) and name.isupper() and name != "NO_EFFECT" and text.endswith(".")
 ]
 
