@@ -38,6 +38,7 @@ class Draggable(anywidget.AnyWidget):
     # Text, not paths: anywidget keeps a reference to each widget whose files it watches.
     _esm = traitlets.Unicode(_asset("finder.js")).tag(sync=True)
     _css = traitlets.Unicode(_asset("finder.css")).tag(sync=True)
+    _anywidget_id = traitlets.Unicode("lrfinder_widget").tag(sync=True)  # of the style sheet
 
     kind = traitlets.Enum(["start", "candidate", "pick"], "start").tag(sync=True)
     variable = traitlets.Unicode("").tag(sync=True)
@@ -56,6 +57,16 @@ class Draggable(anywidget.AnyWidget):
             )
         super().__init__(**kwargs)
         self.observe(self._tell_commit, "commit")
+
+    def add_traits(self, **traits: Any) -> None:
+        """Add traits, except those that the class has.
+
+        anywidget adds one that it has here. For any at all, traitlets makes a class of its own for
+        the widget, which takes longer than all else when a finder is made.
+        """
+        lacking = {name: trait for name, trait in traits.items() if not self.has_trait(name)}
+        if lacking:
+            super().add_traits(**lacking)
 
     def __copy__(self) -> NoReturn:
         raise NotImplementedError(f"a {type(self).__name__} cannot be copied; make another one.")

@@ -56,6 +56,9 @@ def finder(make: Any) -> LRFinder:
     return finished(finished(make([*DESCENT, *RISE], namespace={})))
 
 
+OF_ANYWIDGET = {"_esm", "_css", "_anywidget_id"}
+
+
 def own(kind: type[Draggable]) -> set[str]:
     """The synchronized traits that are ours."""
     ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("lrfinder_widget.")]
@@ -67,15 +70,21 @@ TRAIT = traitlets.TraitType
 
 
 def test_the_traits_are_those_that_the_page_knows() -> None:
-    assert own(LRFinder) == own(Page) == OF_THE_KERNEL | OF_BOTH | {"_esm", "_css", "layout"}
+    assert own(LRFinder) == own(Page) == OF_THE_KERNEL | OF_BOTH | OF_ANYWIDGET | {"layout"}
 
 
-@pytest.mark.parametrize("name", sorted(OF_THE_KERNEL | {"_esm", "_css", "layout", "tooltip"}))
+@pytest.mark.parametrize("name", sorted(OF_THE_KERNEL | OF_ANYWIDGET | {"layout", "tooltip"}))
 def test_the_page_cannot_write_what_is_the_kernels(finder: LRFinder, name: str) -> None:
     before = finder.get_state()
     for value in VALUES:
         page_writes(finder, **{name: value})
     assert finder.get_state() == before
+
+
+def test_a_finder_needs_no_class_of_its_own(finder: LRFinder) -> None:
+    assert type(finder) is LRFinder
+    finder.add_traits(extra=traitlets.Int(3))  # as anybody may: that takes one
+    assert finder.extra == 3
 
 
 def test_the_page_can_write_no_trait_but_four(finder: LRFinder) -> None:
