@@ -28,6 +28,7 @@ Settings: TypeAlias = Mapping[str, Sequence[Value]]
 """The values of each setting that is varied: weight_decay, momentum, batch_size, optimizer."""
 
 MOST = 2  # settings that can be varied together
+MOST_VALUES = 100  # of one setting; an iterator may have no end
 _CUT_SHORT: tuple[Reason, ...] = ("stopped", "failed")
 
 
@@ -217,7 +218,10 @@ def check_values(name: str, given: Any) -> list[Value]:
             f"{name} must be a list of values to try; got {type(given).__name__}."
         ) from None
     values: list[Value]
-    listed = list(items)
+    called = "optimizers" if name == "optimizer" else name
+    listed = list(itertools.islice(items, MOST_VALUES + 1))
+    if len(listed) > MOST_VALUES:
+        raise ValueError(f"{called} must have at most {MOST_VALUES} values; got more.")
     if name == "optimizer":
         values = list(map(str, listed))
     elif name == "batch_size":
@@ -225,7 +229,6 @@ def check_values(name: str, given: Any) -> list[Value]:
     else:
         values = [_number(name, value) for value in listed]
     if not values or len(set(values)) < len(values):
-        called = "optimizers" if name == "optimizer" else name
         raise ValueError(f"{called} must have values, each given once; got {reprlib.repr(listed)}.")
     return values
 

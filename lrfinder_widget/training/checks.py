@@ -6,6 +6,7 @@ import reprlib
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -19,6 +20,8 @@ from lrfinder_widget.restore.contents import ATOMS, attributes_of, slots_state
 from lrfinder_widget.restore.random_state import state_of
 from lrfinder_widget.restore.sharded import shards_of
 from lrfinder_widget.restore.tensors import has_plain_values
+
+MOST_LRS = 100  # of trial runs
 
 
 def check_kind(name: str, value: object, kind: type, what: str) -> None:
@@ -277,7 +280,8 @@ def check_lrs(lrs: Any, optimizer: Optimizer | None) -> list[Rate]:
     """
     try:
         checked = [
-            tuple(map(float, lr)) if isinstance(lr, (tuple, list)) else float(lr) for lr in lrs
+            tuple(map(float, lr)) if isinstance(lr, (tuple, list)) else float(lr)
+            for lr in islice(lrs, MOST_LRS + 1)  # an iterator may have no end
         ]
     except (TypeError, ValueError):
         checked = []
@@ -288,6 +292,8 @@ def check_lrs(lrs: Any, optimizer: Optimizer | None) -> list[Rate]:
             "lrs must be a list of positive learning rates, each once (a tuple has one for each "
             f'parameter group), or "ladder"; got {reprlib.repr(lrs)}.'
         )
+    if len(checked) > MOST_LRS:
+        raise ValueError(f"lrs must have at most {MOST_LRS} learning rates; got more.")
     if optimizer is None:
         return checked
     groups = optimizer.param_groups

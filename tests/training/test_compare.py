@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from contextlib import closing
 from types import SimpleNamespace
@@ -159,6 +160,7 @@ def test_halving_goes_on_with_the_better_half() -> None:
     [
         ({"lrs": []}, ValueError, "lrs must be a list of positive"),
         ({"lrs": [0.1, 0.1]}, ValueError, "each once"),
+        ({"lrs": itertools.count(1)}, ValueError, "at most 100 learning rates; got more"),
         ({"lrs": [0.1, -1]}, ValueError, "positive"),
         ({"lrs": 0.1}, ValueError, "lrs must be"),
         ({"steps": 5}, ValueError, "steps must be a whole number, at least 10"),

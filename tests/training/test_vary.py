@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -233,6 +234,7 @@ def odd_sampler() -> Any:
         ({"weight_decay": 0.1}, TypeError, "list of values"),
         ({"weight_decay": [0.1, 0.1]}, ValueError, "each given once"),
         ({"weight_decay": []}, ValueError, "each given once"),
+        ({"weight_decay": itertools.count()}, ValueError, "at most 100 values; got more"),
         ({"weight_decay": [-1.0]}, ValueError, "not negative"),
         ({"weight_decay": [float("nan")]}, ValueError, "not negative"),
         ({"weight_decay": ["much"]}, ValueError, "must be a number"),
