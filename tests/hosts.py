@@ -17,7 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".hosts"
 # They need more than the package does, and say little about a host that the others do not.
-NOTEBOOKS = "tests/browser/test_notebooks.py"
+NEED_MORE = tuple(f"tests/browser/test_{name}.py" for name in ("cluster", "marimo", "notebooks"))
 
 
 # What only Notebook 7 and newer can do, or what the helpers of the tests do only there.
@@ -69,9 +69,13 @@ class Combination(NamedTuple):
 COMBINATIONS = {
     "lab-4.2": Combination(
         ("jupyterlab==4.2.0", "notebook==7.2.0", "ipykernel==6.30.0"),
-        left_out=(NOTEBOOKS, "tests/browser/test_voila.py"),  # Voila needs a newer server
+        left_out=(
+            *NEED_MORE,
+            "tests/browser/test_voila.py",  # which needs a newer server
+            "tests/browser/test_subshells.py",  # there are none
+        ),
     ),
-    "kernel-7.3": Combination(("notebook", "voila", "ipykernel==7.3.0"), left_out=(NOTEBOOKS,)),
+    "kernel-7.3": Combination(("notebook", "voila", "ipykernel==7.3.0"), left_out=NEED_MORE),
     "no-subshells": Combination(settings=(("HOST_SUBSHELLS", "disabled"),)),
     "subshell-each": Combination(settings=(("HOST_SUBSHELLS", "perComm"),)),
     # The packages of Colab, as of August 2026, in a notebook that takes them.
