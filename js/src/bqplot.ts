@@ -7,16 +7,15 @@
 
 import { type AxisOf, MARGIN, type Scene, UNIT } from "./chart.ts";
 import { CURRENT, METRIC, STYLES } from "./lines.ts";
-import { fields, type Line, type Model, text } from "./model.ts";
+import { changes, fields, type Line, listen, type Model, text } from "./model.ts";
 import { clipped } from "./paths.ts";
 
-interface Mark {
+interface Mark extends Pick<Model, "on" | "off"> {
   set_state(state: Record<string, unknown>): void;
   readonly views?: Readonly<Record<string, Promise<{ relayout?(): void }>>>;
 }
 
-const AXES = ["x", "y", "z"] as const;
-type Name = (typeof AXES)[number];
+type Name = "x" | "y" | "z";
 const LINES = ["repeats", ...STYLES, "metric", "dots", "line"] as const;
 type Part = "figure" | "band" | Name | `${Name}_axis` | (typeof LINES)[number];
 
@@ -24,8 +23,18 @@ export interface Bqplot {
   draw(scene: Scene, width_px: number): void;
 }
 
+/** A kernel that is connected anew sets all models to what it has of them: nothing of the drawing. */
+const LOSSES = changes("x", "min", "tick_values", "fig_margin");
+/** A change by this page, of whatever view, is no loss. */
+let isDrawing = false;
+
 /** Find the models of a figure, by their names; null if one of them cannot be had. */
-export async function findBqplot(model: Model, ids: unknown): Promise<Bqplot | null> {
+export async function findBqplot(
+  model: Model,
+  ids: unknown,
+  onLoss: () => void,
+  signal: AbortSignal,
+): Promise<Bqplot | null> {
   try {
     const found = await Promise.all(
       Object.entries(fields(ids)).map(async ([part, id]) => {
@@ -36,15 +45,21 @@ export async function findBqplot(model: Model, ids: unknown): Promise<Bqplot | n
         return [part as Part, mark as Mark] as const;
       }),
     );
-    return driver(new Map(found));
+    return driver(new Map(found), onLoss, signal);
   } catch {
     return null;
   }
 }
 
-function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
+function driver(marks: ReadonlyMap<Part, Mark>, onLoss: () => void, signal: AbortSignal): Bqplot {
   /** What each model was given last, compared by identity, part by part. */
   const given = new Map<Part, readonly unknown[]>();
+  for (const [part, mark] of marks) {
+    const lose = () => {
+      if (!isDrawing && given.delete(part)) onLoss();
+    };
+    listen(mark, LOSSES, lose, signal);
+  }
 
   const give = (
     part: Part,
@@ -54,17 +69,15 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
     const before = given.get(part);
     if (before?.length === key.length && before.every((value, i) => value === key[i])) return;
     given.set(part, key);
-    marks.get(part)?.set_state(state());
+    isDrawing = true;
+    try {
+      marks.get(part)?.set_state(state());
+    } finally {
+      isDrawing = false;
+    }
   };
 
   const color = "var(--ink)";
-  for (const name of AXES) {
-    marks.get(`${name}_axis`)?.set_state({
-      ...{ color, label_color: name === "z" ? METRIC : color, grid_color: "var(--grid)" },
-      tick_style: { fill: color, "font-size": "12px" },
-    });
-  }
-  marks.get("band")?.set_state({ colors: [CURRENT], fill_colors: [CURRENT] });
   return {
     draw({ x, y, beside, band, right_px = MARGIN.right, strokes }, width_px) {
       const z = beside?.y ?? null;
@@ -73,6 +86,8 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
         const ticks = axis?.ticks(width_px) ?? [];
         if (axis) give(name, [low, high], () => ({ min: low, max: high }));
         give(`${name}_axis`, [axis === null, right_px, ...ticks], () => ({
+          ...{ color, label_color: name === "z" ? METRIC : color, grid_color: "var(--grid)" },
+          tick_style: { fill: color, "font-size": "12px" },
           ...{ num_ticks: axis ? null : 0, tick_values: ticks },
           ...(digits && { tick_format: `.${digits}~g` }),
           ...more,
@@ -88,7 +103,10 @@ function driver(marks: ReadonlyMap<Part, Mark>): Bqplot {
         }
         return { fig_margin: { ...MARGIN, right: right_px } };
       });
-      give("band", [...(band ?? [])], () => ({ x: band ?? [], y: band ? [1, 1] : [] }));
+      give("band", [...(band ?? [])], () => ({
+        ...{ x: band ?? [], y: band ? [1, 1] : [] },
+        ...{ colors: [CURRENT], fill_colors: [CURRENT] },
+      }));
       for (const part of LINES) {
         const found = strokes.filter(({ key, line }) => key.startsWith(part) && line.x.length > 0);
         const looks = found.flatMap(({ line, colour }) => [line, colour]);

@@ -112,7 +112,7 @@ export const isPending = (model: Model): boolean =>
 export const commitNumber = (model: Model): number => number(fieldsOf(model, "commit")["n"]) || 0;
 
 export function listen(
-  model: Model,
+  model: Pick<Model, "on" | "off">,
   names: readonly string[],
   callback: (content?: unknown) => void,
   signal: AbortSignal,

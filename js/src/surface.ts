@@ -25,6 +25,7 @@ export function addSurface(
   let bqplot: Bqplot | null = null;
   let figure: Element | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let redraw: ReturnType<typeof setTimeout> | undefined;
   let since_ms = 0;
   /** Which search this is: an older one that ends late counts no more. */
   let search = 0;
@@ -48,8 +49,13 @@ export function addSurface(
     else void look(search, null);
   };
 
+  const drawAgain = (): void => {
+    clearTimeout(redraw);
+    redraw = setTimeout(() => scene && draw(scene));
+  };
+
   const look = async (current: number, before: Bqplot | null): Promise<void> => {
-    const found = before ?? (await findBqplot(model, model.get("figure")));
+    const found = before ?? (await findBqplot(model, model.get("figure"), drawAgain, signal));
     if (current !== search || signal.aborted) return;
     figure = findRoot().querySelector(":scope > .bqplot");
     if (found !== null && figure !== null) {
@@ -87,7 +93,10 @@ export function addSurface(
   whenResized(stage, signal, () => {
     if (scene !== null && bqplot !== null) draw(scene);
   });
-  on(signal, "abort", () => clearTimeout(timer));
+  on(signal, "abort", () => {
+    clearTimeout(timer);
+    clearTimeout(redraw);
+  });
   begin();
   return { draw };
 }

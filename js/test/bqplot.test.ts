@@ -12,8 +12,19 @@ const IDS = Object.fromEntries(PARTS.map((part) => [part, `id-${part}`]));
 function bqplot() {
   const told: [string, Record<string, unknown>][] = [];
   const relayout = vi.fn();
+  const heard = new Map<string, Map<string, () => void>>();
+  /** As Backbone does, whoever sets it. */
+  const changed = (part: string, state: Record<string, unknown>) => {
+    told.push([part, state]);
+    for (const key of Object.keys(state)) heard.get(part)?.get(`change:${key}`)?.();
+  };
   const get_model = async (id: string) => ({
-    set_state: (state: Record<string, unknown>) => told.push([id.slice(3), state]),
+    on(name: string, callback: () => void) {
+      const part = id.slice(3);
+      heard.set(part, (heard.get(part) ?? new Map()).set(name, callback));
+    },
+    off: (name: string) => heard.get(id.slice(3))?.delete(name),
+    set_state: (state: Record<string, unknown>) => changed(id.slice(3), state),
     views: id === "id-figure" ? { one: Promise.resolve({ relayout }) } : {},
   });
   const model = new FakeFinder({
@@ -30,12 +41,15 @@ function bqplot() {
   });
   model.widget_manager = { get_model };
   const last = (part: string) => told.filter(([name]) => name === part).at(-1)?.[1];
-  return { model, told, last, relayout };
+  const onLoss = vi.fn();
+  const controller = new AbortController();
+  const find = () => findBqplot(model, IDS, onLoss, controller.signal);
+  return { model, told, last, relayout, changed, onLoss, controller, find };
 }
 
 test("bqplot's models get axes, lines and dots", async () => {
-  const { model, last } = bqplot();
-  const driver = await findBqplot(model, IDS);
+  const { model, last, find } = bqplot();
+  const driver = await find();
   driver?.draw(sceneOf(model, null), 700);
   expect(last("x")).toEqual({ min: 1e-7, max: 10 });
   expect(last("y_axis")).toMatchObject({ num_ticks: null });
@@ -54,8 +68,8 @@ test("bqplot's models get axes, lines and dots", async () => {
 });
 
 test("what has not changed is not set again", async () => {
-  const { model, told } = bqplot();
-  const driver = await findBqplot(model, IDS);
+  const { model, told, find } = bqplot();
+  const driver = await find();
   driver?.draw(sceneOf(model, null), 700);
   const before = told.length;
   driver?.draw(sceneOf(model, null), 700);
@@ -66,9 +80,35 @@ test("what has not changed is not set again", async () => {
   expect(told.slice(before).map(([part]) => part)).toEqual(["dots"]);
 });
 
+test("what a kernel that is connected anew takes away is drawn again, and only that", async () => {
+  const { model, told, changed, onLoss, controller, find } = bqplot();
+  const driver = await find();
+  driver?.draw(sceneOf(model, null), 700);
+  expect(onLoss).not.toHaveBeenCalled();
+  changed("line", { x: [], y: [], colors: ["steelblue"] });
+  changed("x", { min: null, max: null });
+  changed("x_axis", { tick_values: null, color: null });
+  expect(onLoss).toHaveBeenCalledTimes(3);
+  const before = told.length;
+  driver?.draw(sceneOf(model, null), 700);
+  expect(told.slice(before).map(([part]) => part)).toEqual(["x", "x_axis", "line"]);
+  expect(told.at(-2)?.[1]).toMatchObject({ color: "var(--ink)" });
+  controller.abort();
+  changed("line", { x: [], y: [] });
+  expect(onLoss).toHaveBeenCalledTimes(3);
+});
+
+test("another view of the same figure that draws takes nothing away", async () => {
+  const { model, onLoss, find } = bqplot();
+  const [one, other] = [await find(), await find()];
+  one?.draw(sceneOf(model, null), 700);
+  other?.draw(sceneOf(model, null), 400);
+  expect(onLoss).not.toHaveBeenCalled();
+});
+
 test("a figure of another width, or with other margins, is laid out at once", async () => {
-  const { model, last, relayout } = bqplot();
-  const driver = await findBqplot(model, IDS);
+  const { model, last, relayout, find } = bqplot();
+  const driver = await find();
   const draw = async (width_px: number) => {
     driver?.draw(sceneOf(model, null), width_px);
     await Promise.resolve();
@@ -84,11 +124,11 @@ test("a figure of another width, or with other margins, is laid out at once", as
 });
 
 test("a model that cannot be had means that the page draws", async () => {
-  const { model } = bqplot();
+  const { model, find } = bqplot();
   model.widget_manager = { get_model: () => Promise.reject(new Error("not found")) };
-  expect(await findBqplot(model, IDS)).toBeNull();
+  expect(await find()).toBeNull();
   model.widget_manager = { get_model: () => undefined };
-  expect(await findBqplot(model, IDS)).toBeNull();
+  expect(await find()).toBeNull();
   delete model.widget_manager;
-  expect(await findBqplot(model, IDS)).toBeNull();
+  expect(await find()).toBeNull();
 });

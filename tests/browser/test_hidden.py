@@ -104,6 +104,28 @@ def test_a_tab_that_nobody_sees_catches_up(alone: Host, frozen: bool) -> None:
     alone.wait_until_kernel_says("print(f'lr = {lr:.2e}')", finder.label())
 
 
+# JupyterLab does the same when it has lost its kernel for a while: a computer that was asleep.
+CONNECT_ANEW = """() => {
+  const root = document.querySelector(".lrf-finder");
+  new MutationObserver(() => { window.lost ||= !(DOTS(root) > 0); })
+    .observe(root, { subtree: true, childList: true, attributes: true });
+  return window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.reconnect();
+}""".replace("DOTS", DOTS)
+
+
+def test_a_chart_is_drawn_again_when_the_kernel_is_connected_anew(lab: Host) -> None:
+    lab.open([SLOW, "finder = slow_model(0, 60)\nfinder.start().wait()\nfinder"]).run_all()
+    finder = Finder(lab)
+    finder.wait_for_dots(60, 60)
+    ticks = finder.root.locator(".lrf-figure g.axis").all_text_contents()
+    lab.page.evaluate(CONNECT_ANEW)
+    lab.page.wait_for_function("window.lost")  # ipywidgets sets all models to what the kernel has
+    finder.wait_for_dots(60, 60)
+    expect(finder.root.locator(".lrf-figure g.axis")).to_have_text(ticks)
+    finder.drag_to(finder.tick_x("1e-2"))
+    assert finder.gap("1e-2") <= 1.0
+
+
 def wait_for(happened) -> None:
     deadline = time.monotonic() + WAIT_S
     while not happened():

@@ -129,6 +129,8 @@ LABELS = """(root) => [...[...root.querySelectorAll(".lrf-figure .axis")].at(-1)
 
 def test_its_name_never_touches_the_labels_of_its_axis(lab: Host) -> None:
     ranges = ("0.5, 0.001", "0.09401, 1e-6", "-1.2e-7, 1e-9", "123456, 1e-5")
+    # bqplot, where Lab 4.2 has not laid out a cell yet, as it is out of sight.
+    lab.tolerated = re.compile("<rect> attribute (width|height): A negative value")
     lab.open([*MEASURED, LONG, *(f"near({each})" for each in ranges)]).run_all()
     for own in (False, True):
         for n in range(len(ranges)):
