@@ -116,12 +116,16 @@ def loss_limits(losses: Array, smooth: Array) -> tuple[float, float]:
 
 
 def with_room(low: float, high: float) -> tuple[float, float]:
-    """Return the limits of an axis on which these two are the lowest and the highest value."""
+    """Return the limits of an axis on which these two are the lowest and the highest value.
+
+    Values that differ by less than half a thousandth do not fill it: their labels would need more
+    digits than there is room for.
+    """
     size = max(abs(low), abs(high))
     if high - low <= max(1e-9 * size, 1 / LARGEST):  # constant, except for rounding
         room = 0.05 * size if size > 1 / LARGEST else 0.5
         return low - room, high + room
-    room = 0.06 * (high - low)
+    room = max(0.06 * (high - low), 2.5e-4 * size)
     return low - room, high + room
 
 

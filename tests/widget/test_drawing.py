@@ -104,7 +104,7 @@ def test_an_explosion_does_not_squash_the_descent(explosion: float) -> None:
 
 
 @given(
-    st.floats(-1e3, 1e3),
+    st.floats(-1, 1),
     st.floats(1e-3, 1e3),
     arrays(np.float64, 40, elements=st.floats(-1, 1)).filter(lambda y: np.ptp(y[:5]) > 1e-2),
 )
@@ -112,10 +112,19 @@ def test_the_picture_depends_on_neither_offset_nor_scale(
     offset: float, factor: float, losses: Array
 ) -> None:
     low, high = limits(losses)
-    shifted_low, shifted_high = limits(losses * factor + offset)
-    scale = factor * (high - low) + abs(offset)
-    assert shifted_low == pytest.approx(low * factor + offset, abs=1e-9 * scale)
-    assert shifted_high == pytest.approx(high * factor + offset, abs=1e-9 * scale)
+    shifted_low, shifted_high = limits((losses + offset) * factor)
+    scale = factor * (high - low + abs(offset))
+    assert shifted_low == pytest.approx((low + offset) * factor, abs=1e-9 * scale)
+    assert shifted_high == pytest.approx((high + offset) * factor, abs=1e-9 * scale)
+
+
+@pytest.mark.parametrize("change", [1e-3, 1e-5, 1e-7, 1e-12])
+@given(st.floats(0.1, 9e4))
+def test_however_little_a_loss_changes_its_labels_have_room(change: float, loss: float) -> None:
+    low, high = limits(loss * (1 + change * np.linspace(-0.5, 0.5, 20)))
+    labels = [f"{tick:.6g}" for tick in round_ticks(low, high)]
+    assert len(set(labels)) == len(labels) > 1
+    assert max(map(len, labels)) <= 7
 
 
 # -- ticks ----------------------------------------------------------------------------------------
