@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import reasons
-from .budget import NO_BUDGET, USUAL_STEPS, Budget, shift
+from .budget import NO_BUDGET, USUAL_DENSITY, USUAL_STEPS, Budget, shift
 from .fall import Fall, Part
 from .rules import DIVIDED, RULES, Rule
 from .smoothing import kernel_width
@@ -170,7 +170,15 @@ def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
     if read is None:
         return None
     highest = read if part.fall is None else max(read, part.fall.centre(part.log10_lr))
-    return min(read * 10 ** shift(budget)[0], highest)
+    return min(read * 10 ** shift(budget, _density(part, read))[0], highest)
+
+
+def _density(part: Part, read: float) -> float:
+    """Return how many steps the test took per decade, in that which ends at what was read."""
+    ends = np.clip(np.log10([read / 10, read]), part.log10_lr[0], part.log10_lr[-1])
+    first, last = np.interp(ends, part.log10_lr, np.arange(len(part.lrs)))
+    decades = ends[1] - ends[0]
+    return float((last - first) / decades) if decades > 0 else USUAL_DENSITY
 
 
 def _training(budget: Budget) -> str:

@@ -131,6 +131,28 @@ def test_the_candidate_is_the_minimums_moved_by_the_shift(family, schedule, step
     assert found.high <= max(minimum.high, found.lr)  # it still ends well before the turn
 
 
+@pytest.mark.parametrize(
+    ("n", "density"), [(30, 99 / 16), (55, 54 / 8), (400, 399 / 8), (5_000, 990 / 8)]
+)
+def test_a_test_of_more_steps_read_a_lower_place_as_it_trains_longer_itself(n, density):
+    lrs = np.geomspace(1e-7, 10, n)
+    curve = LossCurve(lrs, known(lrs=lrs)[1], budget=Budget("adaptive", 8_000))
+    read = curve.suggest("minimum").lr
+    usual, moved = shift(curve.budget)[0], shift(curve.budget, density)[0]
+    assert moved - usual == pytest.approx(0.3 * np.log10(density / (99 / 8)))
+    assert curve.suggestion.lr == pytest.approx(read * 10**moved)
+
+
+def test_the_steps_per_decade_are_those_about_the_place():
+    lrs = np.linspace(1e-4, 1, 2_000)
+    curve = LossCurve(lrs, known(lrs=lrs)[1], budget=Budget("adaptive", 8_000))
+    read = curve.suggest("minimum").lr
+    ends = np.array([max(read / 10, 1e-4), read])
+    density = np.diff(ends / (lrs[1] - lrs[0])) / np.diff(np.log10(ends))
+    moved, _ = shift(curve.budget, float(density[0]))
+    assert curve.suggestion.lr == pytest.approx(read * 10**moved, rel=0.02)
+
+
 def test_no_training_is_short_enough_for_more_than_the_lowest_place():
     curve = curve_for("sgd")
     found = curve.suggest(train_steps=1, schedule="decay")
