@@ -33,7 +33,8 @@ def main() -> None:
     lines: dict[Family, tuple[str, str]] = {
         "adaptive": ("k--", "ours: Adam, AdamW"),
         "muon": ("k-.", "ours: Muon"),
-        "momentum": ("k:", "ours: SGD, momentum"),
+        "momentum": ("k:", "ours: momentum"),
+        "sgd": ("k-", "ours: plain SGD"),
     }
     for name, task in SEEN.items():
         if not missing(task, known(name)):
