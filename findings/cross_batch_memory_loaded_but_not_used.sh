@@ -4,8 +4,9 @@
 #            after a trial, goes on with it: the next batch has the same loss as without the interruption.
 # Behaviour: The state has the memory and its labels, but not how much of the memory is filled, nor the place for the
 #            next batch. After loading, all 64 embeddings are there, "All keys matched", and the loss takes the
-#            memory for empty: the next batch is compared with itself alone, and is written to the beginning. The loss jumps, and is that of a memory that was never filled, for as many batches as
-#            it takes to fill it again. No error, no warning. The documentation does not mention saving.
+#            memory for empty: the next batch is compared with itself alone, and is written to the beginning.
+#            The loss jumps, and is that of a memory that was never filled, for as many batches as it takes to fill it
+#            again. No error, no warning. The documentation does not mention saving.
 # Seen:      embeddings loaded: 64 of 64, the same as saved: True
 #            loss of the next batch: uninterrupted 1.5907, resumed 1.6572, with an empty memory 1.6572
 set -euo pipefail

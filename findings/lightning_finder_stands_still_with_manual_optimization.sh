@@ -5,8 +5,8 @@
 # Behaviour: It raises nothing and says nothing. The rate is raised by a schedule that the trainer steps, and the
 #            trainer steps no schedule of such a module. All 50 steps are made at min_lr, the results are 50 times
 #            that rate, and the suggestion is min_lr, 1e-8: the only rate there is. It is even written into the
-#            module, so that the fit() after it trains nothing. The docstring names multiple optimizers as the
-#            one thing that is not supported.
+#            module, so that the fit() after it trains nothing. The docstring says that a second optimizer
+#            raises an error, and nothing of who makes the steps.
 # Seen:      automatic: 50 results from 1e-08 to 1, suggestion 2.291e-05, module's rate afterwards 2.291e-05
 #            manual:    50 results from 1e-08 to 1e-08, suggestion 1e-08, module's rate afterwards 1e-08
 set -euo pipefail
