@@ -81,8 +81,8 @@ USUAL_STEPS = 1_000
 # rate, which a short test, whose loss is high, cannot show: there, the best learning rate is lower
 # and falls faster; most of all for Muon, whose steps have the same size in each direction of a
 # matrix. Its line goes through the means of three tasks: within 0.4 decades of two, and half a
-# decade above the third. Plain SGD, with four tasks, has the slopes of momentum but lies higher: its
-# steps have less noise. The numbers of unknown optimizers lie between.
+# decade above the third. Plain SGD, with four tasks, has the slopes of momentum but lies higher, as
+# its steps have less noise. The numbers of unknown optimizers lie between.
 _Line: TypeAlias = dict[Schedule, tuple[float, float]]
 LAW: dict[Family | None, _Line] = {
     "adaptive": {"constant": (-0.7, -0.6), "decay": (-0.25, -0.7)},
