@@ -273,7 +273,7 @@ def test_a_length_whose_candidate_is_below_the_range_leaves_none_on_the_chart(
     finder = finished(make(namespace={}))
     before = marker(finder)
     assert before == (candidate(finder), "candidate")
-    monkeypatch.setattr(suggest, "shift", lambda budget: (-5.0, 0.3))
+    monkeypatch.setattr(suggest, "shift", lambda budget, density: (-5.0, 0.3))
     type_steps(finder, "3000")
     assert finder.suggestion.lr is None
     assert marker(finder) == (before[0], "start")
