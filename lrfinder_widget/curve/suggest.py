@@ -237,14 +237,17 @@ def trial_candidates(part: Part, found: Suggestion) -> list[float]:
     favour learning rates that are too high. If the candidate is weak or missing, noise hides small
     differences between trials as well, so there are three, half a decade apart. Without a
     candidate, the middle one is a tenth of where the loss turned up; if it did not, the highest is
-    the end of the range.
+    the end of the range. If there is a candidate without any drop to be seen, little is known, and
+    more of them lead up to where the loss turned up.
     """
     if len(part.lrs) < FEWEST_POINTS:
         return []
     halves, last, lr = np.array([-0.5, 0.0, 0.5]), float(part.lrs[-1]), found.lr
     if lr is None:
         lrs, highest = last * 10 ** (halves - (1 if part.turned else 0.5)), last
-    elif found.weak or part.fall is None:
+    elif part.fall is None:
+        lrs, highest = lr * 10 ** (np.arange(-1, 4) / 2), last
+    elif found.weak:
         lrs, highest = lr * 10**halves, last
     else:
         lrs = lr * 10 ** (np.arange(-4, 3) / 4)

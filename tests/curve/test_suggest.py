@@ -216,7 +216,9 @@ def test_where_noise_hides_the_fall_of_an_untrained_model_there_is_a_weak_candid
     assert "the model is untrained" in found.reason
     assert "trial runs" in found.reason
     assert curve.suggest("minimum").lr is None  # only the default goes so far
-    assert curve.trial_candidates()[1] == pytest.approx(curve.suggestion.lr)
+    tried = curve.trial_candidates()
+    assert tried[1] == pytest.approx(curve.suggestion.lr)
+    assert turn / 4 < tried[-1] <= 1.001 * turn  # little is known, so they lead up to there
 
 
 @pytest.mark.parametrize("trained", [True, None])
