@@ -254,7 +254,8 @@ JUDGED = {
         32,
     ),
 }
-# Picked later, before anything ran on them; they have chosen nothing.
+# Picked later, before anything ran on them. Only those on `ridges` have chosen something since: how
+# far trials reach where no drop is seen.
 JUDGING = {
     "cifar-resnet-momentum-64": Task(
         cifar,
