@@ -134,7 +134,7 @@ def test_the_candidate_is_the_minimums_moved_by_the_shift(family, schedule, step
 @pytest.mark.parametrize(
     ("n", "density"), [(30, 99 / 16), (55, 54 / 8), (400, 399 / 8), (5_000, 990 / 8)]
 )
-def test_a_test_of_more_steps_read_a_lower_place_as_it_trains_longer_itself(n, density):
+def test_a_test_of_more_steps_reads_a_lower_place_as_it_trains_longer_itself(n, density):
     lrs = np.geomspace(1e-7, 10, n)
     curve = LossCurve(lrs, known(lrs=lrs)[1], budget=Budget("adaptive", 8_000))
     read = curve.suggest("minimum").lr
