@@ -206,3 +206,25 @@ def grades() -> Split:
     score += 0.5 * torch.randn(len(score), generator=generator)
     bounds = score.quantile(torch.tensor([0.5, 0.75, 0.875, 0.95]))
     return split(inputs, torch.bucketize(score, bounds))
+
+
+@cache
+def ripples() -> Split:
+    """A wave about a centre, over a slope, in 20 dimensions; its noise grows to one side."""
+    inputs, generator = generated(17, 20)
+    distance = inputs[:, :6].square().sum(1, keepdim=True).sqrt()
+    clean = torch.sin(3 * distance) + inputs @ torch.randn(20, 1, generator=generator) / 4
+    clean = (clean - clean.mean()) / clean.std()
+    noise = torch.randn(clean.shape, generator=generator) * (0.3 * inputs[:, :1]).exp()
+    return split(inputs, clean + 0.2 * noise)
+
+
+@cache
+def shells() -> Split:
+    """In which of six shells about the nearest of three centres a point in 16 dimensions lies."""
+    inputs, generator = generated(18, 16)
+    centres = 1.5 * torch.randn(3, 16, generator=generator)
+    nearest = torch.cdist(inputs, centres).min(1).values
+    nearest = nearest + 0.2 * torch.randn(len(nearest), generator=generator)
+    bounds = nearest.quantile(torch.arange(1, 6) / 6)
+    return split(inputs, torch.bucketize(nearest, bounds))

@@ -22,7 +22,9 @@ from excess_data import (
     neighbours,
     pixels,
     ridges,
+    ripples,
     segments,
+    shells,
     small,
     teacher,
     text,
@@ -40,7 +42,7 @@ from excess_models import (
     strided,
 )
 from numpy.typing import NDArray
-from regret_models import conv, mlp, reader
+from regret_models import conv, dropping, mlp, reader
 from regret_tasks import DEFAULT_LR, OPTIMIZERS, Batches
 from torch import nn
 from torch.optim import Optimizer
@@ -345,5 +347,49 @@ JUDGING = {
         grades, partial(mlp, 28, 256, 128, 5, act=nn.SiLU), "momentum", 64
     ),
     "grades-matrices-muon-64": Task(grades, partial(matrices, 28, 128, 64, 5), "muon", 64),
+    # Picked later still: these judge the rule that also knows where best rates usually lie.
+    "mnist-conv-adam-64": Task(
+        mnist, partial(strided, 1, 16, 32, norm=True, pixels=28), "adam", 64, decay="cosine"
+    ),
+    "mnist-mlp-sgd-64": Task(partial(mnist, flat=True), partial(mlp, 784, 128, 10), "sgd", 64),
+    "mnist-deep-adamw-16": Task(
+        partial(mnist, flat=True), partial(mlp, 784, 96, 96, 96, 10), "adamw", 16
+    ),
+    "mnist-matrices-muon-32": Task(
+        partial(mnist, flat=True), partial(matrices, 784, 96, 10), "muon", 32
+    ),
+    "mnist-autoencoder-momentum-64": Task(
+        pixels, partial(autoencoder, 784, 64, 784), "momentum", 64, SQUARES, decay="cosine"
+    ),
+    "cifar-strided-adam-128": Task(
+        cifar,
+        partial(strided, 3, 16, 32, 64, norm=False, pixels=32),
+        "adam",
+        128,
+        constant=SHORT,
+        decayed=SHORT,
+    ),
+    "cifar-normed-sgd-32": Task(
+        partial(cifar, flat=True),
+        partial(mlp, 3072, 96, 10, norm=True),
+        "sgd",
+        32,
+        constant=SHORT,
+        decayed=SHORT,
+        decay="cosine",
+    ),
+    "types-gru-momentum-32": Task(
+        partial(text, "types", 8, every=True), partial(Recurrent, 96), "momentum", 32
+    ),
+    "types-reader-adamw-128": Task(
+        partial(text, "types", 8), partial(reader, 160), "adamw", 128, decay="cosine"
+    ),
+    "types-skipgram-adam-64": Task(
+        partial(neighbours, "types"), partial(skipgram, 1000, 48), "adam", 64
+    ),
+    "ripples-mlp-momentum-16": Task(
+        ripples, partial(mlp, 20, 192, 96, 1, act=nn.Tanh), "momentum", 16, SQUARES, decay="cosine"
+    ),
+    "shells-dropping-adamw-32": Task(shells, partial(dropping, 16, 256, 128, 6), "adamw", 32),
 }
 TASKS = {**DEVELOPMENT, **JUDGED, **JUDGING}
