@@ -47,7 +47,7 @@ class Comparison:
         The losses of the starting weights on the held-out batches.
     scheduled : bool, default False
         Whether the trials had a schedule, rather than a constant learning rate.
-    family : {"sgd", "momentum", "adaptive", "muon"}, optional
+    family : {"sgd", "momentum", "adam", "adaptive", "muon"}, optional
         The kind of optimizer; None if it is not known.
     """
 

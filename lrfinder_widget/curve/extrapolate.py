@@ -104,7 +104,7 @@ def extrapolate(
     as_tried : bool, default True
         Whether the trials had the same kind of schedule. Otherwise their own slope is not used, and
         the error is larger.
-    family : {"sgd", "momentum", "adaptive", "muon"}, optional
+    family : {"sgd", "momentum", "adam", "adaptive", "muon"}, optional
         The kind of optimizer; None if it is not known.
     """
     x = np.log10([horizon.steps for horizon in horizons])
@@ -144,7 +144,7 @@ def suggest_longer(
         The length of the planned training.
     planned, tried : {"constant", "decay"}
         The schedule of the planned training, and that of the trials.
-    family : {"sgd", "momentum", "adaptive", "muon"}, optional
+    family : {"sgd", "momentum", "adam", "adaptive", "muon"}, optional
         The kind of optimizer; None if it is not known.
     """
     horizons = _horizons([trial for trial in trials if _ratios(trial) == _ratios(winner)], winner)

@@ -29,10 +29,16 @@ WEAK = {
     "{lr:.1e} ({low:.1e} to {high:.1e}).",
     "minimum": "The loss falls and is lowest near {lowest:.1e}, which suggests {lr:.1e}.",
 }
-WEAK_WITHOUT_DROP = {
-    "budget": "The loss rises after {last:.1e} without a clear drop before it; as the model is "
-    "untrained, a tenth of that for {training} suggests {lr:.1e} ({low:.1e} to {high:.1e}).",
-}
+_USUAL = (
+    "; by what untrained models usually need with such an optimizer, {lr:.1e} ({low:.1e} to "
+    "{high:.1e}) is a guess for {training}."
+)
+WITHOUT_DROP = (
+    "The loss rises after {last:.1e} without a clear drop before it; as the model is untrained, a "
+    "tenth of that for {training} suggests {lr:.1e} ({low:.1e} to {high:.1e})."
+)
+GUESS = "The loss falls and is lowest near {lowest:.1e}" + _USUAL
+GUESS_WITHOUT_DROP = "The loss rises after {last:.1e} without a clear drop before it" + _USUAL
 HARDLY = (
     "the drop is hardly larger than the noise, so check it with trial runs, or rerun with "
     "repeats=3, larger batches or more points"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import reasons
-from .budget import NO_BUDGET, USUAL_DENSITY, USUAL_STEPS, Budget, shift
+from .budget import NO_BUDGET, USUAL_DENSITY, USUAL_LR, USUAL_STEPS, Budget, shift
 from .fall import Fall, Part
 from .rules import DIVIDED, RULES, Rule
 from .smoothing import kernel_width
@@ -95,8 +95,9 @@ def suggest(
     """
     rule = rule or "budget"
     read = _apply(rule, part, divisor)
-    if rule == "budget" and part.fall is None and part.turned and budget.trained is False:
-        read = float(part.lrs[-1]) / _BELOW_LAST if len(part.lrs) else None
+    guessed = rule == "budget" and _shows_little(part, budget)
+    if guessed:
+        read = _guess(read, part, budget)
     lr = _moved(read, part, budget) if rule == "budget" else read
     words: dict[str, object] = {"rule": rule, "training": _training(budget)}
     refusal = _refusal(part, read, lr, completed)
@@ -107,14 +108,19 @@ def suggest(
     by_repeats = 10 ** (float(off.sum()) / (1 + len(off)))
     lr *= by_repeats
     onset, lowest, last, end = _places(part)
+    end = last / 2 if guessed else end
     low, high = min(onset, lr), max(lr, end)
     if rule == "budget":
         error = 10 ** shift(budget)[1]
         low, high = min(lr, max(lr / error, float(part.lrs[0]))), min(lr * error, high)
         words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
     why_weak = _why_weak(part, budget)
-    weak = reasons.WEAK if part.fall else reasons.WEAK_WITHOUT_DROP
-    reason = (weak if why_weak else reasons.BY_RULE)[rule].format(
+    sentence = (reasons.WEAK if why_weak else reasons.BY_RULE)[rule]
+    if guessed and budget.family in USUAL_LR:
+        sentence = reasons.GUESS if part.fall else reasons.GUESS_WITHOUT_DROP
+    elif part.fall is None:
+        sentence = reasons.WITHOUT_DROP
+    reason = sentence.format(
         **words,
         lr=lr,
         onset=onset,
@@ -166,11 +172,38 @@ def _is_still_falling(part: Part) -> bool:
 
 
 def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
-    """Move what the rule reads to where it is for this training, but not above the lowest place."""
+    """Move what the rule reads to where it is for this training.
+
+    Not above the lowest place, if there is a clear one, and well below where the loss turns up.
+    """
     if read is None:
         return None
-    highest = read if part.fall is None else max(read, part.fall.centre(part.log10_lr))
+    highest = float(part.lrs[-1]) / 2
+    if part.fall is not None and not _shows_little(part, budget):
+        highest = max(read, part.fall.centre(part.log10_lr))
     return min(read * 10 ** shift(budget, _density(part, read))[0], highest)
+
+
+def _shows_little(part: Part, budget: Budget) -> bool:
+    """Return whether an untrained model's curve shows little or no drop.
+
+    If the model was trained, or may have been, that is no wonder, and nothing can be assumed.
+    """
+    return budget.trained is False and (part.fall is None or part.fall.weak)
+
+
+def _guess(read: float | None, part: Part, budget: Budget) -> float | None:
+    """Return what to assume where a curve shows little.
+
+    That is what the rule reads on most curves with such an optimizer, but not farther than
+    `_BELOW_LAST` times from what it reads on this one.
+    """
+    if read is None and part.turned and len(part.lrs):
+        read = float(part.lrs[-1]) / _BELOW_LAST
+    usual = USUAL_LR.get(budget.family)
+    if read is None or usual is None:
+        return read
+    return min(max(usual, read / _BELOW_LAST), read * _BELOW_LAST)
 
 
 def _density(part: Part, read: float) -> float:

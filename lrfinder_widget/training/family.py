@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from lrfinder_widget.curve.budget import Family
 
 _BESIDE_EPS = {"rho", "alpha", "lr_decay", "decay_rate"}
+_ADAM = {"adam", "adamw"}  # no part of a name: DAdaptAdam finds its own scale
 _LAYER = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _LAYERS, _ROWS, _COLUMNS = 20, 64, 1024  # as many are looked at, to take no time
 _CLEARLY = 6.0  # standard errors; of 2,900 fresh layers, the farthest was 5.0 away
@@ -35,6 +36,8 @@ def family_of(
         return "muon"
     if any(re.match("sgd(?![a-z])", name) for name in names):
         return _sgd(group)
+    if {"betas", "eps", "amsgrad"} <= set(group) or not _ADAM.isdisjoint(names):
+        return "adam"
     divides = "eps" in group and not _BESIDE_EPS.isdisjoint(group)
     if divides or any(str(key).startswith("beta") for key in group):
         return "adaptive"

@@ -7,7 +7,7 @@ import pytest
 from curves import STEEPEST, decades, first_weak, known, lowest
 
 from lrfinder_widget import LossCurve, Suggestion
-from lrfinder_widget.curve.budget import Budget, shift
+from lrfinder_widget.curve.budget import LAW, USUAL_LR, Budget, shift
 from lrfinder_widget.curve.rules import RULES
 from lrfinder_widget.curve.suggest import FEWEST_POINTS
 
@@ -195,12 +195,12 @@ def test_a_candidate_below_the_range_is_refused():
 # -- whether the model was trained ----------------------------------------------------------------
 
 
-def hidden(trained, seed=0):
+def hidden(trained, seed=0, family="adaptive", turn=0.1):
     """Noise that hides any fall, and a blow-up."""
     lrs = np.geomspace(1e-7, 10, 100)
     noise = np.random.default_rng(seed).normal(size=100)
-    losses = 0.3 + 0.03 * noise + np.minimum(np.expm1(np.minimum(lrs / 0.1, 300)), 1e9)
-    return LossCurve(lrs, losses, "diverged", budget=Budget("adaptive", trained=trained))
+    losses = 0.3 + 0.03 * noise + np.minimum(np.expm1(np.minimum(lrs / turn, 300)), 1e9)
+    return LossCurve(lrs, losses, "diverged", budget=Budget(family, trained=trained))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -219,6 +219,57 @@ def test_where_noise_hides_the_fall_of_an_untrained_model_there_is_a_weak_candid
     tried = curve.trial_candidates()
     assert tried[1] == pytest.approx(curve.suggestion.lr)
     assert turn / 4 < tried[-1] <= 1.001 * turn  # little is known, so they lead up to there
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("family", USUAL_LR)
+def test_where_noise_hides_the_fall_the_candidate_is_what_is_usual(family, seed):
+    curve = hidden(False, seed, family, turn=2)
+    assert curve.suggest("minimum").lr is None
+    found = curve.suggest(train_steps=2_000, schedule="constant")
+    usual = USUAL_LR[family] * 10 ** shift(Budget(family, 2_000))[0]
+    assert found.lr == pytest.approx(usual)
+    assert found.low < found.lr < found.high < curve.report()["seen"]["turns_up_after"]
+    assert found.weak
+    assert "untrained models usually need" in found.reason
+    assert "trial runs" in found.reason
+    later = curve.suggest(train_steps=8_000, schedule="constant").lr
+    assert later == pytest.approx(usual * 4 ** LAW[family]["constant"][1])
+
+
+@pytest.mark.parametrize("family", USUAL_LR)
+@pytest.mark.parametrize("schedule", ["constant", "decay"])
+def test_what_is_usual_is_not_farther_than_ten_times_from_what_the_curve_says(family, schedule):
+    moved = 10 ** shift(Budget(family, 2_000, schedule))[0]
+    for turn in (1e-3, 1e-2, 30):
+        curve = hidden(False, 0, family, turn)
+        last = curve.report()["seen"]["turns_up_after"]
+        found = curve.suggest(train_steps=2_000, schedule=schedule)
+        nearest = min(max(USUAL_LR[family], last / 100), last)
+        assert found.lr == pytest.approx(min(nearest * moved, last / 2))
+        assert found.lr <= found.high < 0.51 * last
+
+
+def test_a_drop_hardly_larger_than_the_noise_counts_for_little():
+    curve = first_weak()
+    plain = curve.suggest(train_steps=2_000, schedule="constant")
+    for trained, moved in ((None, False), (True, False), (False, True)):
+        twin = curve.with_budget(Budget("adam", trained=trained))
+        found = twin.suggest(train_steps=2_000, schedule="constant")
+        assert found.weak
+        assert ("usually need" in found.reason) is moved
+        usual = USUAL_LR["adam"] * 10 ** shift(Budget("adam", 2_000))[0]
+        assert (found.lr == pytest.approx(usual)) is moved
+    assert plain.weak
+
+
+def test_a_clear_drop_is_read_whatever_is_usual():
+    fresh, unknown = (
+        LossCurve(*known(noise=0.01), budget=Budget("adam", 300, trained=trained)).suggest()
+        for trained in (False, None)
+    )
+    assert fresh == unknown
+    assert not fresh.weak
 
 
 @pytest.mark.parametrize("trained", [True, None])

@@ -21,8 +21,8 @@ KINDS = {
     "Adadelta": "adaptive",
     "Adafactor": "adaptive",
     "Adagrad": "adaptive",
-    "Adam": "adaptive",
-    "AdamW": "adaptive",
+    "Adam": "adam",
+    "AdamW": "adam",
     "Adamax": "adaptive",
     "LBFGS": None,  # its learning rate scales a quasi-Newton step
     "Muon": "muon",
@@ -70,6 +70,8 @@ class Own(torch.optim.Optimizer):
             for key in ("trust_coefficient", "max_unorm")  # as LARS
         ),
         ({"betas": (0.9, 0.99)}, "adaptive"),  # as Lion
+        ({"betas": (0.9, 0.99), "eps": 1e-8}, "adaptive"),  # as AdaBelief, and many more
+        ({"betas": (0.9, 0.99), "eps": 1e-8, "amsgrad": False}, "adam"),  # as those of 8 bits
         ({"beta1": None, "eps": (1e-30, 1e-3), "decay_rate": -0.8}, "adaptive"),
         ({"momentum": 0.95, "ns_steps": 5}, "muon"),
         ({"momentum": 0.95, "use_muon": True}, "muon"),
@@ -96,6 +98,9 @@ def test_a_name_says_more_than_keys_that_all_classes_of_a_package_have() -> None
     assert family_of(MuonAdamW(betas=(0.9, 0.99), eps=0.0)) == "muon"
     assert family_of(MuonAdamW(betas=(0.9, 0.99), use_muon=False)) == "adaptive"
     assert family_of(type("SignSGD", (Own,), {})(momentum=0.9)) is None
+    assert family_of(type("AdamW", (Own,), {})(betas=(0.9, 0.99), eps=1e-8)) == "adam"
+    finds_its_scale = type("DAdaptAdam", (Own,), {})(betas=(0.9, 0.99), eps=1e-8, d=1e-6)
+    assert family_of(finds_its_scale) == "adaptive"
 
 
 def test_sgd_with_momentum_is_another_kind() -> None:
@@ -126,7 +131,7 @@ class Wrapper(torch.optim.Optimizer):
 
 
 def test_a_wrapper_is_what_it_wraps() -> None:
-    assert family_of(Wrapper(torch.optim.AdamW(weights()))) == "adaptive"
+    assert family_of(Wrapper(torch.optim.AdamW(weights()))) == "adam"
 
 
 # -- what misleads a reading ----------------------------------------------------------------------
