@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -235,7 +235,8 @@ class LossCurve(Exports):
         """Suggest a candidate learning rate, or refuse and say why.
 
         With repeats, it is the geometric mean of the candidates of their median and of each of
-        them, which varies less than either.
+        them, which varies less than either. Where an untrained model's curve shows little or no
+        drop, ``"budget"`` makes a guess instead, by what is usual with Adam and SGD.
 
         Parameters
         ----------
@@ -271,13 +272,14 @@ class LossCurve(Exports):
     def _suggest(self, rule: Rule, divisor: float | None, budget: Budget) -> Suggestion:
         if self.reason == "no-effect":
             return Suggestion(None, None, None, rule, NO_EFFECT)
+        own = replace(budget, trained=None)  # a repeat is asked what it shows, not for a guess
         return suggest(
             self._reading.before_turn,
             rule=rule,
             divisor=divisor,
             budget=budget,
             completed=self.reason == "completed",
-            repeats=[curve._suggest(rule, divisor, budget).lr for curve in self.repeats],
+            repeats=[curve._suggest(rule, divisor, own).lr for curve in self.repeats],
             alike=all(curve == self.repeats[0] for curve in self.repeats),
         )
 

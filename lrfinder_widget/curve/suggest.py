@@ -84,7 +84,7 @@ def suggest(
         Whether the test covered its whole range.
     repeats : sequence of (float or None)
         The candidates of the single curves, if `part` belongs to their median. The suggestion is
-        then the geometric mean of all candidates.
+        then the geometric mean of all candidates, unless it is a guess.
     alike : bool
         Whether the repeats are all the same curve.
 
@@ -105,7 +105,8 @@ def suggest(
         reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, **words)
         return Suggestion(None, None, None, rule, reason)
     off = np.array([np.log10(single / lr) for single in repeats if single is not None])
-    by_repeats = 10 ** (float(off.sum()) / (1 + len(off)))
+    usual = guessed and budget.family in USUAL_LR
+    by_repeats = 1.0 if usual else 10 ** (float(off.sum()) / (1 + len(off)))
     lr *= by_repeats
     onset, lowest, last, end = _places(part)
     end = last / 2 if guessed else end
@@ -116,7 +117,7 @@ def suggest(
         words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
     why_weak = _why_weak(part, budget)
     sentence = (reasons.WEAK if why_weak else reasons.BY_RULE)[rule]
-    if guessed and budget.family in USUAL_LR:
+    if usual:
         sentence = reasons.GUESS if part.fall else reasons.GUESS_WITHOUT_DROP
     elif part.fall is None:
         sentence = reasons.WITHOUT_DROP

@@ -456,3 +456,37 @@ def test_repeats_that_are_alike_have_the_candidate_of_each():
     assert found.lr == single.suggestion.lr
     assert found.spread is None
     assert "same data in the same order" in found.reason
+
+
+def test_a_clear_drop_of_the_median_is_not_mixed_with_guesses_for_its_repeats():
+    lrs, clear = np.geomspace(1e-7, 10, 100), 0
+    level = 2.3 - 0.5 / (1 + np.exp(-(np.log10(lrs) + 4) / 0.25))
+    level += 0.05 * np.minimum(np.expm1(np.minimum(lrs / 1e-3, 300)), 1e6)
+    for seed in range(20):
+        noise = 0.45 * np.random.default_rng(seed).normal(size=(3, 100))
+        fresh, unknown = (
+            LossCurve.median(
+                [
+                    LossCurve(lrs, level + each, "diverged", budget=Budget("adam", trained=trained))
+                    for each in noise
+                ]
+            )
+            for trained in (False, None)
+        )
+        if fresh.report()["seen"]["fall"] == "clear":
+            assert fresh.suggestion == unknown.suggestion
+            clear += any("usually need" in each.suggestion.reason for each in fresh.repeats)
+    assert clear > 2
+
+
+@pytest.mark.parametrize("family", USUAL_LR)
+def test_a_guess_is_no_mean_and_repeats_do_not_seem_to_agree_on_it(family):
+    median = LossCurve.median([hidden(False, seed, family, turn=2) for seed in range(3)])
+    alone = LossCurve(median.lrs, median.losses, "diverged", budget=median.budget)
+    found = median.suggestion
+    assert "usually need" in found.reason
+    assert (found.lr, found.low, found.high) == pytest.approx(
+        (alone.suggestion.lr, alone.suggestion.low, alone.suggestion.high)
+    )
+    assert found.spread is None
+    assert "Only 0 of 3 repeats show a candidate on their own." in found.reason
