@@ -36,7 +36,8 @@ def family_of(
         return "muon"
     if any(re.match("sgd(?![a-z])", name) for name in names):
         return _sgd(group)
-    if {"betas", "eps", "amsgrad"} <= set(group) or not _ADAM.isdisjoint(names):
+    by_layer = "grad_averaging" in group  # NovoGrad: its steps are relative to a layer's gradient
+    if ({"betas", "eps", "amsgrad"} <= set(group) and not by_layer) or not _ADAM.isdisjoint(names):
         return "adam"
     divides = "eps" in group and not _BESIDE_EPS.isdisjoint(group)
     if divides or any(str(key).startswith("beta") for key in group):

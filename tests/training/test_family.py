@@ -70,8 +70,9 @@ class Own(torch.optim.Optimizer):
             for key in ("trust_coefficient", "max_unorm")  # as LARS
         ),
         ({"betas": (0.9, 0.99)}, "adaptive"),  # as Lion
-        ({"betas": (0.9, 0.99), "eps": 1e-8}, "adaptive"),  # as AdaBelief, and many more
+        ({"betas": (0.9, 0.99), "eps": 1e-8}, "adaptive"),  # as RAdam, and many more
         ({"betas": (0.9, 0.99), "eps": 1e-8, "amsgrad": False}, "adam"),  # as those of 8 bits
+        ({"betas": (0.9, 0.99), "eps": 0, "amsgrad": False, "grad_averaging": False}, "adaptive"),
         ({"beta1": None, "eps": (1e-30, 1e-3), "decay_rate": -0.8}, "adaptive"),
         ({"momentum": 0.95, "ns_steps": 5}, "muon"),
         ({"momentum": 0.95, "use_muon": True}, "muon"),
