@@ -100,12 +100,14 @@ def suggest(
         read = _guess(read, part, budget)
     lr = _moved(read, part, budget) if rule == "budget" else read
     words: dict[str, object] = {"rule": rule, "training": _training(budget)}
+    usual = guessed and budget.family in USUAL_LR
     refusal = _refusal(part, read, lr, completed)
+    if usual and refusal == reasons.BELOW_THE_RANGE:  # the turn may be far above
+        refusal = reasons.BELOW_FOR_THIS_TRAINING
     if refusal or lr is None:
         reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, **words)
         return Suggestion(None, None, None, rule, reason)
     off = np.array([np.log10(single / lr) for single in repeats if single is not None])
-    usual = guessed and budget.family in USUAL_LR
     by_repeats = 1.0 if usual else 10 ** (float(off.sum()) / (1 + len(off)))
     lr *= by_repeats
     onset, lowest, last, end = _places(part)

@@ -250,6 +250,18 @@ def test_what_is_usual_is_not_farther_than_ten_times_from_what_the_curve_says(fa
         assert found.lr <= found.high < 0.51 * last
 
 
+def test_a_guess_below_the_range_is_not_put_down_to_an_early_turn():
+    lrs = np.geomspace(0.01, 10, 100)
+    noise = 0.03 * np.random.default_rng(0).normal(size=100)
+    rise = np.where(lrs > 0.5, np.expm1(np.minimum(lrs / 2, 300)), 0)
+    curve = LossCurve(lrs, 2.3 + noise + rise, "diverged", budget=Budget("adam", trained=False))
+    assert curve.report()["seen"]["turns_up_after"] > 0.3
+    found = curve.suggest(train_steps=2_000)
+    assert found.lr is None
+    assert found.reason.startswith("The candidate for 2,000 steps")
+    assert found.reason.endswith("lower start_lr.")
+
+
 def test_a_drop_hardly_larger_than_the_noise_counts_for_little():
     curve = first_weak()
     plain = curve.suggest(train_steps=2_000, schedule="constant")
