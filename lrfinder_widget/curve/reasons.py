@@ -45,9 +45,10 @@ HARDLY = (
 )
 HIDDEN = (
     "the drop is smaller than the batch-to-batch noise and appears only once that noise is "
-    "subtracted, as it can for an already trained model, so check it with trial runs, or rerun "
+    "subtracted{perhaps_trained}, so check it with trial runs, or rerun "
     "with larger batches or more points"
 )
+PERHAPS_TRAINED = ", as it can for an already trained model"
 NO_DROP = (
     "the noise hides the drop, so check it with trial runs, or rerun with larger batches or more "
     "points"

@@ -21,7 +21,8 @@ Rule = Literal["budget", "minimum", "steepest", "valley", "slide", "divergence"]
 def budget(part: Part) -> float | None:
     """Return the learning rate that `shift` counts from: what the rule "minimum" returns.
 
-    `suggest` then moves it to where the best learning rate is for the planned training.
+    `suggest` then moves it to where the best learning rate is for the planned training, or another
+    place, if the curve shows little.
     """
     return minimum(part)
 

@@ -25,7 +25,7 @@ class Suggestion:
     Attributes
     ----------
     lr : float or None
-        The candidate; None if the curve shows none.
+        The candidate; None if the curve shows none and nothing can be guessed.
     low, high : float or None
         The band around it: the base and maximum learning rate of Smith, arXiv 1506.01186, section
         3.3. It ends well before the loss turns up. For the rule ``"budget"``, it is one standard
@@ -40,7 +40,8 @@ class Suggestion:
         Decades between the lowest and the highest candidate of the repeats; None without repeats.
     weak : bool
         Whether the candidate rests on a drop of the loss that is hardly larger than the noise, or
-        no larger than that of a trained model may be. Check such a candidate with trial runs.
+        no larger than that of a trained model may be, or is a guess, as noise hides the drop. Check
+        such a candidate with trial runs.
     """
 
     lr: float | None
@@ -95,20 +96,17 @@ def suggest(
     """
     rule = rule or "budget"
     read = _apply(rule, part, divisor)
-    guessed = rule == "budget" and _shows_little(part, budget)
-    if guessed:
-        read = _guess(read, part, budget)
+    if rule == "budget":
+        read = _assumed(read, part, budget)
     lr = _moved(read, part, budget) if rule == "budget" else read
     words: dict[str, object] = {"rule": rule, "training": _training(budget)}
-    usual = guessed and budget.family in USUAL_LR
     refusal = _refusal(part, read, lr, completed)
-    if usual and refusal == reasons.BELOW_THE_RANGE:  # the turn may be far above
-        refusal = reasons.BELOW_FOR_THIS_TRAINING
     if refusal or lr is None:
         reason = refusal.format(n=len(part.lrs), fewest=FEWEST_POINTS, **words)
         return Suggestion(None, None, None, rule, reason)
     off = np.array([np.log10(single / lr) for single in repeats if single is not None])
-    by_repeats = 1.0 if usual else 10 ** (float(off.sum()) / (1 + len(off)))
+    guessed = rule == "budget" and _is_guessed(part, budget)
+    by_repeats = 1.0 if guessed else 10 ** (float(off.sum()) / (1 + len(off)))
     lr *= by_repeats
     onset, lowest, last, end = _places(part)
     end = last / 2 if guessed else end
@@ -119,7 +117,7 @@ def suggest(
         words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
     why_weak = _why_weak(part, budget)
     sentence = (reasons.WEAK if why_weak else reasons.BY_RULE)[rule]
-    if usual:
+    if guessed:
         sentence = reasons.GUESS if part.fall else reasons.GUESS_WITHOUT_DROP
     elif part.fall is None:
         sentence = reasons.WITHOUT_DROP
@@ -158,7 +156,9 @@ def _why_weak(part: Part, budget: Budget) -> str:
     if part.fall is None:
         return reasons.NO_DROP
     if part.fall.weak:
-        return reasons.HARDLY if part.baseline is None else reasons.HIDDEN
+        perhaps = "" if budget.trained is False else reasons.PERHAPS_TRAINED
+        why = reasons.HARDLY if part.baseline is None else reasons.HIDDEN
+        return why.format(perhaps_trained=perhaps)
     if budget.trained:
         return reasons.TRAINED
     return reasons.TO_THE_END if _is_still_falling(part) else ""
@@ -174,39 +174,40 @@ def _is_still_falling(part: Part) -> bool:
     return fall is not None and not part.turned and fall.first > 0.9 * n and fall.last == n - 1
 
 
-def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
-    """Move what the rule reads to where it is for this training.
+def _is_guessed(part: Part, budget: Budget) -> bool:
+    """Return whether what is usual counts more than a curve that shows little or no drop.
 
-    Not above the lowest place, if there is a clear one, and well below where the loss turns up.
+    Not if the model was trained, or may have been: its curve usually shows little.
+    """
+    little = part.fall is None or part.fall.weak
+    return little and budget.trained is False and budget.family in USUAL_LR
+
+
+def _assumed(read: float | None, part: Part, budget: Budget) -> float | None:
+    """Return what the rule reads, or what to assume if an untrained model's curve shows little.
+
+    That is what the rule reads on most curves with such an optimizer, but at most `_BELOW_LAST`
+    times more or less than what it reads on this one, and within the range.
+    """
+    if read is None and part.turned and budget.trained is False and len(part.lrs):
+        read = float(part.lrs[-1]) / _BELOW_LAST
+    if read is None or not _is_guessed(part, budget):
+        return read
+    nearest = min(max(USUAL_LR[budget.family], read / _BELOW_LAST), read * _BELOW_LAST)
+    return max(nearest, float(part.lrs[0]))
+
+
+def _moved(read: float | None, part: Part, budget: Budget) -> float | None:
+    """Move what the rule reads to where it is for this training, but not above the lowest place.
+
+    A guess, for which the lowest place says little, stays well below where the loss turns up.
     """
     if read is None:
         return None
-    highest = float(part.lrs[-1]) / 2
-    if part.fall is not None and not _shows_little(part, budget):
-        highest = max(read, part.fall.centre(part.log10_lr))
+    highest = read if part.fall is None else max(read, part.fall.centre(part.log10_lr))
+    if _is_guessed(part, budget):
+        highest = float(part.lrs[-1]) / 2
     return min(read * 10 ** shift(budget, _density(part, read))[0], highest)
-
-
-def _shows_little(part: Part, budget: Budget) -> bool:
-    """Return whether an untrained model's curve shows little or no drop.
-
-    If the model was trained, or may have been, that is no wonder, and nothing can be assumed.
-    """
-    return budget.trained is False and (part.fall is None or part.fall.weak)
-
-
-def _guess(read: float | None, part: Part, budget: Budget) -> float | None:
-    """Return what to assume where a curve shows little.
-
-    That is what the rule reads on most curves with such an optimizer, but not farther than
-    `_BELOW_LAST` times from what it reads on this one.
-    """
-    if read is None and part.turned and len(part.lrs):
-        read = float(part.lrs[-1]) / _BELOW_LAST
-    usual = USUAL_LR.get(budget.family)
-    if read is None or usual is None:
-        return read
-    return min(max(usual, read / _BELOW_LAST), read * _BELOW_LAST)
 
 
 def _density(part: Part, read: float) -> float:
@@ -271,7 +272,8 @@ def trial_candidates(part: Part, found: Suggestion) -> list[float]:
     They lie around the candidate, a quarter of a decade apart, which is about the error of the
     candidate itself. All lie below the learning rate where the loss is lowest, since short trials
     favour learning rates that are too high. If the candidate is weak or missing, noise hides small
-    differences between trials as well, so there are three, half a decade apart. Without a
+    differences between trials as well, and the lowest place says little, so there are three, half a
+    decade apart. Without a
     candidate, the middle one is a tenth of where the loss turned up; if it did not, the highest is
     the end of the range. If there is a candidate without any drop to be seen, little is known, and
     more of them lead up to where the loss turned up.

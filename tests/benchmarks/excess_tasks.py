@@ -205,7 +205,7 @@ DEVELOPMENT = {
         autocast=torch.bfloat16,
     ),
 }
-# They judged the law that had been chosen on the others. Since then, two have chosen Muon's line.
+# They judged earlier versions. Since then, those of Muon and of plain SGD have chosen lines.
 JUDGED = {
     "mnist-strided-adamw-32": Task(
         mnist, partial(strided, 1, 24, 48, 128, norm=False, pixels=28), "adamw", 32, decay="cosine"
@@ -255,10 +255,7 @@ JUDGED = {
         "sgd",
         32,
     ),
-}
-# Picked later, before anything ran on them. Only those on `ridges` have chosen something since: how
-# far trials reach where no drop is seen.
-JUDGING = {
+    # Picked later. Since then, they have chosen what is guessed where a curve shows little.
     "cifar-resnet-momentum-64": Task(
         cifar,
         partial(resnet, 16, 32, 64),
@@ -269,24 +266,12 @@ JUDGING = {
         decay="cosine",
         starts=5,
     ),
-    "files-transformer-adamw-16": Task(
-        partial(text, "files", 32, every=True),
-        partial(Transformer, 64, 2, 32),
-        "adamw",
-        16,
-        decay="cosine",
-        warm_up=True,
-    ),
     "chaos-matrices-muon-64": Task(chaos, partial(matrices, 16, 128, 128, 1), "muon", 64, SQUARES),
     "digits-matrices-muon-32": Task(
         partial(small, "digits"), partial(matrices, 64, 128, 64, 10), "muon", 32, decay="cosine"
     ),
     "teacher-matrices-muon-16": Task(
         teacher, partial(matrices, 32, 96, 48, 1), "muon", 16, SQUARES, decay="cosine"
-    ),
-    # These, and the transformer, judge the rule since it names a number where it refused before.
-    "mnist-mlp-adam-256": Task(
-        partial(mnist, flat=True), partial(mlp, 784, 128, 64, 10), "adam", 256
     ),
     "mnist-normed-momentum-32": Task(
         partial(mnist, flat=True),
@@ -347,7 +332,20 @@ JUDGING = {
         grades, partial(mlp, 28, 256, 128, 5, act=nn.SiLU), "momentum", 64
     ),
     "grades-matrices-muon-64": Task(grades, partial(matrices, 28, 128, 64, 5), "muon", 64),
-    # Picked later still: these judge the rule that also knows where best rates usually lie.
+}
+# Picked before any learning rate was tried on them; they judge the rule with that guess.
+JUDGING = {
+    "files-transformer-adamw-16": Task(
+        partial(text, "files", 32, every=True),
+        partial(Transformer, 64, 2, 32),
+        "adamw",
+        16,
+        decay="cosine",
+        warm_up=True,
+    ),
+    "mnist-mlp-adam-256": Task(
+        partial(mnist, flat=True), partial(mlp, 784, 128, 64, 10), "adam", 256
+    ),
     "mnist-conv-adam-64": Task(
         mnist, partial(strided, 1, 16, 32, norm=True, pixels=28), "adam", 64, decay="cosine"
     ),

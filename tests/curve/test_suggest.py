@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from curves import STEEPEST, decades, first_weak, known, lowest
+from curves import hidden as batches
 
 from lrfinder_widget import LossCurve, Suggestion
 from lrfinder_widget.curve.budget import LAW, USUAL_LR, Budget, shift
@@ -273,6 +274,27 @@ def test_a_drop_hardly_larger_than_the_noise_counts_for_little():
         usual = USUAL_LR["adam"] * 10 ** shift(Budget("adam", 2_000))[0]
         assert (found.lr == pytest.approx(usual)) is moved
     assert plain.weak
+
+
+def test_a_drop_that_only_a_baseline_shows_counts_for_little_too():
+    lrs, losses, baseline = batches()
+    curve = LossCurve(lrs, losses, baseline=baseline)
+    assert curve.suggestion.weak
+    assert "already trained" in curve.suggestion.reason
+    fresh = curve.with_budget(Budget("adam", trained=False)).suggestion
+    assert fresh.weak
+    assert "usually need" in fresh.reason
+    assert "that noise is subtracted" in fresh.reason
+    assert "trained model, so" not in fresh.reason
+
+
+@pytest.mark.parametrize("family", [None, "adaptive", "muon"])
+def test_where_nothing_is_usual_a_weak_drop_is_read_as_it_is(family):
+    unknown, fresh = (
+        first_weak().with_budget(Budget(family, 2_000, "decay", trained=trained)).suggestion
+        for trained in (None, False)
+    )
+    assert fresh == unknown
 
 
 def test_a_clear_drop_is_read_whatever_is_usual():
