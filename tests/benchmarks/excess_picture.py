@@ -37,7 +37,7 @@ def main() -> None:
         "sgd": ("k-", "ours: plain SGD"),
     }
     for name, task in SEEN.items():
-        if not missing(task, known(name)):
+        if len(task.runs) > 1 and not missing(task, known(name)):
             draw(name, dict(zip(kinds, axes, strict=True)))
     steps = np.geomspace(SHORTEST, LONGEST, 50)
     for kind, ax in zip(kinds, axes, strict=True):
