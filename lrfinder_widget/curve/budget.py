@@ -96,9 +96,9 @@ LAW: dict[Family | None, _Line] = {
 }
 _AT = 2_000
 USUAL_LR: dict[Family | None, float] = {"adam": 9e-3, "momentum": 2.2e-2, "sgd": 2.5e-2}
-"""What the rule reads on most fresh models. Of the development tasks' curves, those without a clear
-fall lose a fifth as much with it as with what can be read off them. Other kinds have no such
-number, as their learning rates are not all on one scale."""
+"""What the rule reads on most fresh models. On the development tasks' curves without a clear fall,
+a third as much is lost with it as with what can be read. Other kinds have no such number, as their
+learning rates are not all on one scale."""
 USUAL_DENSITY = 99 / 8
 """The steps per decade of the tests that the law was fitted on: 100 rates over eight decades."""
 # A test of more steps is itself a longer training, so the rule reads a lower place. Fitted on the

@@ -271,12 +271,11 @@ def trial_candidates(part: Part, found: Suggestion) -> list[float]:
 
     They lie around the candidate, a quarter of a decade apart, which is about the error of the
     candidate itself. All lie below the learning rate where the loss is lowest, since short trials
-    favour learning rates that are too high. If the candidate is weak or missing, noise hides small
-    differences between trials as well, and the lowest place says little, so there are three, half a
-    decade apart. Without a
-    candidate, the middle one is a tenth of where the loss turned up; if it did not, the highest is
-    the end of the range. If there is a candidate without any drop to be seen, little is known, and
-    more of them lead up to where the loss turned up.
+    favour learning rates that are too high. If the candidate is weak or missing, the lowest place
+    says little, and noise hides small differences between trials as well, so there are three, half
+    a decade apart. Without a candidate, the middle one is a tenth of where the loss turned up; if
+    it did not, the highest is the end of the range. If there is a candidate without any drop to be
+    seen, little is known, and more of them lead up to where the loss turned up.
     """
     if len(part.lrs) < FEWEST_POINTS:
         return []
