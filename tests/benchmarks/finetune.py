@@ -13,7 +13,8 @@ where a refusal counts as the loss without training.
     LRFINDER_DATA=… python tests/benchmarks/finetune.py --seeds 20
 
 keeps what it has measured in ``truth/finetune/``, and goes on where it was. ``--again`` runs the
-ladders once more, on the truth that there is. The adapters need peft; without it they are left out.
+ladders and the LR range tests once more, on the truth that there is. The adapters need peft;
+without it they are left out.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--again", action="store_true", help="run the ladders once more")
+    parser.add_argument("--again", action="store_true", help="run what is judged once more")
     parser.add_argument("--truth", action="store_true", help="no ladders yet")
     parser.add_argument("--table", action="store_true", help="only what has been measured")
     chosen = parser.parse_args()
@@ -69,7 +70,7 @@ def main() -> None:
     names = [name for name in chosen.tasks if chosen.table or possible(name)]
     if not chosen.table:
         for name in names if chosen.again else ():
-            keep(name, {**known(name), "ladder": {}})
+            keep(name, {**known(name), "sweep": {}, "ladder": {}})
         for seed in range(chosen.seeds):
             for name in names:
                 complete(name, seed, ladder=not chosen.truth)
