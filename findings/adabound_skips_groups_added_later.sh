@@ -7,7 +7,7 @@
 #            and that list in parallel, by zip(), which ends with the shorter one. A group that came later is there in
 #            param_groups, schedules and finders set its rate, and not one step is made. There is no error and no
 #            warning: the loss just falls less far. In pytorch_optimizer the same list raises an IndexError at the
-#X
+#            first step.
 # Seen:      torch Adam           moved in ten steps: first group 0.1, added group 0.1
 #            adabound             moved in ten steps: first group 0.1, added group 0
 #            torch-optimizer      moved in ten steps: first group 0.1, added group 0
