@@ -10,6 +10,7 @@ import numpy as np
 from . import reasons
 from .budget import NO_BUDGET, USUAL_DENSITY, USUAL_LR, USUAL_STEPS, Budget, shift
 from .fall import Fall, Part
+from .plan import check_positive
 from .rules import DIVIDED, RULES, Rule
 from .smoothing import kernel_width
 
@@ -241,9 +242,7 @@ def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
         return RULES[rule](part)
     if rule not in DIVIDED:
         raise ValueError(f"only the rules {sorted(DIVIDED)} take a divisor; got {rule!r}.")
-    if not 0 < divisor < np.inf:
-        raise ValueError(f"divisor must be a positive number; got {divisor!r}.")
-    return DIVIDED[rule](part, divisor)
+    return DIVIDED[rule](part, check_positive("divisor", divisor))
 
 
 def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) -> str:

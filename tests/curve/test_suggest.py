@@ -1,6 +1,7 @@
 """What is suggested, with its band and its sentence; what is refused; what is worth a trial."""
 
 import re
+import reprlib
 
 import numpy as np
 import pytest
@@ -79,10 +80,20 @@ def test_a_divisor_is_refused_where_nothing_is_divided(rule):
         LossCurve(*known(100)).suggest(rule, divisor=10)
 
 
-@pytest.mark.parametrize("divisor", [0.0, -3.0, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "divisor", [0.0, -3.0, float("nan"), float("inf"), "three", [10], 10**400], ids=reprlib.repr
+)
 def test_a_divisor_that_is_no_positive_number_is_named(divisor):
-    with pytest.raises(ValueError, match=f"positive number; got {divisor}"):
+    message = f"divisor must be a positive, finite number; got {re.escape(reprlib.repr(divisor))}"
+    with pytest.raises(ValueError, match=message):
         LossCurve(*known(100)).suggest("minimum", divisor=divisor)
+
+
+def test_a_candidate_is_a_plain_number_whatever_kind_the_divisor_is():
+    curve = LossCurve(*known(100))
+    found = curve.suggest(divisor=np.array(10))
+    assert type(found.lr) is float
+    assert found == curve.suggest(divisor=10)
 
 
 def test_an_unknown_rule_is_named():
