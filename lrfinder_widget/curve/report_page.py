@@ -42,7 +42,11 @@ def page(made: Mapping[str, Any]) -> str:
         "Picked": format_lr(made["picked"]),
     }
     steps = training["steps"]
-    length = "a length that is not known" if steps is None else f"{steps:,} steps"
+    length = (
+        "a length that is not known"
+        if steps is None
+        else f"{steps:,} step{'s' if steps > 1 else ''}"
+    )
     candidates = [(rule, format_lr(lr) or "–") for rule, lr in made["candidates"].items()]
     lengths = [
         (

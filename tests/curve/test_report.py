@@ -85,7 +85,7 @@ def test_nothing_measured_is_said() -> None:
     [
         (comparison(1.0, 0.5, 0.8, start=2.0), "by the trial runs"),
         (comparison(1.0, 0.5, start=0.1), "Training on does not help"),
-        (comparison(math.nan, math.nan), "no trial run completed"),
+        (comparison(math.nan, math.nan), "No trial run completed"),
     ],
 )
 def test_after_trials_these_say_what_to_do(trials: Comparison, expected: str) -> None:
@@ -94,6 +94,10 @@ def test_after_trials_these_say_what_to_do(trials: Comparison, expected: str) ->
     assert [one["steps"] for one in report["trials"]["tried"]] == [50] * len(trials.trials)
     assert report["trials"]["winner"] == trials.winner
     assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_a_training_of_one_step_is_no_plural() -> None:
+    assert "## Suggestion for 1 step, constant" in str(falls(budget=Budget(train_steps=1)).report())
 
 
 def test_a_pick_is_what_to_train_with() -> None:
