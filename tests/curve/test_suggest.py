@@ -492,7 +492,7 @@ def test_a_repeat_without_a_candidate_is_left_out():
     assert flat.suggestion.lr is None
     found = LossCurve.median([*singles, flat]).suggestion
     assert found.lr is not None
-    assert "Only 2 of 3 repeats show a candidate on their own" in found.reason
+    assert "A candidate of its own is seen in only 2 of 3 repeats." in found.reason
 
 
 def test_repeats_that_are_alike_have_the_candidate_of_each():
@@ -534,4 +534,20 @@ def test_a_guess_is_no_mean_and_repeats_do_not_seem_to_agree_on_it(family):
         (alone.suggestion.lr, alone.suggestion.low, alone.suggestion.high)
     )
     assert found.spread is None
-    assert "Only 0 of 3 repeats show a candidate on their own." in found.reason
+    assert "None of the 3 repeats shows a candidate of its own." in found.reason
+
+
+def test_repeats_are_not_asked_for_where_they_are() -> None:
+    single = first_weak()
+    assert "rerun with repeats=3, larger batches" in single.suggestion.reason
+    found = LossCurve.median([single, single]).suggestion
+    assert found.weak
+    assert "rerun with larger batches" in found.reason
+
+
+def test_what_it_would_be_for_another_length_is_not_told_where_that_is_refused() -> None:
+    lrs, losses = known(60, start=1e-3)
+    curve = LossCurve(lrs, losses, budget=Budget("muon", 100))
+    assert curve.suggestion.lr is not None
+    assert curve.suggest(train_steps=10_000).lr is None
+    assert "10,000" not in curve.suggestion.reason
