@@ -253,6 +253,8 @@ class Presenter(SideView):
         ------
         RuntimeError
             If nothing has been picked, or something is running, or there is no optimizer.
+        TypeError
+            If one of them is no optimizer or no scheduler.
         """
         self._session.check_idle()
         if (lr := self.picker.lr) is None:
