@@ -26,7 +26,7 @@ def page(made: Mapping[str, Any]) -> str:
     about = {
         "Points": run["points"],
         "Learning rates": _between(run["first_lr"], run["last_lr"]),
-        "Ended": ENDS[run["reason"]],
+        "Ended": ENDS.get(run["reason"]),
         "Repeats": run["repeats"] if run["repeats"] > 1 else None,
         "Optimizer": run["optimizer"],
         **{k.capitalize(): v for k, v in run.items() if k not in _SHOWN},
