@@ -98,6 +98,11 @@ BELOW_FOR_THIS_TRAINING = (
 )
 NO_LENGTH = ": give train_steps for a sharper one"
 """The end of a sentence, where the length of the training is unknown."""
+NONE_COMPLETED = "no trial completed: unless they were stopped, try smaller learning rates."
+NOT_FINITE = (
+    "no trial ended with a finite loss on the held-out batches: check these and how they are "
+    "evaluated, or try smaller learning rates."
+)
 NO_EFFECT = (
     "The learning rate has no effect: a step that was tried once more, from the same state and at "
     "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "

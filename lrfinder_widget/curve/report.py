@@ -207,7 +207,7 @@ def _next(made: Report, to_try: list[float]) -> list[str]:
 
 def _after_trials(trials: Mapping[str, Any]) -> str:
     if trials["winner"] is None:
-        return "No trial run completed: unless they were stopped, try lower learning rates."
+        return f"{trials['reason'][0].upper()}{trials['reason'][1:]}"
     if trials["improves"] is False:
         return "Training on does not help: no learning rate that was tried lowers the loss clearly."
     lr = trials["winner"] if trials["lr"] is None else trials["lr"]

@@ -175,6 +175,14 @@ def test_trials_that_were_stopped_are_not_said_to_have_been_too_high() -> None:
     )
 
 
+def test_trials_whose_evaluation_is_not_finite_are_not_said_to_be_incomplete() -> None:
+    found = Comparison([Trial(0.1, np.ones(20), True, {20: np.full(6, math.nan)})], held_out=START)
+    assert found.winner is None
+    assert "finite loss on the held-out batches: check these" in found.reason
+    report = LossCurve([0.1], [1.0]).report(comparison=found)
+    assert "check these" in report["next"][0]
+
+
 def test_without_the_starting_weights_an_improvement_is_unknown() -> None:
     found = Comparison([held_out(0.1, 0.5)])
     assert found.improves is None

@@ -85,7 +85,7 @@ def test_nothing_measured_is_said() -> None:
     [
         (comparison(1.0, 0.5, 0.8, start=2.0), "by the trial runs"),
         (comparison(1.0, 0.5, start=0.1), "Training on does not help"),
-        (comparison(math.nan, math.nan), "No trial run completed"),
+        (comparison(math.nan, math.nan), "No trial ended with a finite loss"),
     ],
 )
 def test_after_trials_these_say_what_to_do(trials: Comparison, expected: str) -> None:
