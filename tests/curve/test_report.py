@@ -111,6 +111,20 @@ def test_what_was_not_put_back_comes_first() -> None:
     assert "## Not put back" in str(report)
 
 
+def test_for_another_length_the_groups_keep_the_ratio_that_did_best() -> None:
+    start = np.linspace(2.0, 2.1, 8)
+    trials = [
+        Trial(rates, np.ones(50), True, {50: start - gain})
+        for rates, gain in (((0.3, 0.1), 1.0), ((0.1, 0.3), 0.5))
+    ]
+    found = Comparison(trials, held_out=start)
+    lr = found.suggest(5_000).lr
+    assert lr is not None
+    curve = falls(budget=Budget(train_steps=5_000))
+    expected = f"Train with lr=({lr:.2e}, {lr / 3:.2e}), by the trial runs."
+    assert curve.report(comparison=found)["next"] == [expected]
+
+
 def test_a_rate_for_each_group_is_told_as_several() -> None:
     trial = Trial((1e-4, 1e-3), np.full(50, 1.0), True)
     report = falls().report(comparison=Comparison([trial]))
