@@ -309,8 +309,8 @@ class LossCurve(Exports):
             below the learning rate where the loss is lowest, since short trials favour learning
             rates that are too high. If the candidate is weak or missing, three, half a decade
             apart; without one, they lie before the loss turns up, or reach to the end of the range
-            if it does not. Empty if fewer than ten points can be read, because the loss is not
-            finite or rises at once.
+            if it does not. If there is one without any drop to be seen, up to five of these. Empty
+            if fewer than ten points can be read, because the loss is not finite or rises at once.
         """
         return trial_candidates(self._reading.before_turn, self.suggestion)
 
