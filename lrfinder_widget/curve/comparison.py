@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import reasons
 from .arrays import Array, finite
 from .budget import Family, Schedule
 from .control_variate import spread
@@ -58,7 +59,8 @@ class Comparison:
     family: Family | None = None
 
     def __repr__(self) -> str:
-        return f"<Comparison of {len(self.trials)} learning rates: {self.reason}>"
+        n = len(self.trials)
+        return f"<Comparison of {n} learning rate{'s' if n != 1 else ''}: {self.reason}>"
 
     @property
     def lrs(self) -> list[Rate]:
@@ -183,7 +185,8 @@ class Comparison:
         """What the trials show, in a sentence or two."""
         winner = self._winner
         if winner is None:
-            return "no trial completed: try smaller learning rates."
+            done = any(trial.completed for trial in self.trials)
+            return reasons.NOT_FINITE if done else reasons.NONE_COMPLETED
         steps, loss, lr = len(winner.losses), self._loss(winner), format_rate(winner.lr)
         if winner.judged is None:
             text = f"after {steps} steps, {lr} has the lowest loss, {loss:.4g}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .arrays import Array, to_plain
-from .budget import NO_BUDGET, Schedule
+from .budget import NO_BUDGET, Budget, Schedule
 from .diagnosis import Diagnosis
 from .plots import draw_curve
 from .reading import Reading
@@ -17,6 +18,9 @@ from .report import Readable, Report, report
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+
+_Made = TypeVar("_Made")
 
 
 class _Tried(Protocol):
@@ -119,6 +123,34 @@ class Exports:
             trials=None if comparison is None else comparison.summary(*planned),
             unrestored=unrestored,
         )
+
+
+def from_json(text: str, make: Callable[..., _Made]) -> _Made:
+    """Return what `make` makes of the values of a curve in the output of `to_json`.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        return _from(json.loads(text), make)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"text must be what LossCurve.to_json() returns; got {reprlib.repr(text)}."
+        ) from error
+
+
+def _from(content: Mapping[str, Any], make: Callable[..., _Made]) -> _Made:
+    losses = [float(v) for v in content["losses"]]
+    repeats = [_from(each, make) for each in content.get("repeats", ())]
+    baseline, budget = content.get("baseline"), Budget(**content.get("budget", {}))
+    seen = content.get("diagnosis")
+    seen = None if seen is None else Diagnosis(**seen)
+    metric, name = content.get("metric"), content.get("metric_name")
+    metric = None if metric is None else [float(v) for v in metric]
+    single = content["lrs"], losses, content["reason"], repeats
+    return make(*single, baseline, budget, seen, metric, name)
 
 
 def _metric_to_plain(metric: Array | None, name: str | None) -> dict[str, Any]:

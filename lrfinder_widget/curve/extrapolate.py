@@ -7,6 +7,7 @@ exponent, but with a large error. So it is combined with what other trainings ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ def extrapolate(
         precision += own
     else:
         variance += _OTHER_SCHEDULE**2
-    ahead = float(np.log10(steps) - x[-1])
+    ahead = math.log10(steps) - float(x[-1])  # of any length
     return float(y[-1]) + slope * ahead, (variance + ahead**2 / precision) ** 0.5
 
 
@@ -152,9 +153,9 @@ def suggest_longer(
     best, error = extrapolate(horizons, steps, planned, as_tried=as_tried, family=family)
     half = _FOUR_IN_FIVE * error
     lr, low, high = (10**each for each in (best, best - half, best + half))
-    tried_steps = len(winner.losses)
+    tried_steps, s = len(winner.losses), "s" if steps > 1 else ""
     reason = (
-        f"For {steps:,} steps {_AT[planned]}: {lr:.1e} ({low:.1e} to {high:.1e}), by trial runs "
+        f"For {steps:,} step{s} {_AT[planned]}: {lr:.1e} ({low:.1e} to {high:.1e}), by trial runs "
         f"of {tried_steps:,} steps {_AT[tried]}"
     )
     if steps != tried_steps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from numpy.typing import ArrayLike
 from .arrays import Array, check_baseline, check_metric, check_points, equal
 from .budget import NO_BUDGET, Budget, Schedule
 from .diagnosis import Diagnosis
-from .exports import Exports
+from .exports import Exports, from_json
 from .reading import Reading
 from .reasons import NO_EFFECT
 from .rules import RULES, Rule
@@ -310,8 +309,8 @@ class LossCurve(Exports):
             below the learning rate where the loss is lowest, since short trials favour learning
             rates that are too high. If the candidate is weak or missing, three, half a decade
             apart; without one, they lie before the loss turns up, or reach to the end of the range
-            if it does not. Empty if fewer than ten points can be read, because the loss is not
-            finite or rises at once.
+            if it does not. If there is one without any drop to be seen, up to five of these. Empty
+            if fewer than ten points can be read, because the loss is not finite or rises at once.
         """
         return trial_candidates(self._reading.before_turn, self.suggestion)
 
@@ -323,17 +322,5 @@ class LossCurve(Exports):
 
     @classmethod
     def from_json(cls, text: str) -> LossCurve:
-        """Return the curve from the output of `to_json`."""
-        return cls._from(json.loads(text))
-
-    @classmethod
-    def _from(cls, content: dict[str, Any]) -> LossCurve:
-        losses = [float(v) for v in content["losses"]]
-        repeats = map(cls._from, content.get("repeats", ()))
-        baseline, budget = content.get("baseline"), Budget(**content.get("budget", {}))
-        seen = content.get("diagnosis")
-        seen = None if seen is None else Diagnosis(**seen)
-        metric, name = content.get("metric"), content.get("metric_name")
-        metric = None if metric is None else [float(v) for v in metric]
-        single = content["lrs"], losses, content["reason"], repeats
-        return cls(*single, baseline, budget, seen, metric, name)
+        """Return the curve from the output of `to_json`; `ValueError` if it is something else."""
+        return from_json(text, cls)

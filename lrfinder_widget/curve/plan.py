@@ -50,7 +50,7 @@ class SweepPlan:
         values = {"repeats": check_count("repeats", self.repeats, at_least=1)}
         if self.mode not in get_args(Mode):
             raise ValueError(f'mode must be "exp" or "linear"; got {self.mode!r}.')
-        ends = {name: _check_lr(name, getattr(self, name)) for name in ("start_lr", "end_lr")}
+        ends = {name: check_positive(name, getattr(self, name)) for name in ("start_lr", "end_lr")}
         if ends["start_lr"] >= ends["end_lr"]:
             raise ValueError(
                 "start_lr must be below end_lr; "
@@ -77,10 +77,17 @@ class SweepPlan:
         return self.repeats * self.num_iter
 
 
-def _check_lr(name: str, value: Any) -> float:
+def check_positive(name: str, value: Any) -> float:
+    """Return `value` as a `float`.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive, finite number.
+    """
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be a positive, finite number; got {reprlib.repr(value)}.")

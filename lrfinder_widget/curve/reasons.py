@@ -41,13 +41,14 @@ GUESS = "The loss falls and is lowest near {lowest:.1e}" + _USUAL
 GUESS_WITHOUT_DROP = "The loss rises after {last:.1e} without a clear drop before it" + _USUAL
 HARDLY = (
     "the drop is hardly larger than the noise, so check it with trial runs, or rerun with "
-    "repeats=3, larger batches or more points"
+    "{repeats}larger batches or more points"
 )
 HIDDEN = (
     "the drop is smaller than the batch-to-batch noise and appears only once that noise is "
     "subtracted{perhaps_trained}, so check it with trial runs, or rerun "
     "with larger batches or more points"
 )
+REPEATS = "repeats=3, "
 PERHAPS_TRAINED = ", as it can for an already trained model"
 NO_DROP = (
     "the noise hides the drop, so check it with trial runs, or rerun with larger batches or more "
@@ -60,7 +61,8 @@ TO_THE_END = (
     "the loss is still falling at the end of the range, so a higher one may be better: raise end_lr"
 )
 SPREAD = "The candidates of {repeats} repeats lie within {spread:.2f} decades."
-FEW = "Only {found} of {repeats} repeats show a candidate on their own."
+FEW = "A candidate of its own is seen in only {found} of {repeats} repeats."
+NONE = "None of the {repeats} repeats shows a candidate of its own."
 ALL_ALIKE = "All repeats saw the same data in the same order, so they say nothing about the spread."
 NOTHING = (
     "The curve has no finite loss: run the LR range test or, if you have, check the data and the "
@@ -96,6 +98,11 @@ BELOW_FOR_THIS_TRAINING = (
 )
 NO_LENGTH = ": give train_steps for a sharper one"
 """The end of a sentence, where the length of the training is unknown."""
+NONE_COMPLETED = "no trial completed: unless they were stopped, try smaller learning rates."
+NOT_FINITE = (
+    "no trial ended with a finite loss on the held-out batches: check these and how they are "
+    "evaluated, or try smaller learning rates."
+)
 NO_EFFECT = (
     "The learning rate has no effect: a step that was tried once more, from the same state and at "
     "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "

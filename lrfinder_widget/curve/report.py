@@ -207,11 +207,13 @@ def _next(made: Report, to_try: list[float]) -> list[str]:
 
 def _after_trials(trials: Mapping[str, Any]) -> str:
     if trials["winner"] is None:
-        return "Try lower learning rates: no trial run completed."
+        return f"{trials['reason'][0].upper()}{trials['reason'][1:]}"
     if trials["improves"] is False:
         return "Training on does not help: no learning rate that was tried lowers the loss clearly."
-    lr = trials["winner"] if trials["lr"] is None else trials["lr"]
-    return f"Train with lr={format_rates(lr)}, by the trial runs."
+    lr, winner = trials["lr"], trials["winner"]
+    if isinstance(winner, list) and lr is not None:  # it is that of the largest
+        lr = [lr * (one / max(winner)) for one in winner]
+    return f"Train with lr={format_rates(winner if lr is None else lr)}, by the trial runs."
 
 
 def _number(values: Array) -> float | None:

@@ -26,7 +26,7 @@ def page(made: Mapping[str, Any]) -> str:
     about = {
         "Points": run["points"],
         "Learning rates": _between(run["first_lr"], run["last_lr"]),
-        "Ended": ENDS[run["reason"]],
+        "Ended": ENDS.get(run["reason"]),
         "Repeats": run["repeats"] if run["repeats"] > 1 else None,
         "Optimizer": run["optimizer"],
         **{k.capitalize(): v for k, v in run.items() if k not in _SHOWN},
@@ -42,7 +42,11 @@ def page(made: Mapping[str, Any]) -> str:
         "Picked": format_lr(made["picked"]),
     }
     steps = training["steps"]
-    length = "a length that is not known" if steps is None else f"{steps:,} steps"
+    length = (
+        "a length that is not known"
+        if steps is None
+        else f"{steps:,} step{'s' if steps > 1 else ''}"
+    )
     candidates = [(rule, format_lr(lr) or "–") for rule, lr in made["candidates"].items()]
     lengths = [
         (

@@ -10,6 +10,7 @@ import numpy as np
 from . import reasons
 from .budget import NO_BUDGET, USUAL_DENSITY, USUAL_LR, USUAL_STEPS, Budget, shift
 from .fall import Fall, Part
+from .plan import check_positive
 from .rules import DIVIDED, RULES, Rule
 from .smoothing import kernel_width
 
@@ -115,7 +116,7 @@ def suggest(
         error = 10 ** shift(budget)[1]
         low, high = min(lr, max(lr / error, float(part.lrs[0]))), min(lr * error, high)
         words |= {"low": low, "high": high, "more": _more(read, part, budget, by_repeats)}
-    why_weak = _why_weak(part, budget)
+    why_weak = _why_weak(part, budget, repeated=bool(repeats))
     sentence = (reasons.WEAK if why_weak else reasons.BY_RULE)[rule]
     if guessed:
         sentence = reasons.GUESS if part.fall else reasons.GUESS_WITHOUT_DROP
@@ -134,7 +135,8 @@ def suggest(
         reason = f"{reason[:-1]}; this is a weak candidate: {why_weak}."
     spread = float(np.ptp(off)) if len(off) > 1 and not alike else None
     if repeats:
-        some = reasons.SPREAD if len(off) == len(repeats) else reasons.FEW
+        few = reasons.FEW if len(off) else reasons.NONE
+        some = reasons.SPREAD if len(off) == len(repeats) else few
         agreement = reasons.ALL_ALIKE if alike else some
         reason += " " + agreement.format(found=len(off), repeats=len(repeats), spread=spread)
     reason = " ".join([reason, *budget.cautions])
@@ -151,14 +153,14 @@ def _places(part: Part) -> tuple[float, float, float, float]:
     return float(lrs[fall.onset]), lowest, last, end
 
 
-def _why_weak(part: Part, budget: Budget) -> str:
+def _why_weak(part: Part, budget: Budget, *, repeated: bool) -> str:
     """Return why a candidate is weak; an empty string if it is not."""
     if part.fall is None:
         return reasons.NO_DROP
     if part.fall.weak:
         perhaps = "" if budget.trained is False else reasons.PERHAPS_TRAINED
         why = reasons.HARDLY if part.baseline is None else reasons.HIDDEN
-        return why.format(perhaps_trained=perhaps)
+        return why.format(perhaps_trained=perhaps, repeats="" if repeated else reasons.REPEATS)
     if budget.trained:
         return reasons.TRAINED
     return reasons.TO_THE_END if _is_still_falling(part) else ""
@@ -226,12 +228,14 @@ def _training(budget: Budget) -> str:
 
 
 def _more(read: float | None, part: Part, budget: Budget, factor: float) -> str:
-    """Say what the candidate would be for another length, or that it lacks the length."""
+    """Say what the candidate would be for another length, if any, or that it lacks the length."""
     if budget.train_steps is None:
         return reasons.NO_LENGTH
     other = 100 if budget.train_steps >= 1_000 else 10_000
     lr = _moved(read, part, replace(budget, train_steps=other))
-    return "" if lr is None else f", and for {other:,} it would be {factor * lr:.1e}"
+    if lr is None or lr < part.lrs[0]:  # it would be refused
+        return ""
+    return f", and for {other:,} it would be {factor * lr:.1e}"
 
 
 def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
@@ -241,9 +245,7 @@ def _apply(rule: Rule, part: Part, divisor: float | None) -> float | None:
         return RULES[rule](part)
     if rule not in DIVIDED:
         raise ValueError(f"only the rules {sorted(DIVIDED)} take a divisor; got {rule!r}.")
-    if not 0 < divisor < np.inf:
-        raise ValueError(f"divisor must be a positive number; got {divisor!r}.")
-    return DIVIDED[rule](part, divisor)
+    return DIVIDED[rule](part, check_positive("divisor", divisor))
 
 
 def _refusal(part: Part, read: float | None, lr: float | None, completed: bool) -> str:

@@ -115,5 +115,6 @@ def _t_quantile(freedom: int) -> float:
 
 def _in_standard_errors(differences: Array) -> float:
     mean = float(differences.mean())
-    error = float(differences.std(ddof=1)) / len(differences) ** 0.5
+    with np.errstate(invalid="ignore"):  # one of them may be infinite
+        error = float(differences.std(ddof=1)) / len(differences) ** 0.5
     return mean / error if error > 0 else float("inf" if mean > 0 else 0)

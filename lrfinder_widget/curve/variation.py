@@ -40,7 +40,8 @@ class Variation:
     curves: Mapping[tuple[Value, ...], LossCurve]
 
     def __repr__(self) -> str:
-        return f"<Variation of {' and '.join(self.names)}: {len(self.curves)} LR range tests>"
+        n, what = len(self.curves), " and ".join(self.names)
+        return f"<Variation of {what}: {n} LR range test{'s' if n != 1 else ''}>"
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -33,6 +33,8 @@ class About:
         The optimizer's class, to name it on a button.
     several_rates : bool
         Whether its groups have different learning rates.
+    tensor_rates : bool
+        Whether one of these is a tensor, which is to be filled in place.
     device : str or None
         Where it trains.
     epoch_steps : int or None
@@ -52,6 +54,7 @@ class About:
     summary: str = ""
     optimizer: str = ""
     several_rates: bool = False
+    tensor_rates: bool = False
     device: str | None = None
     epoch_steps: int | None = None
     budget: Budget = NO_BUDGET

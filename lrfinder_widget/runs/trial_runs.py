@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -88,7 +90,9 @@ class TrialRuns(Jobs[TrialJob]):
         self._first = len(self.lrs)
         self._climbs = climbs
         self._scheduled = schedule is not None
-        self._factors = [1.0 if schedule is None else float(schedule(i)) for i in range(self.steps)]
+        if not isinstance(halving, bool):
+            raise TypeError(f"halving must be True or False; got {halving!r}.")
+        self._factors = [_factor(schedule, i) for i in range(self.steps)]
         self._halving = halving
         self._judged = judged
         self._has_baseline = True  # unless a subclass knows better
@@ -203,6 +207,20 @@ class TrialRuns(Jobs[TrialJob]):
             self._baseline = np.array(losses)
         del self._running[job]
         return len(losses) if job.kind == "trial" else 0
+
+
+def _factor(schedule: Callable[[int], float] | None, i: int) -> float:
+    given = 1.0 if schedule is None else schedule(i)
+    try:
+        factor = float(given)
+    except (TypeError, ValueError, OverflowError):
+        factor = math.nan
+    if not 0 <= factor < math.inf:  # a negative one would climb the loss
+        raise ValueError(
+            "schedule must return a factor that is finite and not negative, for each of the steps; "
+            f"schedule({i}) returned {reprlib.repr(given)}."
+        )
+    return factor
 
 
 def _trial(lr: Rate, losses: list[float], found: Found, *, completed: bool) -> Trial:

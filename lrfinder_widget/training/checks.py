@@ -279,11 +279,12 @@ def check_lrs(lrs: Any, optimizer: Optimizer | None) -> list[Rate]:
         If they cannot be used.
     """
     try:
+        given = () if isinstance(lrs, (str, bytes)) else lrs
         checked = [
             tuple(map(float, lr)) if isinstance(lr, (tuple, list)) else float(lr)
-            for lr in islice(lrs, MOST_LRS + 1)  # an iterator may have no end
+            for lr in islice(given, MOST_LRS + 1)  # an iterator may have no end
         ]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         checked = []
     each = [lr for rate in checked for lr in (rate if isinstance(rate, tuple) else [rate])]
     positive = all(np.isfinite(lr) and lr > 0 for lr in each)

@@ -18,6 +18,7 @@ from lrfinder_widget.runs.jobs import Found
 from .baseline import eager
 from .checks import check_val_batches
 from .distributed import several_ranks
+from .misfits import check_listed
 from .step import TrainingStep
 from .task import TrainingTask
 
@@ -62,6 +63,8 @@ class HeldOut:
                 "held_out works in a single process only: the processes of a distributed training "
                 "could come to different rankings. Leave it out, or run the trials in one process."
             )
+        if isinstance(task.step, TrainingStep) and evaluate is None:
+            check_listed(task.step.criterion, self._batches, "held_out")
         self._task = task
         self._evaluate = evaluate
 

@@ -82,7 +82,7 @@ def fits(criterion: object, batch: object) -> bool:
     return isinstance(batch, (tuple, list)) and len(batch) >= 2
 
 
-def check_listed(criterion: object, batches: Any) -> None:
+def check_listed(criterion: object, batches: Any, name: str = "batches") -> None:
     """Reject a list or tuple whose first item is no batch, so that no step has to find out.
 
     Raises
@@ -91,15 +91,15 @@ def check_listed(criterion: object, batches: Any) -> None:
         If its first item does not fit the textbook step.
     """
     if type(batches) in (list, tuple) and batches and not fits(criterion, batches[0]):
-        text = batch_misfit(criterion, batches[0])
+        text = batch_misfit(criterion, batches[0], name)
         if fits(criterion, batches):
             text += " If this is a single batch (inputs, target), pass it in a list: [batch]."
         raise TypeError(text)
 
 
-def batch_misfit(criterion: object, batch: object) -> str:
+def batch_misfit(criterion: object, batch: object, name: str = "batches") -> str:
     """Return what is wrong with a batch that the textbook step cannot take."""
-    what = f"batches yielded {describe(batch)}, which does not fit"
+    what = f"{name} yielded {describe(batch)}, which does not fit"
     if criterion is None:
         return (
             f"{what} criterion=None. Without a criterion, a batch must be a mapping, and "

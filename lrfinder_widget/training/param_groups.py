@@ -9,6 +9,9 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lrfinder_widget.data.describe import describe
+
+from .checks import check_optimizer
 from .schedule import schedulers_in
 
 _TARGETS = ("max_lr", "initial_lr", "lr")  # a pick replaces the first of these in each group
@@ -95,7 +98,13 @@ def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable
     -------
     callable
         Puts the earlier rates back.
+
+    Raises
+    ------
+    TypeError
+        If one of them is no optimizer or no scheduler; then nothing has been changed.
     """
+    _check(optimizer, scheduler)
     groups = optimizer.param_groups
     schedulers = list(schedulers_in(scheduler))
     peaks = [vars(each).get("max_lrs") for each in schedulers]  # those of a cycle
@@ -124,6 +133,16 @@ def apply_lr(lr: float, optimizer: Optimizer, scheduler: Any = None) -> Callable
             act()
 
     return put_back
+
+
+def _check(optimizer: Any, scheduler: Any) -> None:
+    if not hasattr(optimizer, "param_groups"):  # others than torch's have them, too
+        check_optimizer(optimizer)
+    if scheduler is not None and next(schedulers_in(scheduler), None) is None:
+        raise TypeError(
+            "scheduler must be an object with a method step() that changes the learning rate, such "
+            f"as those of torch.optim.lr_scheduler; got {describe(scheduler)}."
+        )
 
 
 def _replace(container: Any, key: Any, value: float) -> Callable[[], None]:

@@ -134,11 +134,12 @@ def _with_state(points: RunPoints, state: ThreadState) -> Generator[Any, None, A
 
 def about_task(task: TrainingTask, budget: Budget) -> About:
     """Return what is known of a task."""
-    optimizer = task.optimizer
+    optimizer, rates = task.optimizer, [group["lr"] for group in task.optimizer.param_groups]
     return About(
         summary=task.summary,
         optimizer=type(optimizer).__name__,
-        several_rates=len({float(group["lr"]) for group in optimizer.param_groups}) > 1,
+        several_rates=len(set(map(float, rates))) > 1,
+        tensor_rates=any(isinstance(rate, Tensor) for rate in rates),
         device=_device(task),
         epoch_steps=task.epoch_steps,
         budget=budget,

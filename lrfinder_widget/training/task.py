@@ -89,6 +89,7 @@ class TrainingTask:
         if step is None:
             check_criterion(criterion)
             check_listed(criterion, batches)
+            check_listed(criterion, val_batches, "val_batches")
             check_shared(model, optimizer)
             step = TrainingStep(model, optimizer, criterion, accumulate=accumulate)
         else:

@@ -29,7 +29,14 @@ def pick_line(name: str, lr: float, about: str) -> str:
 
 
 def schedule_lines(
-    kind: ScheduleKind, steps: int, name: str, pick: str, found: Suggestion, *, ratios: bool
+    kind: ScheduleKind,
+    steps: int,
+    name: str,
+    pick: str,
+    found: Suggestion,
+    *,
+    ratios: bool,
+    tensors: bool,
 ) -> str:
     """Return the code of a schedule for the optimizer of that name.
 
@@ -45,9 +52,13 @@ def schedule_lines(
         Its band has the two ends of 1cycle.
     ratios : bool
         Whether the parameter groups have different learning rates, whose ratios are to be kept.
+    tensors : bool
+        Whether a learning rate may be a tensor, which is to be filled: a step that was compiled or
+        captured sees nothing else.
     """
-    part = ' * group["lr"] / largest' if ratios else ""
-    largest = 'largest = max(group["lr"] for group in optimizer.param_groups)'
+    rate = 'float(group["lr"])' if tensors else 'group["lr"]'
+    part = f" * {rate} / largest" if ratios else ""
+    largest = f"largest = max({rate} for group in optimizer.param_groups)"
     warm, decay = max(1, steps // 20), max(1, steps // 5)
     lines = []
     if kind == "1cycle":
@@ -60,7 +71,12 @@ def schedule_lines(
         made, lines = f"OneCycleLR(optimizer, {peak}, {cycle})", [*lines, *[largest] * ratios]
     else:
         lines += [pick, *[largest] * ratios, "for group in optimizer.param_groups:"]
-        lines += [f'    group["lr"] = group["initial_lr"] = {name}{part}']
+        if tensors:
+            lines += [f'    group["initial_lr"] = {name}{part}']
+            lines += ['    fill = getattr(group["lr"], "fill_", float)  # a tensor stays']
+            lines += ['    group["lr"] = fill(group["initial_lr"])']
+        else:
+            lines += [f'    group["lr"] = group["initial_lr"] = {name}{part}']
         made = {
             "warmup": f"LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / {warm}))",
             "cosine": f"CosineAnnealingLR(optimizer, T_max={steps})",

@@ -74,10 +74,12 @@ class Exports:
             A dictionary of plain values, whose text is a page of Markdown.
         """
         session = self._session
+        run = {"about": self._presenter.about(), "state": session.test.state.value}
+        not_ended = {} if session.test.reason else {"reason": None}  # a curve always has one
         return session.curve.report(
             comparison=session.comparison,
             picked=self._presenter.picker.lr,
-            run={"about": self._presenter.about(), "state": session.test.state.value},
+            run={**run, **not_ended},
             unrestored=session.unrestored,
         )
 

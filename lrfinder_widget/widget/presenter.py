@@ -244,7 +244,9 @@ class Presenter(SideView):
         if peak is None:
             raise RuntimeError(f"the curve suggests no learning rate: {found.reason}")
         line = pick_line(name, peak, self.about())
-        return schedule_lines(kind, steps, name, line, found, ratios=self._about.several_rates)
+        about = self._about
+        kept = {"ratios": about.several_rates, "tensors": about.tensor_rates}
+        return schedule_lines(kind, steps, name, line, found, **kept)
 
     def apply(self, optimizer: Optimizer | None, scheduler: Any) -> None:
         """Set the pick on an optimizer, by default the source's, and on its schedule.
@@ -253,6 +255,8 @@ class Presenter(SideView):
         ------
         RuntimeError
             If nothing has been picked, or something is running, or there is no optimizer.
+        TypeError
+            If one of them is no optimizer or no scheduler.
         """
         self._session.check_idle()
         if (lr := self.picker.lr) is None:

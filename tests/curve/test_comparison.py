@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrfinder_widget import Comparison
+from lrfinder_widget import Comparison, LossCurve
 from lrfinder_widget.curve.comparison import Trial
+from lrfinder_widget.curve.variation import Variation
 
 
 def trials(**losses: Any) -> Comparison:
@@ -151,6 +152,35 @@ def test_a_single_number_improves_by_a_hundredth() -> None:
     assert (one(0.98).improves, one(0.995).improves) == (True, False)
     assert math.isnan(one(0.98).margins[0.2])
     assert "clearly below the others" in one(0.98).reason
+
+
+def test_a_trial_with_an_infinite_held_out_loss_is_infinitely_far_behind() -> None:
+    gone = Trial(0.2, np.ones(20), True, {20: np.array([1.0, math.inf, 1.0, 1.0, 1.0, 1.0])})
+    found = Comparison([held_out(0.1, 0.5), gone], held_out=START)
+    assert found.margins == {0.1: 0.0, 0.2: math.inf}
+
+
+def test_one_of_them_is_no_plural() -> None:
+    assert "Comparison of 1 learning rate: " in repr(trials(_1=np.ones(20)))
+    assert "Comparison of 2 learning rates: " in repr(trials(_1=np.ones(20), _2=np.ones(20)))
+    varied = Variation(("momentum",), {(0.9,): LossCurve([], [])})
+    assert repr(varied) == "<Variation of momentum: 1 LR range test>"
+
+
+def test_trials_that_were_stopped_are_not_said_to_have_been_too_high() -> None:
+    stopped = Comparison([Trial(1.0, np.ones(5), completed=False)])
+    assert (
+        stopped.reason
+        == "no trial completed: unless they were stopped, try smaller learning rates."
+    )
+
+
+def test_trials_whose_evaluation_is_not_finite_are_not_said_to_be_incomplete() -> None:
+    found = Comparison([Trial(0.1, np.ones(20), True, {20: np.full(6, math.nan)})], held_out=START)
+    assert found.winner is None
+    assert "finite loss on the held-out batches: check these" in found.reason
+    report = LossCurve([0.1], [1.0]).report(comparison=found)
+    assert "check these" in report["next"][0]
 
 
 def test_without_the_starting_weights_an_improvement_is_unknown() -> None:

@@ -159,6 +159,12 @@ def test_a_decay_is_planned_from_constant_trials_with_less_confidence() -> None:
     assert scheduled.suggest() == scheduled.suggest(400, "decay")
 
 
+def test_one_step_is_no_steps_and_any_number_of_them_can_be_planned() -> None:
+    found = Comparison([trial(lr) for lr in LRS], held_out=start())
+    assert found.suggest(1).reason.startswith("For 1 step at a constant rate: ")
+    assert found.suggest(10**30).lr is not None
+
+
 def test_muon_gets_a_lower_rate_for_a_longer_training() -> None:
     trials = [trial(lr) for lr in LRS]
     muon, other = (
@@ -187,7 +193,9 @@ def test_where_every_trial_exploded_there_is_nothing_to_suggest() -> None:
     gone = [Trial(lr, np.array([1.0, np.inf]), False) for lr in LRS]
     found = Comparison(gone, held_out=start()).suggest(10_000)
     assert found.lr is None
-    assert found.reason == "No trial completed: try smaller learning rates."
+    assert found.reason == (
+        "No trial completed: unless they were stopped, try smaller learning rates."
+    )
 
 
 def test_without_held_out_losses_it_says_what_to_pass() -> None:

@@ -108,6 +108,27 @@ def test_json_is_valid_and_gives_back_every_bit(points, reason):
     assert again.losses[finite].tobytes() == curve.losses[finite].tobytes()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "null", "3", "{}", '{"lr": 0.1, "runs": []}', '{"lrs": [0.1], "losses": [1.0]}'),
+        '{"lrs": [0.1], "losses": [null], "reason": "completed"}',
+        '{"lrs": [0.1], "losses": [1.0], "reason": "completed", "repeats": [3]}',
+        '{"lrs": [0.1], "losses": [1.0], "reason": "completed", "budget": {"colour": "red"}}',
+        '{"lrs": [0.1], "losses": [1.0], "reason": "completed", "diagnosis": []}',
+        *("", "no JSON", LossCurve([0.1], [1.0])),
+    ],
+)
+def test_json_that_is_no_curve_is_told_so(text):
+    with pytest.raises(ValueError, match=r"text must be what LossCurve\.to_json\(\) returns"):
+        LossCurve.from_json(text)
+
+
+def test_json_of_a_curve_that_cannot_be_says_why():
+    with pytest.raises(ValueError, match="lrs must be positive"):
+        LossCurve.from_json('{"lrs": [-1.0], "losses": [1.0], "reason": "completed"}')
+
+
 def test_a_data_frame_has_raw_and_smoothed_losses():
     curve = LossCurve([1e-3, 1e-2, 1e-1], [2.0, 1.0, float("nan")])
     frame = curve.to_dataframe()

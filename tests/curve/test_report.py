@@ -85,7 +85,7 @@ def test_nothing_measured_is_said() -> None:
     [
         (comparison(1.0, 0.5, 0.8, start=2.0), "by the trial runs"),
         (comparison(1.0, 0.5, start=0.1), "Training on does not help"),
-        (comparison(math.nan, math.nan), "no trial run completed"),
+        (comparison(math.nan, math.nan), "No trial ended with a finite loss"),
     ],
 )
 def test_after_trials_these_say_what_to_do(trials: Comparison, expected: str) -> None:
@@ -94,6 +94,10 @@ def test_after_trials_these_say_what_to_do(trials: Comparison, expected: str) ->
     assert [one["steps"] for one in report["trials"]["tried"]] == [50] * len(trials.trials)
     assert report["trials"]["winner"] == trials.winner
     assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_a_training_of_one_step_is_no_plural() -> None:
+    assert "## Suggestion for 1 step, constant" in str(falls(budget=Budget(train_steps=1)).report())
 
 
 def test_a_pick_is_what_to_train_with() -> None:
@@ -105,6 +109,20 @@ def test_what_was_not_put_back_comes_first() -> None:
     assert "before you train" in report["next"][0]
     assert report["unrestored"] == ["The queue <b>of</b> batches is empty."]
     assert "## Not put back" in str(report)
+
+
+def test_for_another_length_the_groups_keep_the_ratio_that_did_best() -> None:
+    start = np.linspace(2.0, 2.1, 8)
+    trials = [
+        Trial(rates, np.ones(50), True, {50: start - gain})
+        for rates, gain in (((0.3, 0.1), 1.0), ((0.1, 0.3), 0.5))
+    ]
+    found = Comparison(trials, held_out=start)
+    lr = found.suggest(5_000).lr
+    assert lr is not None
+    curve = falls(budget=Budget(train_steps=5_000))
+    expected = f"Train with lr=({lr:.2e}, {lr / 3:.2e}), by the trial runs."
+    assert curve.report(comparison=found)["next"] == [expected]
 
 
 def test_a_rate_for_each_group_is_told_as_several() -> None:

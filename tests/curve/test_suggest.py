@@ -1,6 +1,7 @@
 """What is suggested, with its band and its sentence; what is refused; what is worth a trial."""
 
 import re
+import reprlib
 
 import numpy as np
 import pytest
@@ -79,10 +80,20 @@ def test_a_divisor_is_refused_where_nothing_is_divided(rule):
         LossCurve(*known(100)).suggest(rule, divisor=10)
 
 
-@pytest.mark.parametrize("divisor", [0.0, -3.0, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "divisor", [0.0, -3.0, float("nan"), float("inf"), "three", [10], 10**400], ids=reprlib.repr
+)
 def test_a_divisor_that_is_no_positive_number_is_named(divisor):
-    with pytest.raises(ValueError, match=f"positive number; got {divisor}"):
+    message = f"divisor must be a positive, finite number; got {re.escape(reprlib.repr(divisor))}"
+    with pytest.raises(ValueError, match=message):
         LossCurve(*known(100)).suggest("minimum", divisor=divisor)
+
+
+def test_a_candidate_is_a_plain_number_whatever_kind_the_divisor_is():
+    curve = LossCurve(*known(100))
+    found = curve.suggest(divisor=np.array(10))
+    assert type(found.lr) is float
+    assert found == curve.suggest(divisor=10)
 
 
 def test_an_unknown_rule_is_named():
@@ -481,7 +492,7 @@ def test_a_repeat_without_a_candidate_is_left_out():
     assert flat.suggestion.lr is None
     found = LossCurve.median([*singles, flat]).suggestion
     assert found.lr is not None
-    assert "Only 2 of 3 repeats show a candidate on their own" in found.reason
+    assert "A candidate of its own is seen in only 2 of 3 repeats." in found.reason
 
 
 def test_repeats_that_are_alike_have_the_candidate_of_each():
@@ -523,4 +534,20 @@ def test_a_guess_is_no_mean_and_repeats_do_not_seem_to_agree_on_it(family):
         (alone.suggestion.lr, alone.suggestion.low, alone.suggestion.high)
     )
     assert found.spread is None
-    assert "Only 0 of 3 repeats show a candidate on their own." in found.reason
+    assert "None of the 3 repeats shows a candidate of its own." in found.reason
+
+
+def test_repeats_are_not_asked_for_where_they_are() -> None:
+    single = first_weak()
+    assert "rerun with repeats=3, larger batches" in single.suggestion.reason
+    found = LossCurve.median([single, single]).suggestion
+    assert found.weak
+    assert "rerun with larger batches" in found.reason
+
+
+def test_what_it_would_be_for_another_length_is_not_told_where_that_is_refused() -> None:
+    lrs, losses = known(60, start=1e-3)
+    curve = LossCurve(lrs, losses, budget=Budget("muon", 100))
+    assert curve.suggestion.lr is not None
+    assert curve.suggest(train_steps=10_000).lr is None
+    assert "10,000" not in curve.suggestion.reason

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from lrfinder_widget import range_test, sweep, training_step
+from lrfinder_widget import compare, range_test, sweep, training_step
 
 X, Y = torch.randn(8, FEATURES), torch.arange(8) % CLASSES
 CE = nn.CrossEntropyLoss()
@@ -275,6 +275,16 @@ def test_a_list_of_batches_is_looked_at_before_the_run() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(TypeError, match="single batch"):
         sweep(model, optimizer, (X, Y), CE)  # no `next`
+
+
+def test_a_single_batch_in_place_of_several_to_evaluate_is_named_before_the_run() -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(TypeError, match=r"val_batches yielded a tensor .* single batch"):
+        sweep(model, optimizer, [(X, Y)], CE, val_batches=[X, Y])  # no `next`
+    for given in ({"criterion": CE}, {"step": training_step(model, optimizer, CE)}):
+        with pytest.raises(TypeError, match=r"held_out yielded a tensor .* single batch"):
+            compare(model, optimizer, [(X, Y)], lrs=[0.1], held_out=[X, Y], **given)
 
 
 @pytest.mark.parametrize(

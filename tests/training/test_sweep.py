@@ -360,6 +360,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"start_lr": 0}, ValueError, "start_lr must be a positive, finite number; got 0"),
     ({"start_lr": "small"}, ValueError, "start_lr must be"),
+    ({"start_lr": 10**400}, ValueError, "start_lr must be a positive, finite number; got 1000"),
     ({"end_lr": math.nan}, ValueError, "end_lr must be"),
     ({"end_lr": math.inf}, ValueError, "end_lr must be"),
     ({"start_lr": 1.0, "end_lr": 0.1}, ValueError, "start_lr must be below end_lr"),

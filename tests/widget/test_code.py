@@ -120,6 +120,28 @@ def test_groups_keep_their_ratios(kind: Any) -> None:
     finder.close()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body_lr", [0.1, 1.0])
+def test_a_tensor_is_filled_so_that_a_compiled_step_sees_it(kind: Any, body_lr: float) -> None:
+    def made(of: Any) -> torch.optim.Optimizer:
+        body, head = nn.Linear(2, 2), nn.Linear(2, 2)
+        groups = [{"params": body.parameters(), "lr": of(body_lr)}, {"params": head.parameters()}]
+        return torch.optim.Adam(groups, lr=of(1.0), foreach=False)
+
+    step = Script(DESCENT)
+    finder = LRFinder(linear(), made(torch.tensor), [0], step=step, train_steps=STEPS, num_iter=60)
+    finished(finder).pick(0.01)
+    code = finder.schedule_code(kind)
+    peak = 0.01 if kind != "1cycle" else finder.curve.suggest(schedule="decay").high
+    finder.close()
+    optimizer = made(torch.tensor)
+    tensors = [group["lr"] for group in optimizer.param_groups]
+    rates = pasted(code, optimizer)
+    assert all(group["lr"] is t for group, t in zip(optimizer.param_groups, tensors, strict=True))
+    assert max(rates) == pytest.approx([body_lr * peak, peak], rel=0.01)
+    assert max(pasted(code, made(float))) == pytest.approx(max(rates))  # made anew, with numbers
+
+
 def test_the_name_is_the_variables(make: Any) -> None:
     finder = make(namespace={}, variable="rate", train_steps=STEPS)
     finder.pick(0.01)

@@ -189,6 +189,22 @@ def test_apply_takes_another_optimizer_and_its_scheduler(make: Any) -> None:
     assert finder._session.source.task.optimizer.param_groups[0]["lr"] == 0.1
 
 
+def test_what_is_no_optimizer_and_what_is_no_schedule_is_named_before_anything_is_set(
+    make: Any,
+) -> None:
+    finder = make(namespace={})
+    optimizer = torch.optim.SGD(linear().parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    finder.pick(0.02)
+    with pytest.raises(TypeError, match=r"got ExponentialLR\. It holds one .* optimizer"):
+        finder.apply(scheduler)
+    for wrong in ("cosine", 3, optimizer, torch.optim.lr_scheduler.ExponentialLR):
+        with pytest.raises(TypeError, match=r"scheduler must be .* step\(\) that changes"):
+            finder.apply(optimizer, wrong)
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    assert not finder.picked["applied"]
+
+
 def test_a_schedule_that_does_not_reach_the_pick_is_warned_of(make: Any) -> None:
     finder = make(namespace={})
     optimizer = torch.optim.SGD(linear().parameters(), lr=1.0)
