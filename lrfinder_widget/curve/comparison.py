@@ -16,7 +16,7 @@ from .extrapolate import suggest_longer
 from .plan import check_count
 from .plots import draw_trials
 from .suggest import Suggestion
-from .trial import Rate, Trial, clearly_above, format_rate, held_out_margin, margin, tail
+from .trial import Rate, Trial, clearly_above, format_rate, held_out_margin, margin, untried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,14 +171,29 @@ class Comparison:
         held-out batches: by at least 0.18 of the 10th-to-90th percentile range of the baseline.
         None without a winner, or if the starting weights were not measured.
         """
+        return None if self._change is None else self._change < 0
+
+    @cached_property
+    def _change(self) -> int | None:
+        """Whether the winner ends clearly below (-1) or above (1) the starting weights; or 0."""
         winner = self._winner
         if winner is None:
             return None
         if winner.judged is not None:
-            return None if self.held_out is None else clearly_above(winner.judged, self.held_out)
+            start, end = self.held_out, winner.judged
+            return None if start is None else clearly_above(start, end) - clearly_above(end, start)
         if self.baseline is None:
             return None
-        return _start(winner, self.baseline) - winner.result > LEAST_GAIN * spread(self.baseline)
+        least = LEAST_GAIN * spread(self.baseline)
+        gain = winner.start(self.baseline) - winner.result
+        return (-gain > least) - (gain > least)
+
+    @property
+    def _untried(self) -> str | None:
+        winner = self._winner
+        if winner is None or self.improves is not False:
+            return None
+        return untried(self.trials, winner, harms=self._change == 1)
 
     @property
     def reason(self) -> str:
@@ -188,10 +203,12 @@ class Comparison:
             done = any(trial.completed for trial in self.trials)
             return reasons.NOT_FINITE if done else reasons.NONE_COMPLETED
         steps, loss, lr = len(winner.losses), self._loss(winner), format_rate(winner.lr)
+        words = {"steps": steps, "no_use": reasons.NO_USE[self._untried]}
         if winner.judged is None:
             text = f"after {steps} steps, {lr} has the lowest loss, {loss:.4g}"
         elif self.improves is False and self.held_out is not None:
-            return _NO_USE.format(steps=steps, lr=lr, loss=loss, start=self.held_out.mean())
+            start = self.held_out.mean()
+            return reasons.NONE_BELOW.format(lr=lr, loss=loss, start=start, **words)
         else:
             text = f"after {steps} steps, {lr} has the lowest loss on the held-out batches, "
             text += f"{loss:.4g}"
@@ -206,7 +223,7 @@ class Comparison:
         else:
             text += f"; {', '.join(close)} can hardly be distinguished from it."
         if winner.judged is None and self.baseline is not None and not self.improves:
-            text += _NO_GAIN.format(_start(winner, self.baseline), steps=steps)
+            text += reasons.NO_GAIN.format(start=winner.start(self.baseline), **words)
         return text
 
     def suggest(
@@ -246,7 +263,8 @@ class Comparison:
             train_steps = check_count("train_steps", train_steps, at_least=1)
         winner = self._winner
         if winner is None or winner.judged is None or self.improves is False:
-            told = self.reason if winner is None or winner.judged is not None else _NOT_JUDGED
+            judged = winner is None or winner.judged is not None
+            told = self.reason if judged else reasons.NOT_JUDGED
             return Suggestion(None, None, None, "trials", f"{told[0].upper()}{told[1:]}")
         return suggest_longer(
             self.trials,
@@ -278,7 +296,8 @@ class Comparison:
                 for trial in self.trials
             ],
             "winner": None if self.winner is None else _plain(self.winner),
-            "improves": None if self.improves is None else bool(self.improves),
+            "improves": self.improves,
+            "untried": self._untried,
             "lr": suggested,
             "reason": self.reason,
         }
@@ -314,26 +333,6 @@ class Comparison:
         held_out = self.held_out_losses if any(trial.held_out for trial in self.trials) else {}
         lines = [(format_rate(t.lr), t.losses, held_out.get(t.lr, {})) for t in self._ranked]
         return draw_trials(ax, lines, self.baseline)
-
-
-_NO_GAIN = (
-    " But the starting weights have a loss of {:.4g} on the same batches: in this many steps, none "
-    "of these learning rates lowers the loss clearly, as is common for a trained model. As far as "
-    "{steps} steps show, training on does not help."
-)
-_NO_USE = (
-    "training on does not help: after {steps} steps, {lr} has the lowest loss on the held-out "
-    "batches, {loss:.4g}, which is not clearly below the {start:.4g} of the starting weights."
-)
-_NOT_JUDGED = (
-    "the trials were not evaluated on held-out batches, so they say nothing about a longer "
-    "training: pass held_out=[…] to compare."
-)
-
-
-def _start(winner: Trial, baseline: Array) -> float:
-    """Return the mean loss of the starting weights on the batches of the winner's result."""
-    return float(tail(baseline[: len(winner.losses)]).mean())
 
 
 def _plain(lr: Rate) -> float | list[float]:

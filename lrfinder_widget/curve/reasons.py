@@ -103,6 +103,26 @@ NOT_FINITE = (
     "no trial ended with a finite loss on the held-out batches: check these and how they are "
     "evaluated, or try smaller learning rates."
 )
+NO_USE: dict[str | None, str] = {
+    None: "training on does not help",
+    "lower": "none of these learning rates helps, and lower ones were not tried",
+    "higher": "none of these learning rates helps, and higher ones were not tried",
+    "between": "none of these learning rates helps, and those between them were not tried",
+}
+"""By `untried`."""
+NONE_BELOW = (
+    "{no_use}: after {steps} steps, {lr} has the lowest loss on the held-out batches, {loss:.4g}, "
+    "which is not clearly below the {start:.4g} of the starting weights."
+)
+NO_GAIN = (
+    " But the starting weights have a loss of {start:.4g} on the same batches: in this many steps, "
+    "none of these learning rates lowers the loss clearly, as is common for a trained model. As "
+    "far as {steps} steps show, {no_use}."
+)
+NOT_JUDGED = (
+    "the trials were not evaluated on held-out batches, so they say nothing about a longer "
+    "training: pass held_out=[…] to compare."
+)
 NO_EFFECT = (
     "The learning rate has no effect: a step that was tried once more, from the same state and at "
     "100,000 times the learning rate, moved the weights to the same values, bit for bit. So no "

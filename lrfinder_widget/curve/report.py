@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from .arrays import Array, finite
 from .budget import Budget, Schedule
 from .fall import Part
+from .reasons import NO_USE
 from .report_page import format_lr, format_rates, page
 
 LENGTHS = (100, 1_000, 10_000)
@@ -209,7 +210,8 @@ def _after_trials(trials: Mapping[str, Any]) -> str:
     if trials["winner"] is None:
         return f"{trials['reason'][0].upper()}{trials['reason'][1:]}"
     if trials["improves"] is False:
-        return "Training on does not help: no learning rate that was tried lowers the loss clearly."
+        claim = NO_USE[trials["untried"]]
+        return f"{claim[0].upper()}{claim[1:]}: no loss that was reached is clearly lower."
     lr, winner = trials["lr"], trials["winner"]
     if isinstance(winner, list) and lr is not None:  # it is that of the largest
         lr = [lr * (one / max(winner)) for one in winner]

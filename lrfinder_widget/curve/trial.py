@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from .arrays import Array
 
 Rate: TypeAlias = float | tuple[float, ...]
 """The learning rate of a trial: one number, or one for each parameter group."""
+Untried: TypeAlias = Literal["lower", "higher", "between"]
+
+DECADE = 11.0
+"""Two learning rates that are further apart, as a ratio, may have a better one between them."""
 
 BLOCKS = 5
 _LEAST_SHARE = 0.01
@@ -51,6 +55,10 @@ class Trial:
         """The mean loss over the last fifth of the steps; nan for a trial that did not complete."""
         with np.errstate(over="ignore"):  # losses so large rank last
             return float(tail(self.losses).mean()) if self.completed else float("nan")
+
+    def start(self, baseline: Array) -> float:
+        """Return the mean loss of the starting weights on the batches of its result."""
+        return float(tail(baseline[: len(self.losses)]).mean())
 
     @property
     def judged(self) -> Array | None:
@@ -104,6 +112,30 @@ def clearly_above(best: Array, other: Array) -> bool:
     if len(other) == 1:
         return float(other[0] - best[0]) > _LEAST_SHARE * abs(float(other[0]))
     return held_out_margin(best, other) > _t_quantile(len(other) - 1)
+
+
+def untried(trials: Sequence[Trial], best: Trial, *, harms: bool) -> Untried | None:
+    """Return which learning rates may help where none of these does; None if training on does not.
+
+    Lower ones, if the best is the lowest and still does harm; higher ones, if it is the highest;
+    those between it and the next higher one, if that is more than a decade away.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        All that were run.
+    best : Trial
+        One of them.
+    harms : bool
+        Whether it ends above the starting weights, by more than noise.
+    """
+    rising = sorted(trials, key=lambda trial: trial.largest)
+    at = next(i for i, trial in enumerate(rising) if trial is best)
+    if at == 0 and harms:
+        return "lower"
+    if at == len(rising) - 1:
+        return "higher"
+    return "between" if rising[at + 1].largest > DECADE * best.largest else None
 
 
 def _t_quantile(freedom: int) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lrfinder_widget.curve.loss_curve import LossCurve
+from lrfinder_widget.curve.trial import DECADE
 
 MOST_STEPS = 2000
 """The steps of all trials of a ladder together."""
@@ -50,11 +51,11 @@ def around(curve: LossCurve) -> list[float]:
     return curve.trial_candidates()
 
 
-def next_rung(lrs: Sequence[float], best: float | None) -> float | None:
+def next_rung(lrs: Sequence[float], best: float | None, *, lower: bool = True) -> float | None:
     """Return what to try next; None if the best is known to half a decade, or eight were tried.
 
     A decade beyond an end that is best, else halfway to a neighbour of the best that is more than
-    about half a decade away.
+    about half a decade away; a whole one, if the best is the lowest, and lower ones are no use.
 
     Parameters
     ----------
@@ -62,19 +63,21 @@ def next_rung(lrs: Sequence[float], best: float | None) -> float | None:
         Those that were tried.
     best : float or None
         The best of them; None if all were too high.
+    lower : bool
+        Whether lower ones than all of these may be better.
     """
     if len(lrs) >= MOST_RUNGS:
         return None
     tried = sorted(lrs)
     at = 0 if best is None else tried.index(best)
-    if at == 0:
+    if at == 0 and lower:
         lr = tried[0] / 10
     elif at == len(tried) - 1:
         lr = tried[-1] * 10
     else:
-        beside = tried[at + 1], tried[at - 1]
+        beside = tried[at + 1], tried[max(at - 1, 0)]
         neighbour = max(beside, key=lambda lr: abs(math.log(lr / tried[at])))
-        if abs(math.log10(neighbour / tried[at])) < _WIDE:
+        if abs(math.log10(neighbour / tried[at])) < (_WIDE if at else math.log10(DECADE)):
             return None
         lr = math.sqrt(neighbour * tried[at])
     return float(f"{lr:.3g}")

@@ -159,9 +159,9 @@ class TrialRuns(Jobs[TrialJob]):
         if not self._climbs:
             return None
         lrs, best = [trial.largest for trial in self._trials.values()], self.comparison.winner
-        if best == min(lrs) and self._is_as_at_the_start(self._trials[best]):
-            return None  # still lower ones would be, too
-        return next_rung(lrs, cast(float | None, best))
+        # Where the lowest changes nothing, lower ones would not, either.
+        lower = best != min(lrs) or not self._is_as_at_the_start(self._trials[best])
+        return next_rung(lrs, cast(float | None, best), lower=lower)
 
     def _is_as_at_the_start(self, trial: Trial) -> bool:
         start, end = self._start, trial.judged

@@ -92,6 +92,7 @@ def test_the_baseline_counts_on_the_batches_of_the_result() -> None:
 
 NOISE = np.array([0.3, -0.2, 0.1, -0.2, 0.05, -0.05])
 START = 1.0 + NOISE
+BASELINE = np.tile([0.9, 1.0, 1.1, 1.0, 1.0], 4)
 
 
 def held_out(lr: Any, loss: float, *, completed: bool = True, training: float = 1.0) -> Trial:
@@ -141,6 +142,38 @@ def test_no_gain_beyond_noise_is_no_improvement() -> None:
     assert found.reason.endswith("not clearly below the 1 of the starting weights.")
     lower = Comparison([held_out(0.1, 0.98)], held_out=START)  # much less than the batches' spread
     assert lower.improves is True
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ({1e-9: 1.0}, "higher"),
+        ({1e-9: 1.003, 1e-8: 1.0}, "higher"),
+        ({300.0: 5.0}, "lower"),
+        ({300.0: 5.0, 3000.0: 9.0}, "lower"),
+        ({1e-9: 1.0, 300.0: 5.0}, "between"),
+        ({1e-4: 1.0, 1e-3: 2.0}, None),
+        ({1e-4: 1.1, 1e-3: 1.0, 1e-2: 2.0}, None),
+        ({1e-4: 1.1, 1e-3: 0.5, 1e-2: 2.0}, None),
+    ],
+)
+@pytest.mark.parametrize("judged", [False, True])
+def test_that_training_on_does_not_help_is_said_of_what_was_tried(
+    losses: dict[float, float], expected: str | None, judged: bool
+) -> None:
+    made = [
+        held_out(lr, loss) if judged else Trial(lr, np.full(20, loss), True)
+        for lr, loss in losses.items()
+    ]
+    found = Comparison(made, **{"held_out": START} if judged else {"baseline": BASELINE})
+    summary = found.summary(None, "constant")
+    assert summary["untried"] == expected
+    helps = min(losses.values()) < 0.9
+    assert summary["improves"] is helps
+    assert ("training on does not help" in found.reason) is (expected is None and not helps)
+    if expected is not None:
+        other = "those" if expected == "between" else expected
+        assert f"none of these learning rates helps, and {other}" in found.reason
 
 
 def test_a_single_number_improves_by_a_hundredth() -> None:

@@ -84,7 +84,8 @@ def test_nothing_measured_is_said() -> None:
     ("trials", "expected"),
     [
         (comparison(1.0, 0.5, 0.8, start=2.0), "by the trial runs"),
-        (comparison(1.0, 0.5, start=0.1), "Training on does not help"),
+        (comparison(1.0, 0.5, start=0.5), "Training on does not help: no loss that was"),
+        (comparison(1.0, 0.5, start=0.1), "None of these learning rates helps, and lower ones"),
         (comparison(math.nan, math.nan), "No trial ended with a finite loss"),
     ],
 )

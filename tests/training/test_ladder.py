@@ -156,6 +156,32 @@ def test_it_goes_on_a_decade_beyond_an_end_that_is_best_then_halfway_to_its_neig
     assert next_rung([2e-5, 1e-4, 4.47e-5], 4.47e-5) is None
 
 
+def test_where_the_lowest_changes_nothing_it_fills_the_gap_above_and_goes_no_lower() -> None:
+    assert next_rung([1e-7, 1e-5, 1e-4], 1e-7, lower=False) == 1e-6
+    assert next_rung([1e-7, 1e-6, 1e-5, 1e-4], 1e-7, lower=False) is None
+
+
+def test_what_helps_in_a_gap_is_found() -> None:
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)  # the next rung is 1e-3
+    peaks = [0.0]
+
+    def step(batch: Any) -> float:
+        peaks[-1] = max(peaks[-1], optimizer.param_groups[0]["lr"])
+        return 1.0
+
+    def evaluate(*_: Any) -> float:  # of the starting weights, then of each trial
+        peak = peaks[-1]
+        peaks.append(0.0)
+        return 2.0 if peak > 1e-4 else 0.5 if peak > 1e-5 else 1.0
+
+    options: Any = {"lrs": "ladder", "steps": 20, "held_out": [1], "evaluate": evaluate}
+    found = compare(model, optimizer, loader(), step=step, **options)
+    assert found.lrs[:3] == [1e-6, 1e-3, 1e-2]
+    assert found.improves
+    assert 1e-5 < found.winner < 1e-4  # type: ignore[operator]
+
+
 @given(
     own=st.floats(1e-9, 1e3),
     centre=st.floats(-12, 6),

@@ -315,7 +315,7 @@ def test_held_out_losses_are_dots_and_numbers_and_decide(make: Any) -> None:
 
 
 def test_what_is_of_no_use_cannot_be_taken(make: Any) -> None:
-    finder = judged(make, {1e-3: 1.5, 1e-2: 0.999}, start=1.0)
+    finder = judged(make, {1e-3: 0.999, 1e-2: 1.5}, start=1.0)
     assert finder.trials["text"].startswith("Training on does not help: after 20")
     assert finder.trials["take"] is None
     click(finder, "take")  # a page that has not heard of it yet
