@@ -12,7 +12,7 @@ from . import reasons
 from .arrays import Array, finite
 from .budget import Family, Schedule
 from .control_variate import spread
-from .extrapolate import suggest_longer
+from .extrapolate import NOT_JUDGED, suggest_longer
 from .plan import check_count
 from .plots import draw_trials
 from .suggest import Suggestion
@@ -203,7 +203,7 @@ class Comparison:
             done = any(trial.completed for trial in self.trials)
             return reasons.NOT_FINITE if done else reasons.NONE_COMPLETED
         steps, loss, lr = len(winner.losses), self._loss(winner), format_rate(winner.lr)
-        words = {"steps": steps, "no_use": reasons.NO_USE[self._untried]}
+        words = {"steps": steps, "claim": reasons.NO_USE[self._untried]}
         if winner.judged is None:
             text = f"after {steps} steps, {lr} has the lowest loss, {loss:.4g}"
         elif self.improves is False and self.held_out is not None:
@@ -264,7 +264,7 @@ class Comparison:
         winner = self._winner
         if winner is None or winner.judged is None or self.improves is False:
             judged = winner is None or winner.judged is not None
-            told = self.reason if judged else reasons.NOT_JUDGED
+            told = self.reason if judged else NOT_JUDGED
             return Suggestion(None, None, None, "trials", f"{told[0].upper()}{told[1:]}")
         return suggest_longer(
             self.trials,

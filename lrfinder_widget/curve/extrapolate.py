@@ -29,6 +29,10 @@ _FOUR_IN_FIVE = 1.28  # the half width, in standard errors, of an interval that 
 # Errors of the best learning rate at one horizon: of a parabola and of an edge, as a share of the
 # distance to the neighbours; of a single trial, and of trials with another schedule, in decades.
 _PARABOLA, _EDGE, _ALONE, _OTHER_SCHEDULE = 0.2, 1.0, 0.5, 0.2
+NOT_JUDGED = (
+    "the trials were not evaluated on held-out batches, so they say nothing about a longer "
+    "training: pass held_out=[…] to compare."
+)
 
 
 @dataclass(frozen=True)

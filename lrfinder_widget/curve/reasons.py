@@ -111,17 +111,13 @@ NO_USE: dict[str | None, str] = {
 }
 """By `untried`."""
 NONE_BELOW = (
-    "{no_use}: after {steps} steps, {lr} has the lowest loss on the held-out batches, {loss:.4g}, "
+    "{claim}: after {steps} steps, {lr} has the lowest loss on the held-out batches, {loss:.4g}, "
     "which is not clearly below the {start:.4g} of the starting weights."
 )
 NO_GAIN = (
     " But the starting weights have a loss of {start:.4g} on the same batches: in this many steps, "
     "none of these learning rates lowers the loss clearly, as is common for a trained model. As "
-    "far as {steps} steps show, {no_use}."
-)
-NOT_JUDGED = (
-    "the trials were not evaluated on held-out batches, so they say nothing about a longer "
-    "training: pass held_out=[…] to compare."
+    "far as {steps} steps show, {claim}."
 )
 NO_EFFECT = (
     "The learning rate has no effect: a step that was tried once more, from the same state and at "
