@@ -16,7 +16,7 @@ from .extrapolate import NOT_JUDGED, suggest_longer
 from .plan import check_count
 from .plots import draw_trials
 from .suggest import Suggestion
-from .trial import Rate, Trial, clearly_above, format_rate, held_out_margin, margin, untried
+from .trial import Rate, Trial, change, clearly_above, format_rate, held_out_margin, margin, untried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,8 +180,7 @@ class Comparison:
         if winner is None:
             return None
         if winner.judged is not None:
-            start, end = self.held_out, winner.judged
-            return None if start is None else clearly_above(start, end) - clearly_above(end, start)
+            return None if self.held_out is None else change(self.held_out, winner.judged)
         if self.baseline is None:
             return None
         least = LEAST_GAIN * spread(self.baseline)

@@ -114,6 +114,11 @@ def clearly_above(best: Array, other: Array) -> bool:
     return held_out_margin(best, other) > _t_quantile(len(other) - 1)
 
 
+def change(start: Array, end: Array) -> int:
+    """Return whether `end` lies below `start` (-1) or above it (1), by more than noise; or 0."""
+    return clearly_above(start, end) - clearly_above(end, start)
+
+
 def untried(trials: Sequence[Trial], best: Trial, *, harms: bool) -> Untried | None:
     """Return which learning rates may help where none of these does; None if training on does not.
 

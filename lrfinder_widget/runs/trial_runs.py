@@ -16,7 +16,7 @@ from lrfinder_widget.curve.comparison import Comparison
 from lrfinder_widget.curve.loss_curve import Reason
 from lrfinder_widget.curve.plan import check_count
 from lrfinder_widget.curve.points import Item
-from lrfinder_widget.curve.trial import Rate, Trial, clearly_above
+from lrfinder_widget.curve.trial import Rate, Trial, change
 
 from .jobs import Found, Jobs
 from .ladder import MOST_RUNGS, Ladder, next_rung, warm_up_and_decay
@@ -165,9 +165,7 @@ class TrialRuns(Jobs[TrialJob]):
 
     def _is_as_at_the_start(self, trial: Trial) -> bool:
         start, end = self._start, trial.judged
-        if start is None or end is None:
-            return False
-        return not clearly_above(start, end) and not clearly_above(end, start)
+        return start is not None and end is not None and change(start, end) == 0
 
     def _rounds(self) -> list[int]:
         """Return the number of steps of a trial in each round; it doubles from round to round."""

@@ -74,12 +74,16 @@ class Exports:
             A dictionary of plain values, whose text is a page of Markdown.
         """
         session = self._session
-        run = {"about": self._presenter.about(), "state": session.test.state.value}
-        not_ended = {} if session.test.reason else {"reason": None}  # a curve always has one
+        run: dict[str, str | None] = {
+            "about": self._presenter.about(),
+            "state": session.test.state.value,
+        }
+        if session.test.reason is None:  # a curve always has one
+            run["reason"] = None
         return session.curve.report(
             comparison=session.comparison,
             picked=self._presenter.picker.lr,
-            run={**run, **not_ended},
+            run=run,
             unrestored=session.unrestored,
         )
 
